@@ -1,0 +1,163 @@
+//! Every memory ordering of the crate.
+//!
+//! Three kinds of shared number cover all that the core needs, and each has
+//! one rule:
+//!
+//! - an [`Announced`] word takes part in a handshake of the form "I write
+//!   mine, then look at yours". All its operations are sequentially
+//!   consistent, and the other side of the handshake is either another
+//!   announced word or the mailbox, whose send and receive are sequentially
+//!   consistent read-modify-writes too (crossbeam's tail and head). On the
+//!   usual processors an announced *load* costs no more than a plain one.
+//! - an [`Owned`] number is written by one thread only and read by others.
+//!   The store is a release, the load an acquire: who sees the number sees
+//!   what its owner did before.
+//! - a [`Striped`] counter is raised by many threads that must not fight for
+//!   a cache line, and summed up rarely.
+
+use crate::sync::{AtomicU64, AtomicUsize, Ordering, thread_local};
+use std::cell::Cell;
+use std::ops::Deref;
+
+/// A value on cache lines of its own. 128 bytes, because processors fetch
+/// lines in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Padded<T>(pub(crate) T);
+
+impl<T> Deref for Padded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// A word that takes part in handshakes between threads.
+#[derive(Debug, Default)]
+pub(crate) struct Announced(AtomicU64);
+
+impl Announced {
+    pub(crate) fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    pub(crate) fn load(&self) -> u64 {
+        // ORDERING: the second half of every handshake in ARCHITECTURE.md.
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn store(&self, value: u64) {
+        // ORDERING: the first half of a handshake.
+        self.0.store(value, Ordering::SeqCst);
+    }
+
+    pub(crate) fn swap(&self, value: u64) -> u64 {
+        // ORDERING: as `store` and `load` together.
+        self.0.swap(value, Ordering::SeqCst)
+    }
+
+    /// Adds, wrapping around; returns the value before.
+    pub(crate) fn add(&self, value: u64) -> u64 {
+        // ORDERING: as `swap`.
+        self.0.fetch_add(value, Ordering::SeqCst)
+    }
+
+    /// Sets bits; returns the value before.
+    pub(crate) fn set_bits(&self, bits: u64) -> u64 {
+        // ORDERING: as `swap`.
+        self.0.fetch_or(bits, Ordering::SeqCst)
+    }
+
+    /// Clears bits; returns the value before.
+    pub(crate) fn clear_bits(&self, bits: u64) -> u64 {
+        // ORDERING: as `swap`.
+        self.0.fetch_and(!bits, Ordering::SeqCst)
+    }
+
+    /// Replaces `from` by `to`; true if it was `from`.
+    pub(crate) fn replace(&self, from: u64, to: u64) -> bool {
+        // ORDERING: as `swap`; a failed exchange is a load.
+        self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+}
+
+/// A number that one thread writes and others read.
+#[derive(Debug, Default)]
+pub(crate) struct Owned(AtomicU64);
+
+impl Owned {
+    pub(crate) fn get(&self) -> u64 {
+        // ORDERING: pairs with the release in `set`.
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Sets the number. Only its owner may.
+    pub(crate) fn set(&self, value: u64) {
+        // ORDERING: who reads this value sees all that its owner did before.
+        self.0.store(value, Ordering::Release);
+    }
+
+    /// Raises the number by one. Only its owner may.
+    pub(crate) fn raise(&self) {
+        // ORDERING: the owner reads its own last write; no other thread writes.
+        let value = self.0.load(Ordering::Relaxed);
+        self.set(value + 1);
+    }
+}
+
+/// How many lines a striped counter is spread over.
+const STRIPES: usize = 8;
+
+thread_local! {
+    /// The stripe of this thread plus one; zero before its first use.
+    static STRIPE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What one stripe counts.
+#[derive(Debug, Default)]
+struct Stripe {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// Counts what assigners do, without letting them share a cache line.
+#[derive(Debug, Default)]
+pub(crate) struct Striped {
+    stripes: [Padded<Stripe>; STRIPES],
+    next: AtomicUsize,
+}
+
+impl Striped {
+    fn mine(&self) -> &Stripe {
+        let stripe = STRIPE.with(Cell::get);
+        if stripe != 0 {
+            return &self.stripes[(stripe - 1) % STRIPES];
+        }
+        // ORDERING: no data is published; threads only have to spread out.
+        let stripe = self.next.fetch_add(1, Ordering::Relaxed) % STRIPES;
+        STRIPE.with(|mine| mine.set(stripe + 1));
+        &self.stripes[stripe]
+    }
+
+    pub(crate) fn accept(&self) {
+        // ORDERING: no data is published; a reader sees each of its own
+        // thread's increments, and those that happened before it looked.
+        self.mine().accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refuse(&self) {
+        // ORDERING: as `accept`.
+        self.mine().refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn accepted(&self) -> u64 {
+        // ORDERING: as `accept`.
+        self.stripes.iter().map(|stripe| stripe.accepted.load(Ordering::Relaxed)).sum()
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        // ORDERING: as `accept`.
+        self.stripes.iter().map(|stripe| stripe.refused.load(Ordering::Relaxed)).sum()
+    }
+}

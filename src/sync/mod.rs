@@ -1,0 +1,34 @@
+//! The only door to locks, condition variables, atomics, threads, time and
+//! the mailbox's channel.
+//!
+//! Everything concurrent in this crate imports its primitives from here, so
+//! that the whole core runs unchanged under a model checker: the feature
+//! `shuttle` swaps [`real`] for a model with the same shape. What the
+//! primitives are used *for* is none of this module's business.
+
+#[cfg(feature = "shuttle")]
+mod model;
+#[cfg(not(feature = "shuttle"))]
+mod real;
+
+#[cfg(feature = "shuttle")]
+pub(crate) use model::*;
+#[cfg(not(feature = "shuttle"))]
+pub(crate) use real::*;
+
+pub(crate) use std::sync::{Arc, OnceLock};
+pub(crate) use std::time::{Duration, Instant};
+
+/// A mutex that is never locked: it lends a `Send` value the `Sync` that a
+/// public type promises, and is only ever opened by value.
+pub(crate) type Sealed<T> = parking_lot::Mutex<T>;
+
+/// How a wait with a deadline ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Wake {
+    /// Somebody called, or the system woke the thread for no reason.
+    Called,
+    /// The deadline has passed.
+    TimedOut,
+}

@@ -1,0 +1,171 @@
+//! The same primitives under shuttle's controlled scheduler.
+//!
+//! Where the real ones depend on the outside world, a coin of the model
+//! decides, so that a failing schedule can be replayed: whether the system
+//! refuses a thread, and whether a wait with a deadline times out. A wait
+//! that does not time out waits for good, which also shows that progress
+//! never rests on a time-out.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::{Deref, DerefMut};
+
+use super::{Arc, Instant, Wake};
+
+pub(crate) use shuttle::hint::spin_loop;
+pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+pub(crate) use shuttle::thread::{JoinHandle, Thread, current, yield_now};
+pub(crate) use shuttle::thread_local;
+
+/// True with a chance of `percent` in a hundred.
+fn coin(percent: u32) -> bool {
+    use shuttle::rand::Rng;
+    shuttle::rand::thread_rng().gen_range(0..100) < percent
+}
+
+/// Lets others run between zero and three times: a wait that times out.
+fn linger() {
+    use shuttle::rand::Rng;
+    for _ in 0..shuttle::rand::thread_rng().gen_range(0..4) {
+        yield_now();
+    }
+}
+
+/// A mutex in parking_lot's shape: no poisoning.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+/// The guard of a [`Mutex`]. The inner guard leaves it only inside a wait.
+#[derive(Debug)]
+pub(crate) struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    inner: Option<shuttle::sync::MutexGuard<'a, T>>,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(shuttle::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        let inner = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        MutexGuard { mutex: self, inner: Some(inner) }
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.inner.as_deref().expect("the guard holds its lock outside a wait")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.inner.as_deref_mut().expect("the guard holds its lock outside a wait")
+    }
+}
+
+/// A condition variable whose deadline is a coin.
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(shuttle::sync::Condvar);
+
+impl Condvar {
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
+        let inner = guard.inner.take().expect("the guard holds its lock outside a wait");
+        if deadline.is_some() && coin(30) {
+            drop(inner);
+            linger();
+            guard.inner = guard.mutex.lock().inner;
+            return Wake::TimedOut;
+        }
+        guard.inner = Some(self.0.wait(inner).unwrap_or_else(|poisoned| poisoned.into_inner()));
+        Wake::Called
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// Starts a thread, or refuses it when the coin says so. Names that begin
+/// with `sure` are never refused, for models that are about something else.
+pub(crate) fn spawn<F>(name: String, _stack_size: Option<usize>, body: F) -> io::Result<JoinHandle<()>>
+where
+    F: FnOnce() + Send + 'static,
+{
+    if !name.starts_with("sure") && coin(20) {
+        return Err(io::Error::from(io::ErrorKind::WouldBlock));
+    }
+    shuttle::thread::Builder::new().name(name).spawn(body)
+}
+
+pub(crate) fn park(deadline: Option<Instant>) -> Wake {
+    if deadline.is_some() && coin(30) {
+        linger();
+        return Wake::TimedOut;
+    }
+    shuttle::thread::park();
+    Wake::Called
+}
+
+/// Two, so that both the spinning and the yielding paths are modelled.
+pub(crate) fn processors() -> usize {
+    2
+}
+
+/// The bounded channel as a locked queue: crossbeam's own insides are not
+/// modelled, its results are.
+#[derive(Debug)]
+struct Queue<T> {
+    items: Mutex<VecDeque<T>>,
+    capacity: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sender<T>(Arc<Queue<T>>);
+
+#[derive(Debug)]
+pub(crate) struct Receiver<T>(Arc<Queue<T>>);
+
+#[derive(Debug)]
+pub(crate) enum TrySendError<T> {
+    Full(T),
+    #[expect(dead_code, reason = "crossbeam's shape; both ends live as long as the mailbox")]
+    Disconnected(T),
+}
+
+pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let queue = Arc::new(Queue { items: Mutex::new(VecDeque::new()), capacity });
+    (Sender(Arc::clone(&queue)), Receiver(queue))
+}
+
+impl<T> Sender<T> {
+    pub(crate) fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+        let mut items = self.0.items.lock();
+        if items.len() == self.0.capacity {
+            return Err(TrySendError::Full(item));
+        }
+        items.push_back(item);
+        Ok(())
+    }
+}
+
+impl<T> Receiver<T> {
+    pub(crate) fn try_recv(&self) -> Result<T, ()> {
+        self.0.items.lock().pop_front().ok_or(())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.items.lock().len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,73 @@
+//! The primitives that a user's program runs on: parking_lot's locks, std's
+//! atomics and threads, crossbeam's bounded channel.
+
+use std::io;
+
+use super::{Instant, Wake};
+
+pub(crate) use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+pub(crate) use parking_lot::{Mutex, MutexGuard};
+pub(crate) use std::hint::spin_loop;
+pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+pub(crate) use std::thread::{JoinHandle, Thread, current, yield_now};
+pub(crate) use std::thread_local;
+
+/// A condition variable of parking_lot's, waited on up to a deadline.
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(parking_lot::Condvar);
+
+impl Condvar {
+    /// Waits to be notified, at most until `deadline` if there is one.
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
+        match deadline {
+            None => {
+                self.0.wait(guard);
+                Wake::Called
+            }
+            Some(deadline) if self.0.wait_until(guard, deadline).timed_out() => Wake::TimedOut,
+            Some(_) => Wake::Called,
+        }
+    }
+
+    /// Wakes one waiting thread.
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    /// Wakes every waiting thread.
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// Starts a named thread, or says why the system has none to give.
+pub(crate) fn spawn<F>(name: String, stack_size: Option<usize>, body: F) -> io::Result<JoinHandle<()>>
+where
+    F: FnOnce() + Send + 'static,
+{
+    let mut builder = std::thread::Builder::new().name(name);
+    if let Some(bytes) = stack_size {
+        builder = builder.stack_size(bytes);
+    }
+    builder.spawn(body)
+}
+
+/// Blocks the calling thread until it is unparked, at most until `deadline`
+/// if there is one. May return early for no reason.
+pub(crate) fn park(deadline: Option<Instant>) -> Wake {
+    let Some(deadline) = deadline else {
+        std::thread::park();
+        return Wake::Called;
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Wake::TimedOut;
+    }
+    std::thread::park_timeout(left);
+    if Instant::now() >= deadline { Wake::TimedOut } else { Wake::Called }
+}
+
+/// How many threads can run at once, as far as this process may use them.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
