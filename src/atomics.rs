@@ -52,33 +52,30 @@ impl Announced {
         self.0.store(value, Ordering::SeqCst);
     }
 
-    pub(crate) fn swap(&self, value: u64) -> u64 {
-        // ORDERING: as `store` and `load` together.
-        self.0.swap(value, Ordering::SeqCst)
-    }
-
     /// Adds, wrapping around; returns the value before.
     pub(crate) fn add(&self, value: u64) -> u64 {
-        // ORDERING: as `swap`.
+        // ORDERING: as `store` and `load` together.
         self.0.fetch_add(value, Ordering::SeqCst)
     }
 
     /// Sets bits; returns the value before.
     pub(crate) fn set_bits(&self, bits: u64) -> u64 {
-        // ORDERING: as `swap`.
+        // ORDERING: as `add`.
         self.0.fetch_or(bits, Ordering::SeqCst)
     }
 
     /// Clears bits; returns the value before.
     pub(crate) fn clear_bits(&self, bits: u64) -> u64 {
-        // ORDERING: as `swap`.
+        // ORDERING: as `add`.
         self.0.fetch_and(!bits, Ordering::SeqCst)
     }
 
     /// Replaces `from` by `to`; true if it was `from`.
     pub(crate) fn replace(&self, from: u64, to: u64) -> bool {
-        // ORDERING: as `swap`; a failed exchange is a load.
-        self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        // ORDERING: as `add`; a failed exchange is a load.
+        self.0
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 }
 
@@ -153,11 +150,17 @@ impl Striped {
 
     pub(crate) fn accepted(&self) -> u64 {
         // ORDERING: as `accept`.
-        self.stripes.iter().map(|stripe| stripe.accepted.load(Ordering::Relaxed)).sum()
+        self.stripes
+            .iter()
+            .map(|stripe| stripe.accepted.load(Ordering::Relaxed))
+            .sum()
     }
 
     pub(crate) fn refused(&self) -> u64 {
         // ORDERING: as `accept`.
-        self.stripes.iter().map(|stripe| stripe.refused.load(Ordering::Relaxed)).sum()
+        self.stripes
+            .iter()
+            .map(|stripe| stripe.refused.load(Ordering::Relaxed))
+            .sum()
     }
 }

@@ -48,8 +48,14 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        let inner = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        MutexGuard { mutex: self, inner: Some(inner) }
+        let inner = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        MutexGuard {
+            mutex: self,
+            inner: Some(inner),
+        }
     }
 }
 
@@ -57,13 +63,17 @@ impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.inner.as_deref().expect("the guard holds its lock outside a wait")
+        self.inner
+            .as_deref()
+            .expect("the guard holds its lock outside a wait")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.inner.as_deref_mut().expect("the guard holds its lock outside a wait")
+        self.inner
+            .as_deref_mut()
+            .expect("the guard holds its lock outside a wait")
     }
 }
 
@@ -73,14 +83,21 @@ pub(crate) struct Condvar(shuttle::sync::Condvar);
 
 impl Condvar {
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
-        let inner = guard.inner.take().expect("the guard holds its lock outside a wait");
+        let inner = guard
+            .inner
+            .take()
+            .expect("the guard holds its lock outside a wait");
         if deadline.is_some() && coin(30) {
             drop(inner);
             linger();
             guard.inner = guard.mutex.lock().inner;
             return Wake::TimedOut;
         }
-        guard.inner = Some(self.0.wait(inner).unwrap_or_else(|poisoned| poisoned.into_inner()));
+        guard.inner = Some(
+            self.0
+                .wait(inner)
+                .unwrap_or_else(|poisoned| poisoned.into_inner()),
+        );
         Wake::Called
     }
 
@@ -95,7 +112,11 @@ impl Condvar {
 
 /// Starts a thread, or refuses it when the coin says so. Names that begin
 /// with `sure` are never refused, for models that are about something else.
-pub(crate) fn spawn<F>(name: String, _stack_size: Option<usize>, body: F) -> io::Result<JoinHandle<()>>
+pub(crate) fn spawn<F>(
+    name: String,
+    _stack_size: Option<usize>,
+    body: F,
+) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() + Send + 'static,
 {
@@ -136,12 +157,18 @@ pub(crate) struct Receiver<T>(Arc<Queue<T>>);
 #[derive(Debug)]
 pub(crate) enum TrySendError<T> {
     Full(T),
-    #[expect(dead_code, reason = "crossbeam's shape; both ends live as long as the mailbox")]
+    #[expect(
+        dead_code,
+        reason = "crossbeam's shape; both ends live as long as the mailbox"
+    )]
     Disconnected(T),
 }
 
 pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let queue = Arc::new(Queue { items: Mutex::new(VecDeque::new()), capacity });
+    let queue = Arc::new(Queue {
+        items: Mutex::new(VecDeque::new()),
+        capacity,
+    });
     (Sender(Arc::clone(&queue)), Receiver(queue))
 }
 

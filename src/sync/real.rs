@@ -41,7 +41,11 @@ impl Condvar {
 }
 
 /// Starts a named thread, or says why the system has none to give.
-pub(crate) fn spawn<F>(name: String, stack_size: Option<usize>, body: F) -> io::Result<JoinHandle<()>>
+pub(crate) fn spawn<F>(
+    name: String,
+    stack_size: Option<usize>,
+    body: F,
+) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() + Send + 'static,
 {
@@ -64,7 +68,11 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
         return Wake::TimedOut;
     }
     std::thread::park_timeout(left);
-    if Instant::now() >= deadline { Wake::TimedOut } else { Wake::Called }
+    if Instant::now() >= deadline {
+        Wake::TimedOut
+    } else {
+        Wake::Called
+    }
 }
 
 /// How many threads can run at once, as far as this process may use them.

@@ -1,0 +1,401 @@
+//! An actor on its own: a troupe of one, seen as its one actor.
+
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
+use crate::BoxError;
+use crate::builder::start;
+use crate::config::Config;
+use crate::context::{Context, ErrorHandler};
+use crate::error::{AcceptError, AssignError, BuildError, JoinError};
+use crate::failure::Failure;
+use crate::slot::Slot;
+use crate::stage::{OnFailure, Stage};
+use crate::stats::ActorStats;
+use crate::sync::{Arc, Duration, Instant};
+use crate::work::Work;
+
+/// The settings of an [`Actor`].
+///
+/// Consuming setters build it, [`Actor::new`] checks it.
+///
+/// # Examples
+///
+/// ```
+/// use troupe_pool::{Actor, ActorConfig, Failure};
+///
+/// let config = ActorConfig::default()
+///     .mailbox_size(100)
+///     .thread_name("journal")
+///     .error_handler(|failure: Failure| eprintln!("{failure}"));
+/// let actor = Actor::new(config)?;
+/// # actor.shutdown();
+/// # actor.join()?;
+/// # Ok::<(), troupe_pool::BoxError>(())
+/// ```
+#[must_use = "a config does nothing until an actor is made from it"]
+pub struct ActorConfig<E = BoxError> {
+    config: Config,
+    on_failure: Option<Arc<dyn OnFailure<E>>>,
+}
+
+impl<E> Default for ActorConfig<E> {
+    /// A mailbox of 16, threads named `actor`, std's stack, no error handler.
+    fn default() -> Self {
+        Self {
+            config: Config::fixed(1).thread_name("actor"),
+            on_failure: None,
+        }
+    }
+}
+
+impl<E> ActorConfig<E> {
+    /// Sets how many works wait in the mailbox, as
+    /// [`Config::mailbox_size`]. The default is 16.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let config = troupe_pool::ActorConfig::<String>::default().mailbox_size(0);
+    /// ```
+    pub fn mailbox_size(self, mailbox_size: usize) -> Self {
+        Self {
+            config: self.config.mailbox_size(mailbox_size),
+            ..self
+        }
+    }
+
+    /// Sets what the thread is called, before `-0`. The default is `actor`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let config = troupe_pool::ActorConfig::<String>::default().thread_name("journal");
+    /// ```
+    pub fn thread_name(self, thread_name: impl Into<String>) -> Self {
+        Self {
+            config: self.config.thread_name(thread_name),
+            ..self
+        }
+    }
+
+    /// Sets the stack of the thread, in bytes. The default is std's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let config = troupe_pool::ActorConfig::<String>::default().stack_size(1 << 20);
+    /// ```
+    pub fn stack_size(self, stack_size: usize) -> Self {
+        Self {
+            config: self.config.stack_size(stack_size),
+            ..self
+        }
+    }
+}
+
+impl<E: Send + 'static> ActorConfig<E> {
+    /// Sets what deals with every error that a work returns and every panic of
+    /// a work, on the actor's thread. The default counts them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Actor, ActorConfig, Failure};
+    /// let (report, reports) = std::sync::mpsc::channel();
+    /// let config = ActorConfig::default().error_handler(move |failure: Failure| {
+    ///     let _ = report.send(failure.to_string());
+    /// });
+    /// let actor = Actor::new(config)?;
+    /// actor.accept(|| Err("no".into()))?;
+    /// assert_eq!(reports.recv()?, "no");
+    /// # actor.shutdown();
+    /// # actor.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn error_handler<F>(self, handler: F) -> Self
+    where
+        F: Fn(Failure<E>) + Send + Sync + 'static,
+    {
+        let handler = ErrorHandler(move |failure: Failure<E>, _: &Context<'_, E>| handler(failure));
+        Self {
+            on_failure: Some(Arc::new(handler)),
+            ..self
+        }
+    }
+}
+
+impl<E> fmt::Debug for ActorConfig<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, on_failure } = self;
+        f.debug_struct("ActorConfig")
+            .field("mailbox_size", &config.mailbox_size)
+            .field("thread_name", &config.thread_name)
+            .field("stack_size", &config.stack_size)
+            .field("error_handler", &on_failure.as_ref().map(|_| "Fn(..)"))
+            .finish()
+    }
+}
+
+/// One thread with one bounded mailbox: works run one at a time, in the order
+/// of acceptance.
+///
+/// The same as a Fixed troupe of one, with the words of an actor. Dropping it
+/// is [`shutdown`](Actor::shutdown), and never blocks.
+///
+/// # Examples
+///
+/// ```
+/// use troupe_pool::{Actor, ActorConfig};
+///
+/// let (say, said) = std::sync::mpsc::channel();
+/// let actor = Actor::new(ActorConfig::default())?;
+/// for n in 0..3 {
+///     let say = say.clone();
+///     actor.accept(move || Ok(say.send(n)?))?;
+/// }
+/// actor.shutdown();
+/// actor.join()?;
+/// assert_eq!(said.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
+/// # Ok::<(), troupe_pool::BoxError>(())
+/// ```
+#[must_use = "an actor that is dropped is shut down"]
+pub struct Actor<E = BoxError> {
+    stage: Arc<Stage<E>>,
+}
+
+impl<E: Send + 'static> Actor<E> {
+    /// Starts an actor.
+    ///
+    /// Blocks until its thread is ready.
+    ///
+    /// # Errors
+    ///
+    /// - [`Invalid`](BuildError::Invalid) for a setting out of its range.
+    /// - [`Spawn`](BuildError::Spawn) if the system refuses a thread.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use troupe_pool::{Actor, ActorConfig};
+    ///
+    /// let error = Actor::<String>::new(ActorConfig::default().thread_name("")).unwrap_err();
+    /// assert_eq!(error.to_string(), "invalid thread_name \"\": it must not be empty");
+    /// ```
+    pub fn new(config: ActorConfig<E>) -> Result<Self, BuildError> {
+        let ActorConfig { config, on_failure } = config;
+        start(config, on_failure).map(|stage| Self { stage })
+    }
+
+    /// Accepts a work.
+    ///
+    /// Never blocks. The work is run after all that have been accepted before.
+    ///
+    /// # Errors
+    ///
+    /// The work is in the error and has not been run.
+    ///
+    /// - [`Full`](AcceptError::Full) if the actor is busy and its mailbox full.
+    /// - [`ShuttingDown`](AcceptError::ShuttingDown) after a shutdown.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Actor, ActorConfig};
+    /// let actor = Actor::new(ActorConfig::default())?;
+    /// actor.accept(|| Ok(()))?;
+    /// # actor.shutdown();
+    /// # actor.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn accept(&self, work: impl Into<Work<E>>) -> Result<(), AcceptError<E>> {
+        self.stage
+            .assign(work.into())
+            .map_err(|refused| match refused {
+                AssignError::ShuttingDown(work) => AcceptError::ShuttingDown(work),
+                // A fixed troupe does not grow, and nobody waits here.
+                AssignError::Full(work)
+                | AssignError::Spawn { work, source: _ }
+                | AssignError::WouldDeadlock(work) => AcceptError::Full(work),
+            })
+    }
+}
+
+impl<E> Actor<E> {
+    /// Is the actor running a work, or about to?
+    ///
+    /// Takes a short lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Actor, ActorConfig};
+    /// let actor = Actor::<String>::new(ActorConfig::default())?;
+    /// assert!(!actor.is_busy());
+    /// # actor.shutdown();
+    /// # actor.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.told().is_some_and(|told| told.is_busy)
+    }
+
+    /// Has the actor been shut down?
+    ///
+    /// Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Actor, ActorConfig};
+    /// let actor = Actor::<String>::new(ActorConfig::default())?;
+    /// assert!(!actor.is_shutdown());
+    /// # actor.shutdown();
+    /// # actor.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn is_shutdown(&self) -> bool {
+        self.stage.state.load().is_shutting_down()
+    }
+
+    /// When the actor last began a work; see
+    /// [`ActorStats::last_accepted`](crate::ActorStats).
+    ///
+    /// Takes a short lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Actor, ActorConfig};
+    /// let actor = Actor::<String>::new(ActorConfig::default())?;
+    /// assert_eq!(actor.last_accepted(), None);
+    /// # actor.shutdown();
+    /// # actor.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn last_accepted(&self) -> Option<Instant> {
+        self.told().and_then(|told| told.last_accepted)
+    }
+
+    /// When the actor last finished a work; see
+    /// [`ActorStats::last_finished`](crate::ActorStats).
+    ///
+    /// Takes a short lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Actor, ActorConfig};
+    /// let actor = Actor::new(ActorConfig::default())?;
+    /// actor.accept(|| Ok(()))?;
+    /// actor.shutdown();
+    /// actor.join()?;
+    /// assert!(actor.last_finished().is_some());
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn last_finished(&self) -> Option<Instant> {
+        self.told().and_then(|told| told.last_finished)
+    }
+
+    fn told(&self) -> Option<ActorStats> {
+        self.slot().map(|slot| self.stage.actor_stats(0, slot))
+    }
+
+    fn slot(&self) -> Option<&Slot<E>> {
+        self.stage.slot(0)
+    }
+
+    /// Stops accepting work. Returns true for the call that began it.
+    ///
+    /// Never blocks. Everything accepted before is still run.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Actor, ActorConfig};
+    /// let actor = Actor::new(ActorConfig::default())?;
+    /// assert!(actor.shutdown());
+    /// assert!(actor.accept(|| Ok(())).unwrap_err().is_shutting_down());
+    /// # actor.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn shutdown(&self) -> bool {
+        self.stage.shutdown()
+    }
+
+    /// Waits until the actor has come to its end, as
+    /// [`Troupe::join`](crate::Troupe::join) does.
+    ///
+    /// Blocks until somebody has shut the actor down, every work accepted
+    /// before is finished, and its thread is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldDeadlock`](JoinError::WouldDeadlock) on the actor's own thread.
+    ///
+    /// # Examples
+    ///
+    /// See [`Actor`].
+    pub fn join(&self) -> Result<(), JoinError> {
+        self.stage.join(None)
+    }
+
+    /// Waits until the actor has come to its end, for at most `timeout`, as
+    /// [`Troupe::join_timeout`](crate::Troupe::join_timeout) does.
+    ///
+    /// Blocks as [`join`](Actor::join).
+    ///
+    /// # Errors
+    ///
+    /// - [`Timeout`](JoinError::Timeout) if the time was up first.
+    /// - [`WouldDeadlock`](JoinError::WouldDeadlock) on the actor's own thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use troupe_pool::{Actor, ActorConfig, JoinError};
+    /// let actor = Actor::<String>::new(ActorConfig::default())?;
+    /// assert_eq!(actor.join_timeout(Duration::ZERO), Err(JoinError::Timeout));
+    /// actor.shutdown();
+    /// actor.join_timeout(Duration::from_secs(60))?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
+        self.stage.join(Instant::now().checked_add(timeout))
+    }
+}
+
+impl<E> Drop for Actor<E> {
+    fn drop(&mut self) {
+        self.stage.shutdown();
+    }
+}
+
+impl<E> fmt::Debug for Actor<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage } = self;
+        f.debug_struct("Actor")
+            .field("thread_name", &stage.config.thread_name)
+            .field("mailbox_size", &stage.config.mailbox_size)
+            .field("stats", &self.told())
+            .finish_non_exhaustive()
+    }
+}
+
+// No user code runs under a lock of the actor's, so a panic of the user's
+// leaves nothing half changed.
+impl<E> UnwindSafe for Actor<E> {}
+impl<E> RefUnwindSafe for Actor<E> {}

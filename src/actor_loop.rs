@@ -1,0 +1,593 @@
+//! An actor's life: look for work, run it, rest, retire or leave.
+
+use crate::board::Idle;
+use crate::failure::{Failure, Panic};
+use crate::slot::{Call, Slot};
+use crate::stage::{Stage, Taken};
+use crate::sync::{Arc, Duration, Instant, Wake, current, park, spin_loop, yield_now};
+use crate::unwind::{contain, drop_contained};
+use crate::work::JobBox;
+
+/// At most so many actors look for work without having any.
+const SEARCHERS: usize = 2;
+
+/// After so many works in a row an actor that runs out of work is in a stream,
+/// and looks away for a while before it looks again.
+const STREAM: u32 = 4;
+
+/// How long it looks away: long enough for the assigners to run ahead, so that
+/// the mailbox's cache lines do not travel with every single work.
+const LOOK_AWAY: Duration = Duration::from_micros(12);
+
+/// How often it looks then, first in a row, then letting others run between.
+const LOOKS: u32 = 30;
+const YIELDING_LOOKS: u32 = 3;
+
+/// How many pauses of the processor there are between two looks in a row.
+const PAUSES: u32 = 16;
+
+/// In a streak of works the clock is read once in so many, at most: it costs
+/// as much as a fifth of a small work.
+const STAMP_EVERY: u32 = 32;
+
+/// A batch between two readings must not take longer than this.
+const STAMP_WITHIN: Duration = Duration::from_millis(250);
+
+/// The life of the actor `id`. Its thread runs this and nothing else.
+pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
+    stage.adopt_thread();
+    if let Some(slot) = stage.slot(id) {
+        let now = Instant::now();
+        let stamps = Stamps {
+            last: now,
+            every: 1,
+            left: 1,
+        };
+        Life {
+            stage,
+            slot,
+            id,
+            source: id,
+            streak: 0,
+            rested: true,
+            at_rest: false,
+            stamps,
+        }
+        .live();
+    }
+}
+
+/// What comes after a rest.
+enum Next<E> {
+    /// This work.
+    Run(Taken<E>),
+    /// A look round.
+    Look,
+    /// Nothing: the actor is off the stage.
+    Gone,
+}
+
+/// What came of an attempt to take work while idle.
+enum Attempt<E> {
+    /// Taken; the actor is off the idle stack.
+    Taken(Taken<E>),
+    /// There was nothing.
+    Nothing,
+    /// The actor has been popped.
+    Popped,
+}
+
+/// How a work ended.
+enum Outcome {
+    Completed,
+    Failed {
+        panicked: bool,
+        /// Has the handler, or without one the drop of the failure, not
+        /// panicked?
+        contained: bool,
+    },
+}
+
+/// What came of an attempt to retire.
+enum Retire {
+    Gone,
+    /// Something has come up; the actor is as idle as before.
+    Called,
+    /// There are as few actors as there may be.
+    Needed,
+}
+
+struct Life<'a, E> {
+    stage: &'a Arc<Stage<E>>,
+    slot: &'a Slot<E>,
+    id: usize,
+    /// The mailbox that the last work came from.
+    source: usize,
+    /// Works since the last rest.
+    streak: u32,
+    /// Has the actor rested since its last work?
+    rested: bool,
+    /// Has it come to rest once, since it was born?
+    at_rest: bool,
+    stamps: Stamps,
+}
+
+/// Spares readings of the clock.
+struct Stamps {
+    last: Instant,
+    every: u32,
+    left: u32,
+}
+
+impl Stamps {
+    /// Was the last reading for the last work?
+    fn is_fresh(&self) -> bool {
+        self.left == self.every
+    }
+}
+
+impl<E> Life<'_, E> {
+    fn live(mut self) {
+        let mut next = if self.slot.call() == Call::Popped {
+            self.born()
+        } else {
+            Next::Look
+        };
+        loop {
+            next = match next {
+                Next::Run(taken) => {
+                    self.perform(taken);
+                    Next::Look
+                }
+                Next::Look => match self.look() {
+                    Some(taken) => Next::Run(taken),
+                    None => self.rest(),
+                },
+                Next::Gone => return,
+            };
+        }
+    }
+
+    /// Born by a growth, with a work in the hand, and without a token.
+    fn born(&mut self) -> Next<E> {
+        self.slot.set_call(Call::None);
+        self.from_hand()
+    }
+
+    fn from_hand(&mut self) -> Next<E> {
+        match self.slot.take_from_hand() {
+            Some(job) => Next::Run(Taken {
+                job,
+                from: None,
+                noted: false,
+            }),
+            None => Next::Look,
+        }
+    }
+
+    // ---- Busy ---------------------------------------------------------
+
+    /// The next work, wherever it is: the hand (a retry), the own mailbox,
+    /// where the last work came from, anywhere. `None` also if a `wait_idle` is
+    /// under way: then this is done under the board's lock.
+    fn look(&mut self) -> Option<Taken<E>> {
+        if self.stage.is_watched() {
+            None
+        } else {
+            self.take_any()
+        }
+    }
+
+    fn take_any(&mut self) -> Option<Taken<E>> {
+        // A take touches what the assigners write less than a look does, so
+        // where work is most likely there is no look before it.
+        let own_first = self.source == self.id || self.stage.holds_work(self.id);
+        if own_first && let Some(taken) = self.take(self.id) {
+            return Some(taken);
+        }
+        if self.source != self.id
+            && let Some(taken) = self.take(self.source)
+        {
+            return Some(taken);
+        }
+        while let Some(id) = self.stage.find_work() {
+            if let Some(taken) = self.take(id) {
+                return Some(taken);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, id: usize) -> Option<Taken<E>> {
+        let job = self.stage.take_from(id)?;
+        self.source = id;
+        Some(Taken {
+            job,
+            from: Some(id),
+            noted: false,
+        })
+    }
+
+    /// Begins a work, unless the troupe has been halted, and runs it, its
+    /// failure's handler, and the retries that this leaves in the hand.
+    fn perform(&mut self, mut taken: Taken<E>) {
+        loop {
+            let signalled = self.stage.is_signalled();
+            if signalled && !self.may_begin(&mut taken) {
+                return self.lay_down(taken);
+            }
+            let told = &self.slot.told;
+            let phase = told.phase.get();
+            told.phase.set(phase + 1);
+            if taken.from.is_some_and(|id| id != self.id) {
+                told.shared.raise();
+            }
+            self.stamp_begin();
+            let outcome = self.run(taken.job);
+            // First it does not run any more, then it is finished: a snapshot
+            // between the two misses it rather than counting it twice.
+            told.phase.set(phase + 2);
+            self.count(&outcome);
+            self.stamp_end();
+            self.streak = self.streak.saturating_add(1);
+            // Only a handler can have put something into the hand.
+            if matches!(outcome, Outcome::Completed) {
+                return;
+            }
+            match self.slot.take_from_hand() {
+                Some(job) => {
+                    taken = Taken {
+                        job,
+                        from: None,
+                        noted: false,
+                    }
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Notes the work for the round under way. False if the troupe is halted.
+    fn may_begin(&self, taken: &mut Taken<E>) -> bool {
+        if self.stage.is_halted() {
+            return false;
+        }
+        if !taken.noted {
+            let mut board = self.stage.board.lock();
+            self.stage.note_taken(&mut board, self.id, taken);
+        }
+        true
+    }
+
+    /// Gives a work to the `shutdown_now` that waits for it.
+    fn lay_down(&self, taken: Taken<E>) {
+        let mut board = self.stage.board.lock();
+        board.laid_down.push(taken.job);
+        drop(board);
+        self.step();
+    }
+
+    /// Shows `shutdown_now` that nothing is begun any more.
+    fn step(&self) {
+        let phase = &self.slot.told.phase;
+        phase.set(phase.get() + 2);
+    }
+
+    /// Runs a work, and the handler if it fails.
+    fn run(&self, job: JobBox<E>) -> Outcome {
+        let (failure, panicked) = match contain(|| job.run()) {
+            Ok(Ok(())) => return Outcome::Completed,
+            Ok(Err(error)) => (Failure::Error(error), false),
+            Err(payload) => (Failure::Panic(Panic::new(payload)), true),
+        };
+        let on_failure = self.stage.on_failure.lock().clone();
+        let contained = match on_failure {
+            Some(on_failure) => {
+                match contain(|| on_failure.on_failure(failure, self.stage, self.id)) {
+                    Ok(()) => true,
+                    Err(payload) => {
+                        drop_contained(payload);
+                        false
+                    }
+                }
+            }
+            None => drop_contained(failure),
+        };
+        Outcome::Failed {
+            panicked,
+            contained,
+        }
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        let told = &self.slot.told;
+        match outcome {
+            Outcome::Completed => told.completed.raise(),
+            Outcome::Failed {
+                panicked,
+                contained,
+            } => {
+                if *panicked {
+                    &told.panicked
+                } else {
+                    &told.failed
+                }
+                .raise();
+                if !contained {
+                    told.handler_panics.raise();
+                }
+            }
+        }
+    }
+
+    fn stamp_begin(&mut self) {
+        if self.rested {
+            self.rested = false;
+            let now = Instant::now();
+            self.stamps = Stamps {
+                last: now,
+                every: 1,
+                left: 1,
+            };
+            self.slot.told.stamp_accepted(self.stage.birth, now);
+        }
+    }
+
+    /// The end of one work is about the begin of the next.
+    fn stamp_end(&mut self) {
+        self.stamps.left -= 1;
+        if self.stamps.left == 0 {
+            let now = Instant::now();
+            let slow = now.saturating_duration_since(self.stamps.last) > STAMP_WITHIN;
+            let every = if slow {
+                1
+            } else {
+                (self.stamps.every * 2).min(STAMP_EVERY)
+            };
+            self.stamps = Stamps {
+                last: now,
+                every,
+                left: every,
+            };
+            self.slot.told.stamp_finished(self.stage.birth, now);
+            self.slot.told.stamp_accepted(self.stage.birth, now);
+        }
+    }
+
+    // ---- Idle ---------------------------------------------------------
+
+    /// Goes idle, and stays so until there is work, or a reason to leave.
+    fn rest(&mut self) -> Next<E> {
+        // The end of the last work, if the clock has just been read for it.
+        let since = if self.stamps.is_fresh() {
+            self.stamps.last
+        } else {
+            Instant::now()
+        };
+        let stage = self.stage;
+        let mut board = stage.board.lock();
+        if stage.is_watched()
+            && let Some(mut taken) = self.take_any()
+        {
+            stage.note_taken(&mut board, self.id, &mut taken);
+            return Next::Run(taken);
+        }
+        if stage.state.load().is_shutting_down() {
+            drop(board);
+            return self.leave();
+        }
+        // (a)
+        let token = stage.state.load().awake() < SEARCHERS;
+        board.idle.push(Idle {
+            id: self.id,
+            thread: current(),
+            token,
+        });
+        let before = stage.state.actor_goes_idle(token);
+        board.rounds.holds_nothing(self.id);
+        stage.end_round_if_over(&mut board);
+        if !self.at_rest {
+            self.at_rest = true;
+            board.awaited = board.awaited.saturating_sub(1);
+            if board.awaited == 0 {
+                stage.changed.notify_all();
+            }
+        }
+        drop(board);
+        if before.is_waited_for() {
+            stage.waiters.wake_one();
+        }
+        if !self.rested {
+            self.rested = true;
+            self.slot.told.stamp_finished(stage.birth, since);
+        }
+        let in_stream = std::mem::take(&mut self.streak) >= STREAM;
+        self.idle(token, in_stream, since)
+    }
+
+    fn idle(&mut self, mut token: bool, mut in_stream: bool, since: Instant) -> Next<E> {
+        let mut deadline = self
+            .stage
+            .is_dynamic()
+            .then(|| since.checked_add(self.stage.config.idle_timeout))
+            .flatten();
+        loop {
+            let attempt = if token {
+                self.search(std::mem::take(&mut in_stream))
+            } else {
+                self.attempt()
+            };
+            match attempt {
+                Attempt::Taken(taken) => return Next::Run(taken),
+                Attempt::Popped => return self.popped(),
+                // (b) has been done without a token: what is sent from now on
+                // gives one to somebody. (c)
+                Attempt::Nothing if !token => match self.park(deadline) {
+                    Call::Popped => return self.popped(),
+                    Call::Search => token = true,
+                    Call::None => match self.retire() {
+                        Retire::Gone => return Next::Gone,
+                        Retire::Called => {}
+                        // If there are ever more, those have time-outs of
+                        // their own.
+                        Retire::Needed => deadline = None,
+                    },
+                },
+                Attempt::Nothing => token = false,
+            }
+        }
+    }
+
+    /// Popped: the actor is off the idle stack and has a token.
+    fn popped(&mut self) -> Next<E> {
+        self.slot.set_call(Call::None);
+        let next = self.from_hand();
+        self.stage.state.drop_token();
+        self.stage.pass_on();
+        next
+    }
+
+    /// Looks for work for a while, then gives the token up.
+    fn search(&mut self, in_stream: bool) -> Attempt<E> {
+        // With one processor nobody can run ahead while this one looks away.
+        let alone = self.stage.has_one_processor;
+        if in_stream && !alone {
+            self.look_away();
+        }
+        let looks = if alone { 0 } else { LOOKS };
+        for look in 0..looks + YIELDING_LOOKS {
+            match self.attempt() {
+                Attempt::Nothing => {}
+                found => return found,
+            }
+            if look < looks {
+                (0..PAUSES).for_each(|_| spin_loop());
+            } else {
+                yield_now();
+            }
+        }
+        self.give_up()
+    }
+
+    fn look_away(&self) {
+        let begin = Instant::now();
+        while self.slot.call() != Call::Popped && begin.elapsed() < LOOK_AWAY {
+            (0..PAUSES).for_each(|_| spin_loop());
+        }
+    }
+
+    /// (a), once more: gives the token up.
+    fn give_up(&self) -> Attempt<E> {
+        let mut board = self.stage.board.lock();
+        if self.slot.call() == Call::Popped {
+            return Attempt::Popped;
+        }
+        self.slot.set_call(Call::None);
+        if let Some(idle) = board.idle.iter_mut().rfind(|idle| idle.id == self.id) {
+            idle.token = false;
+        }
+        self.stage.state.drop_token();
+        Attempt::Nothing
+    }
+
+    /// (b): takes a work from wherever there is one, under the board's lock,
+    /// and leaves the idle stack with it.
+    fn attempt(&mut self) -> Attempt<E> {
+        loop {
+            if self.slot.call() == Call::Popped {
+                return Attempt::Popped;
+            }
+            let Some(id) = self.stage.find_work() else {
+                return Attempt::Nothing;
+            };
+            let mut board = self.stage.board.lock();
+            if self.slot.call() == Call::Popped {
+                return Attempt::Popped;
+            }
+            let Some(mut taken) = self.take(id) else {
+                continue;
+            };
+            // The place in the mailbox is free, and only now does the actor
+            // cease to be idle.
+            let had_token = board.remove_idle(self.id).is_some_and(|idle| idle.token);
+            self.slot.set_call(Call::None);
+            self.stage.state.actor_leaves_idle(had_token);
+            self.stage.note_taken(&mut board, self.id, &mut taken);
+            drop(board);
+            self.stage.pass_on();
+            return Attempt::Taken(taken);
+        }
+    }
+
+    /// (c): sleeps until called. `Call::None` if the deadline has passed.
+    fn park(&self, deadline: Option<Instant>) -> Call {
+        loop {
+            match self.slot.call() {
+                Call::Popped => return Call::Popped,
+                Call::Search if self.slot.hear_search() => return Call::Search,
+                Call::Search => {}
+                Call::None => {
+                    if park(deadline) == Wake::TimedOut && self.slot.call() == Call::None {
+                        return Call::None;
+                    }
+                }
+            }
+        }
+    }
+
+    // ---- Going --------------------------------------------------------
+
+    /// Leaves a troupe that has more actors than it needs.
+    fn retire(&self) -> Retire {
+        let stage = self.stage;
+        let mut board = stage.board.lock();
+        if self.slot.call() != Call::None {
+            return Retire::Called;
+        }
+        if stage.state.load().live() <= stage.config.fewest() {
+            return Retire::Needed;
+        }
+        // (1) From here on a sender sees that its work is late.
+        let Some(at) = board.idle.iter().position(|idle| idle.id == self.id) else {
+            return Retire::Called;
+        };
+        let idle = board.idle.remove(at);
+        stage.close(self.id);
+        if stage.cursor() == self.id
+            && let Some(to) = board.occupied().find(|id| *id != self.id)
+        {
+            stage.shift_cursor(self.id, to);
+        }
+        let before = stage.state.idle_actor_retires();
+        // (2)
+        if !self.slot.mailbox.is_empty() {
+            stage.state.idle_actor_stays();
+            stage.open(self.id);
+            board.idle.insert(at, idle);
+            return Retire::Called;
+        }
+        let departed = std::mem::take(&mut board.departed);
+        board.vacate(self.id);
+        board.tally.retired += 1;
+        board.rounds.holds_nothing(self.id);
+        stage.end_round_if_over(&mut board);
+        drop(board);
+        if before.is_waited_for() {
+            stage.waiters.wake_one();
+        }
+        // So that finished threads do not pile up until somebody joins.
+        for thread in departed {
+            drop_contained(thread.join());
+        }
+        Retire::Gone
+    }
+
+    fn leave(&self) -> Next<E> {
+        self.step();
+        if self.stage.leave(self.id) {
+            Next::Gone
+        } else {
+            Next::Look
+        }
+    }
+}

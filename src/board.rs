@@ -1,0 +1,167 @@
+//! What the board's mutex guards: who is idle, which numbers are vacant,
+//! whose threads they are, and what is on its way out.
+//!
+//! Only plain data and plain moves. Who may make which move, and what goes
+//! with it in the state word, is said where the moves are made.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::round::Rounds;
+use crate::sync::{JoinHandle, Thread};
+use crate::work::JobBox;
+
+/// An actor on the idle stack.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    pub(crate) id: usize,
+    pub(crate) thread: Thread,
+    /// Is it searching, or on its way to?
+    pub(crate) token: bool,
+}
+
+/// What is known of the actor of one number.
+#[derive(Debug, Default)]
+pub(crate) struct Seat {
+    /// Is there one, or one about to be started?
+    pub(crate) occupied: bool,
+    /// Which birth of the troupe it was: tells two actors of one number apart.
+    pub(crate) birth: u64,
+    /// Its thread, once the growth that started it has filed it.
+    pub(crate) thread: Option<JoinHandle<()>>,
+}
+
+/// The board.
+pub(crate) struct Board<E> {
+    /// The idle actors, the most recently idle last.
+    pub(crate) idle: Vec<Idle>,
+    /// By number, as far as numbers have been given.
+    pub(crate) seats: Vec<Seat>,
+    /// Numbers that have been given and are vacant again, lowest first.
+    vacant: BinaryHeap<Reverse<usize>>,
+    births: u64,
+    /// Growths that have not yet filed the thread that they started.
+    pub(crate) spawning: usize,
+    /// Initial actors that have not yet come to rest.
+    pub(crate) awaited: usize,
+    /// Threads of actors that have left, not yet joined.
+    pub(crate) departed: Vec<JoinHandle<()>>,
+    /// Calls of join that are joining threads.
+    pub(crate) joining: usize,
+    /// The rounds of `wait_idle`.
+    pub(crate) rounds: Rounds,
+    /// Works that actors of a halted troupe had taken and not begun.
+    pub(crate) laid_down: Vec<JobBox<E>>,
+    /// Works that nobody will run, waiting for their senders.
+    pub(crate) strays: Vec<JobBox<E>>,
+    /// Has a `shutdown_now` collected all that it returns?
+    pub(crate) halted: bool,
+    /// Has the last actor left, and has the handler been dropped?
+    pub(crate) ended: bool,
+    pub(crate) tally: Tally,
+}
+
+/// What is counted under the board's lock.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) grown: u64,
+    pub(crate) retired: u64,
+    pub(crate) returned: u64,
+    pub(crate) spawn_failures: u64,
+    pub(crate) peak: usize,
+    /// What the last snapshot said, so that the next does not say less.
+    pub(crate) accepted: u64,
+}
+
+impl<E> Board<E> {
+    pub(crate) fn new() -> Self {
+        Self {
+            idle: Vec::new(),
+            seats: Vec::new(),
+            vacant: BinaryHeap::new(),
+            births: 0,
+            spawning: 0,
+            awaited: 0,
+            departed: Vec::new(),
+            joining: 0,
+            rounds: Rounds::default(),
+            laid_down: Vec::new(),
+            strays: Vec::new(),
+            halted: false,
+            ended: false,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Gives the lowest vacant number, and the number of the birth.
+    pub(crate) fn occupy(&mut self) -> (usize, u64) {
+        let id = match self.vacant.pop() {
+            Some(Reverse(id)) => id,
+            None => {
+                self.seats.push(Seat::default());
+                self.seats.len() - 1
+            }
+        };
+        self.births += 1;
+        self.seats[id] = Seat {
+            occupied: true,
+            birth: self.births,
+            thread: None,
+        };
+        (id, self.births)
+    }
+
+    /// Takes a number back.
+    pub(crate) fn vacate(&mut self, id: usize) {
+        self.seats[id].occupied = false;
+        self.departed.extend(self.seats[id].thread.take());
+        self.vacant.push(Reverse(id));
+    }
+
+    /// Files the thread of a birth, also if its actor has left meanwhile.
+    /// True if it is still there.
+    pub(crate) fn file(&mut self, id: usize, birth: u64, thread: JoinHandle<()>) -> bool {
+        let seat = &mut self.seats[id];
+        let there = seat.occupied && seat.birth == birth;
+        if there {
+            seat.thread = Some(thread);
+        } else {
+            self.departed.push(thread);
+        }
+        there
+    }
+
+    /// Takes an actor off the idle stack. It is most likely on top.
+    pub(crate) fn remove_idle(&mut self, id: usize) -> Option<Idle> {
+        let at = self.idle.iter().rposition(|idle| idle.id == id)?;
+        Some(self.idle.remove(at))
+    }
+
+    /// Actors there are, those about to be started included.
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = usize> + '_ {
+        self.seats
+            .iter()
+            .enumerate()
+            .filter(|(_, seat)| seat.occupied)
+            .map(|(id, _)| id)
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::Board;
+
+    #[test]
+    fn vacant_numbers_are_given_again_lowest_first() {
+        let mut board = Board::<()>::new();
+        let ids: Vec<usize> = (0..4).map(|_| board.occupy().0).collect();
+        assert_eq!(ids, [0, 1, 2, 3]);
+        board.vacate(2);
+        board.vacate(0);
+        assert_eq!(board.occupied().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(board.occupy().0, 0);
+        assert_eq!(board.occupy().0, 2);
+        let (id, birth) = board.occupy();
+        assert_eq!((id, birth), (4, 7));
+    }
+}

@@ -1,0 +1,174 @@
+//! Building a troupe: settings, the error handler, and the first actors.
+
+use std::fmt;
+
+use crate::BoxError;
+use crate::config::Config;
+use crate::context::{Context, ErrorHandler};
+use crate::error::BuildError;
+use crate::failure::Failure;
+use crate::stage::{OnFailure, Stage};
+use crate::sync::Arc;
+use crate::troupe::Troupe;
+
+/// Builds a [`Troupe`]: its [`Config`], plus what is not plain data.
+///
+/// # Examples
+///
+/// ```
+/// use troupe_pool::{Config, Failure, Troupe};
+///
+/// #[derive(Debug)]
+/// struct Failed(u32);
+///
+/// let troupe = Troupe::builder(Config::dynamic(0, 8))
+///     .error_handler(|failure: Failure<Failed>, context| match failure {
+///         Failure::Error(Failed(code)) => eprintln!("actor {}: code {code}", context.actor_id()),
+///         other => eprintln!("{other:?}"),
+///     })
+///     .build()?;
+/// troupe.assign(|| Err(Failed(7))).expect("an empty troupe has room");
+/// # troupe.shutdown();
+/// # troupe.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder<E = BoxError> {
+    config: Config,
+    on_failure: Option<Arc<dyn OnFailure<E>>>,
+}
+
+impl<E: Send + 'static> Builder<E> {
+    /// Sets the error handler: what deals with every error that a work returns
+    /// and every panic of a work. The default counts them.
+    ///
+    /// It runs on the thread of the actor whose work failed, exactly once for
+    /// each failure, possibly on several actors at once. It may assign, read
+    /// stats and shut the troupe down. While it runs, its actor does nothing
+    /// else. If it panics, that is contained and counted. It is dropped when
+    /// the last actor has left, before [`join`](Troupe::join) returns.
+    ///
+    /// # Examples
+    ///
+    /// See [`Builder`], [`Failure`] and [`Context`].
+    pub fn error_handler<F>(self, handler: F) -> Self
+    where
+        F: Fn(Failure<E>, &Context<'_, E>) + Send + Sync + 'static,
+    {
+        Self {
+            on_failure: Some(Arc::new(ErrorHandler(handler))),
+            ..self
+        }
+    }
+
+    /// Checks the settings, starts the actors to begin with, and waits until
+    /// each has come to rest.
+    ///
+    /// Blocks for as long as starting the threads takes.
+    ///
+    /// # Errors
+    ///
+    /// - [`Invalid`](BuildError::Invalid) for a setting out of its range.
+    /// - [`Spawn`](BuildError::Spawn) if the system refuses a thread. Those
+    ///   started before have been stopped when this returns.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use troupe_pool::{BuildError, Config, Troupe};
+    ///
+    /// let error = Troupe::<String>::builder(Config::dynamic(5, 4)).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "invalid min 5: it must be at most max");
+    /// ```
+    pub fn build(self) -> Result<Troupe<E>, BuildError> {
+        let Self { config, on_failure } = self;
+        start(config, on_failure).map(Troupe::from_stage)
+    }
+}
+
+/// Sets a stage with its first actors on it, or leaves nothing behind.
+pub(crate) fn start<E: Send + 'static>(
+    config: Config,
+    on_failure: Option<Arc<dyn OnFailure<E>>>,
+) -> Result<Arc<Stage<E>>, BuildError> {
+    config.validate()?;
+    let first = config.to_begin_with();
+    let stage = Arc::new(Stage::new(config, on_failure));
+    for _ in 0..first {
+        if let Err((thread, source)) = stage.grow_initial() {
+            stage.shutdown();
+            // This thread is none of the troupe's, and the wait has no end
+            // but the end.
+            let joined = stage.join(None);
+            debug_assert!(joined.is_ok(), "nobody but an actor deadlocks");
+            return Err(BuildError::Spawn { thread, source });
+        }
+    }
+    stage.await_initial();
+    Ok(stage)
+}
+
+impl<E: Send + 'static> Troupe<E> {
+    /// Begins to build a troupe, with an error handler or an error type of its
+    /// own.
+    ///
+    /// Does not block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use troupe_pool::{Config, Troupe};
+    ///
+    /// let troupe = Troupe::<std::io::Error>::builder(Config::fixed(2)).build()?;
+    /// troupe.assign(|| std::fs::metadata(".").map(drop)).map_err(|_| "refused")?;
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn builder(config: Config) -> Builder<E> {
+        Builder {
+            config,
+            on_failure: None,
+        }
+    }
+}
+
+impl Troupe {
+    /// Builds a troupe whose works return [`BoxError`]s, without an error
+    /// handler: failures are counted.
+    ///
+    /// Blocks for as long as starting the threads takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use troupe_pool::{Config, Troupe};
+    ///
+    /// let troupe = Troupe::new(Config::default())?;
+    /// troupe.assign(|| Ok(()))?;
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn new(config: Config) -> Result<Self, BuildError> {
+        Self::builder(config).build()
+    }
+}
+
+impl<E> fmt::Debug for Builder<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, on_failure } = self;
+        f.debug_struct("Builder")
+            .field("config", config)
+            .field("error_handler", &on_failure.as_ref().map(|_| "Fn(..)"))
+            .finish()
+    }
+}

@@ -1,0 +1,205 @@
+//! The ways to an end: shutdown, shutdown_now, an actor's leave, join; and
+//! `wait_idle`, which waits without ending anything.
+
+use crate::board::{Board, Idle};
+use crate::error::JoinError;
+use crate::slot::{Call, is_running};
+use crate::stage::Stage;
+use crate::sync::{Instant, MutexGuard, Wake, yield_now};
+use crate::unwind::drop_contained;
+use crate::work::{JobBox, Work};
+
+impl<E> Stage<E> {
+    /// Stops accepting. True for the call that began it.
+    pub(crate) fn shutdown(&self) -> bool {
+        let mut board = self.board.lock();
+        if self.state.begin_shutdown().is_shutting_down() {
+            return false;
+        }
+        let called = self.pop_all(&mut board);
+        let nobody = self.state.load().live() == 0;
+        drop(board);
+        self.call_out(called);
+        if nobody {
+            self.end();
+        }
+        true
+    }
+
+    /// Pops every idle actor, with nothing in its hand: it looks for work once
+    /// more, and leaves.
+    fn pop_all(&self, board: &mut Board<E>) -> Vec<Idle> {
+        let called = std::mem::take(&mut board.idle);
+        for idle in &called {
+            self.state.actor_is_popped(idle.token);
+            if let Some(slot) = self.slot(idle.id) {
+                slot.set_call(Call::Popped);
+            }
+        }
+        called
+    }
+
+    /// Wakes those that a shutdown has to tell something.
+    fn call_out(&self, called: Vec<Idle>) {
+        for idle in called {
+            idle.thread.unpark();
+        }
+        self.waiters.wake_all();
+    }
+
+    /// Stops accepting, and takes back every work that has not started.
+    pub(crate) fn shutdown_now(&self) -> Vec<Work<E>> {
+        let mut board = self.board.lock();
+        if self.is_halted() {
+            // Another call returns the works. Nothing may start once this one
+            // has returned either, so it waits for the other's few steps.
+            while !board.halted {
+                let _: Wake = self.changed.wait(&mut board, None);
+            }
+            return Vec::new();
+        }
+        // (1)
+        let began = !self.state.begin_shutdown().is_shutting_down();
+        self.halt();
+        // (2) Who is popped here holds nothing.
+        let called = self.pop_all(&mut board);
+        // (3), (4)
+        let mut jobs = Vec::new();
+        let settled: Vec<usize> = called.iter().map(|idle| idle.id).collect();
+        let unsettled = self.collect(&board, settled, &mut jobs);
+        let nobody = began && self.state.load().live() == 0;
+        self.end_round_if_over(&mut board);
+        drop(board);
+        self.call_out(called);
+
+        for (id, phase) in unsettled {
+            // A few instructions of that actor's, never a work.
+            while self
+                .slot(id)
+                .is_some_and(|slot| slot.told.phase.get() == phase)
+            {
+                yield_now();
+            }
+        }
+
+        let mut board = self.board.lock();
+        jobs.append(&mut board.laid_down);
+        board.tally.returned += jobs.len() as u64;
+        board.halted = true;
+        self.changed.notify_all();
+        drop(board);
+        if nobody {
+            self.end();
+        }
+        jobs.into_iter().map(Work::returned).collect()
+    }
+
+    /// Empties hands and mailboxes. Returns the actors, with their phase, of
+    /// which it is not yet clear whether they will begin one more work.
+    fn collect(
+        &self,
+        board: &Board<E>,
+        mut settled: Vec<usize>,
+        jobs: &mut Vec<JobBox<E>>,
+    ) -> Vec<(usize, u64)> {
+        for id in board.occupied() {
+            if let Some(job) = self.slot(id).and_then(|slot| slot.take_from_hand()) {
+                jobs.push(job);
+                settled.push(id);
+            }
+        }
+        for id in 0..board.seats.len() {
+            while let Some(job) = self.slot(id).and_then(|slot| slot.mailbox.take()) {
+                jobs.push(job);
+            }
+        }
+        settled.sort_unstable();
+        board
+            .occupied()
+            .filter(|id| settled.binary_search(id).is_err())
+            .filter_map(|id| self.slot(id).map(|slot| (id, slot.told.phase.get())))
+            .filter(|(_, phase)| !is_running(*phase))
+            .collect()
+    }
+
+    /// The actor `id` leaves the troupe that is shutting down, unless there is
+    /// work left that it might do.
+    pub(crate) fn leave(&self, id: usize) -> bool {
+        let mut board = self.board.lock();
+        if !self.is_halted() && (self.holds_work(id) || self.find_work().is_some()) {
+            return false;
+        }
+        self.close(id);
+        board.vacate(id);
+        board.rounds.holds_nothing(id);
+        self.end_round_if_over(&mut board);
+        let last = self.state.actor_is_gone().live() == 1;
+        drop(board);
+        if last {
+            self.end();
+        }
+        true
+    }
+
+    /// The last actor has left a troupe that is shutting down.
+    pub(crate) fn end(&self) {
+        // The handler goes before anybody can see the end.
+        let on_failure = self.on_failure.lock().take();
+        drop_contained(on_failure);
+        let mut board = self.board.lock();
+        board.ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the last actor has left and its thread is gone.
+    pub(crate) fn join(&self, deadline: Option<Instant>) -> Result<(), JoinError> {
+        if self.is_own_thread() {
+            return Err(JoinError::WouldDeadlock);
+        }
+        let mut board = self.board.lock();
+        while !board.ended || board.spawning > 0 {
+            self.wait_on_board(&mut board, deadline)?;
+        }
+        let threads = std::mem::take(&mut board.departed);
+        board.joining += 1;
+        drop(board);
+        for thread in threads {
+            // An actor's thread does not panic; what its thread-locals do is contained.
+            drop_contained(thread.join());
+        }
+        let mut board = self.board.lock();
+        board.joining -= 1;
+        self.changed.notify_all();
+        while board.joining > 0 {
+            self.wait_on_board(&mut board, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all works accepted so far are finished.
+    pub(crate) fn wait_idle(&self, deadline: Option<Instant>) -> Result<(), JoinError> {
+        if self.is_own_thread() {
+            return Err(JoinError::WouldDeadlock);
+        }
+        let mut board = self.board.lock();
+        let round = board.rounds.want();
+        if board.rounds.current().is_none() {
+            self.begin_round(&mut board);
+        }
+        while !board.rounds.is_over(round) {
+            self.wait_on_board(&mut board, deadline)?;
+        }
+        Ok(())
+    }
+
+    fn wait_on_board(
+        &self,
+        board: &mut MutexGuard<'_, Board<E>>,
+        deadline: Option<Instant>,
+    ) -> Result<(), JoinError> {
+        match self.changed.wait(board, deadline) {
+            Wake::Called => Ok(()),
+            Wake::TimedOut => Err(JoinError::Timeout),
+        }
+    }
+}

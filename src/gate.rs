@@ -1,0 +1,175 @@
+//! The gate of a mailbox: is it known to be full?
+//!
+//! | state | what it says | who leaves it |
+//! |---|---|---|
+//! | open | nothing is known | a sender that found the mailbox full, to marked; who closes, to closed |
+//! | marked | a sender is about to try once more | that sender, to full; a taker, to open |
+//! | full | the mailbox is full, and counted so in the state word | a taker, to opening |
+//! | opening | that taker is uncounting it | that taker, to open |
+//! | closed | the slot is vacant: do not send here | who opens it for a new actor |
+//!
+//! The number in the upper bits rises with every step back to open or to
+//! closed, so that an exchange from a mark of long ago fails. Why this makes
+//! `Full` exact is argued in ARCHITECTURE.md.
+
+use crate::atomics::Announced;
+use crate::state::{Snapshot, State};
+use crate::sync::yield_now;
+
+const OPEN: u64 = 0;
+const MARKED: u64 = 1;
+const FULL: u64 = 2;
+const OPENING: u64 = 3;
+const CLOSED: u64 = 4;
+
+/// The states take three bits; the number is above them.
+const STATES: u64 = 7;
+const NEXT: u64 = 8;
+
+/// The gate of one mailbox. Born closed.
+#[derive(Debug)]
+pub(crate) struct Gate(Announced);
+
+/// A mark that a sender has made or found.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(crate) struct Mark(u64);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self(Announced::new(CLOSED))
+    }
+
+    /// Is it open or marked, so that trying is worth while?
+    pub(crate) fn may_have_room(&self) -> bool {
+        matches!(self.0.load() & STATES, OPEN | MARKED)
+    }
+
+    #[cfg(all(test, not(feature = "shuttle")))]
+    fn is_closed(&self) -> bool {
+        self.0.load() & STATES == CLOSED
+    }
+
+    /// Marks an open gate. `None` if it is neither open nor marked already:
+    /// then there is nothing to find out here at present.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        loop {
+            let now = self.0.load();
+            match now & STATES {
+                MARKED => return Some(Mark(now)),
+                OPEN if self.0.replace(now, now + MARKED) => return Some(Mark(now + MARKED)),
+                OPEN => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// The mailbox was still full after the mark: makes the gate full and
+    /// counts it. False if the mark is gone, because somebody took a work or
+    /// another sender has counted it.
+    pub(crate) fn confirm(&self, mark: Mark, state: &State) -> bool {
+        let full = self.0.replace(mark.0, mark.0 - MARKED + FULL);
+        if full {
+            state.count_full();
+        }
+        full
+    }
+
+    /// A work has been taken from the mailbox: nothing that was known of it
+    /// holds any more. Returns the state before the mailbox was uncounted, if
+    /// this call did that.
+    pub(crate) fn taken(&self, state: &State) -> Option<Snapshot> {
+        loop {
+            let now = self.0.load();
+            let open = (now & !STATES) + NEXT + OPEN;
+            match now & STATES {
+                MARKED if self.0.replace(now, open) => return None,
+                FULL if self.0.replace(now, (now & !STATES) + OPENING) => {
+                    let before = state.uncount_full();
+                    self.0.store(open);
+                    return Some(before);
+                }
+                MARKED | FULL => {}
+                // Another taker is uncounting. This one's place is not free
+                // before that is done.
+                OPENING => yield_now(),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Closes the gate of a slot that becomes vacant. Under the board's lock.
+    pub(crate) fn close(&self, state: &State) {
+        loop {
+            let now = self.0.load();
+            match now & STATES {
+                OPENING => yield_now(),
+                FULL => {
+                    self.taken(state);
+                }
+                _ if self.0.replace(now, (now & !STATES) + NEXT + CLOSED) => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// Opens the gate of a slot that has been filled. Under the board's lock.
+    pub(crate) fn open(&self) {
+        // Nothing but this leaves the closed state.
+        self.0.store((self.0.load() & !STATES) + NEXT + OPEN);
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::Gate;
+    use crate::state::State;
+
+    fn open() -> (Gate, State) {
+        let gate = Gate::new();
+        assert!(gate.is_closed());
+        gate.open();
+        (gate, State::default())
+    }
+
+    #[test]
+    fn a_full_gate_is_counted_once() {
+        let (gate, state) = open();
+        let first = gate.mark().unwrap();
+        let second = gate.mark().unwrap();
+        assert!(gate.confirm(first, &state));
+        assert!(!gate.confirm(second, &state));
+        assert!(gate.mark().is_none());
+        assert_eq!(state.load().full(), 1);
+        assert_eq!(gate.taken(&state).unwrap().full(), 1);
+        assert!(gate.taken(&state).is_none());
+        assert_eq!(state.load().full(), 0);
+        assert!(gate.may_have_room());
+    }
+
+    #[test]
+    fn a_take_undoes_a_mark() {
+        let (gate, state) = open();
+        let mark = gate.mark().unwrap();
+        assert!(gate.taken(&state).is_none());
+        assert!(!gate.confirm(mark, &state));
+        let later = gate.mark().unwrap();
+        assert!(!gate.confirm(mark, &state));
+        assert!(gate.confirm(later, &state));
+    }
+
+    #[test]
+    fn a_closed_gate_cannot_be_marked_and_forgets_its_marks() {
+        let (gate, state) = open();
+        let mark = gate.mark().unwrap();
+        let same = gate.mark().unwrap();
+        assert!(gate.confirm(mark, &state));
+        gate.close(&state);
+        assert_eq!(state.load().full(), 0);
+        assert!(gate.mark().is_none());
+        assert!(gate.taken(&state).is_none());
+        gate.open();
+        assert!(gate.may_have_room());
+        assert!(!gate.confirm(same, &state));
+    }
+}

@@ -1,0 +1,215 @@
+//! A way to a troupe that keeps nothing of it alive.
+
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
+use crate::BoxError;
+use crate::error::AssignError;
+use crate::stage::Stage;
+use crate::stats::Stats;
+use crate::sync::{Arc, Duration};
+use crate::work::Work;
+
+/// A handle to a [`Troupe`](crate::Troupe): cheap to clone, for works and
+/// handlers that assign, and for threads that do not own the troupe.
+///
+/// It keeps no thread, no work and no error handler alive. Once the troupe has
+/// been shut down or dropped it answers
+/// [`ShuttingDown`](AssignError::ShuttingDown), and the final stats.
+///
+/// # Examples
+///
+/// A work that assigns more work:
+///
+/// ```
+/// use troupe_pool::{BoxError, Config, Handle, Troupe};
+///
+/// fn halve(handle: &Handle, n: u32) -> Result<(), BoxError> {
+///     if n > 1 {
+///         let again = handle.clone();
+///         handle.assign(move || halve(&again, n / 2))?;
+///     }
+///     Ok(())
+/// }
+///
+/// let troupe = Troupe::new(Config::fixed(2))?;
+/// let handle = troupe.handle();
+/// troupe.assign(move || halve(&handle, 8))?;
+/// # while troupe.stats().completed < 4 { std::thread::yield_now(); }
+/// troupe.wait_idle()?;
+/// assert_eq!(troupe.stats().completed, 4);
+/// # troupe.shutdown();
+/// # troupe.join()?;
+/// # Ok::<(), BoxError>(())
+/// ```
+#[must_use = "a handle does nothing by itself"]
+pub struct Handle<E = BoxError> {
+    stage: Arc<Stage<E>>,
+}
+
+impl<E> Handle<E> {
+    pub(crate) fn new(stage: Arc<Stage<E>>) -> Self {
+        Self { stage }
+    }
+
+    pub(crate) fn stage(&self) -> &Arc<Stage<E>> {
+        &self.stage
+    }
+
+    /// Stops accepting, as [`Troupe::shutdown`](crate::Troupe::shutdown) does.
+    /// Returns true for the call that began it.
+    ///
+    /// Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Config, Troupe};
+    /// let troupe = Troupe::new(Config::fixed(1))?;
+    /// assert!(troupe.handle().shutdown());
+    /// assert!(!troupe.shutdown());
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn shutdown(&self) -> bool {
+        self.stage.shutdown()
+    }
+
+    /// Has the troupe been shut down or dropped?
+    ///
+    /// Never blocks. A long work can ask this now and then, and stop early.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Config, Troupe};
+    /// let troupe = Troupe::new(Config::fixed(1))?;
+    /// let handle = troupe.handle();
+    /// assert!(!handle.is_shutdown());
+    /// drop(troupe);
+    /// assert!(handle.is_shutdown());
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn is_shutdown(&self) -> bool {
+        self.stage.state.load().is_shutting_down()
+    }
+
+    /// A snapshot of what the troupe has done and is doing.
+    ///
+    /// Takes a short lock, and a time in proportion to the number of actors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Config, Troupe};
+    /// let troupe = Troupe::new(Config::fixed(2).mailbox_size(3))?;
+    /// assert_eq!(troupe.handle().stats().capacity, 8);
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stage.stats()
+    }
+}
+
+impl<E: Send + 'static> Handle<E> {
+    /// Assigns a work, as [`Troupe::assign`](crate::Troupe::assign) does.
+    ///
+    /// Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Troupe::assign`](crate::Troupe::assign), with the work inside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Config, Troupe};
+    /// let troupe = Troupe::new(Config::fixed(1))?;
+    /// troupe.handle().assign(|| Ok(()))?;
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn assign(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
+        self.stage.assign(work.into())
+    }
+
+    /// Assigns a work, as
+    /// [`Troupe::assign_timeout`](crate::Troupe::assign_timeout) does.
+    ///
+    /// Blocks until there is room, at most for `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Troupe::assign_timeout`](crate::Troupe::assign_timeout), with the
+    /// work inside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use troupe_pool::{Config, Troupe};
+    /// let troupe = Troupe::new(Config::fixed(1))?;
+    /// troupe.handle().assign_timeout(|| Ok(()), Duration::from_secs(1))?;
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn assign_timeout(
+        &self,
+        work: impl Into<Work<E>>,
+        timeout: Duration,
+    ) -> Result<(), AssignError<E>> {
+        self.stage.assign_waiting(work.into(), Some(timeout))
+    }
+
+    /// Assigns a work, as [`Troupe::assign_wait`](crate::Troupe::assign_wait)
+    /// does.
+    ///
+    /// Blocks until there is room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Troupe::assign_wait`](crate::Troupe::assign_wait), with the work
+    /// inside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Config, Troupe};
+    /// let troupe = Troupe::new(Config::fixed(1))?;
+    /// troupe.handle().assign_wait(|| Ok(()))?;
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn assign_wait(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
+        self.stage.assign_waiting(work.into(), None)
+    }
+}
+
+impl<E> Clone for Handle<E> {
+    fn clone(&self) -> Self {
+        Self {
+            stage: Arc::clone(&self.stage),
+        }
+    }
+}
+
+impl<E> fmt::Debug for Handle<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage } = self;
+        f.debug_struct("Handle")
+            .field("thread_name", &stage.config.thread_name)
+            .finish_non_exhaustive()
+    }
+}
+
+// No user code runs under a lock of the troupe's, so a panic of the user's
+// leaves nothing half changed.
+impl<E> UnwindSafe for Handle<E> {}
+impl<E> RefUnwindSafe for Handle<E> {}

@@ -1,0 +1,96 @@
+//! Where to look first: one bit a slot.
+//!
+//! A hint is a help, never a proof: who follows one looks at the slot itself.
+
+use crate::atomics::Announced;
+
+/// One bit for each slot.
+#[derive(Debug)]
+pub(crate) struct Hints(Box<[Announced]>);
+
+impl Hints {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self(
+            (0..slots.div_ceil(64))
+                .map(|_| Announced::default())
+                .collect(),
+        )
+    }
+
+    /// Sets the bit of `slot`. Does not write if it is set already.
+    pub(crate) fn set(&self, slot: usize) {
+        let (word, bit) = self.bit(slot);
+        if word.load() & bit == 0 {
+            word.set_bits(bit);
+        }
+    }
+
+    pub(crate) fn clear(&self, slot: usize) {
+        let (word, bit) = self.bit(slot);
+        word.clear_bits(bit);
+    }
+
+    /// The first hinted slot for which `confirm` holds, beginning after
+    /// `start` and going round.
+    pub(crate) fn find(
+        &self,
+        start: usize,
+        mut confirm: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let words = self.0.len();
+        let first = start / 64;
+        // The word of `start` comes twice: its upper bits first, its lower last.
+        let below = (2_u64 << (start % 64)).wrapping_sub(1);
+        (0..=words).find_map(|step| {
+            let at = (first + step) % words;
+            let mask = match step {
+                0 => !below,
+                _ if step == words => below,
+                _ => u64::MAX,
+            };
+            let mut bits = self.0[at].load() & mask;
+            while bits != 0 {
+                let slot = at * 64 + bits.trailing_zeros() as usize;
+                if confirm(slot) {
+                    return Some(slot);
+                }
+                bits &= bits - 1;
+            }
+            None
+        })
+    }
+
+    fn bit(&self, slot: usize) -> (&Announced, u64) {
+        (&self.0[slot / 64], 1 << (slot % 64))
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::Hints;
+
+    #[test]
+    fn finds_go_round_from_behind_the_start() {
+        let hints = Hints::new(130);
+        for slot in [0, 63, 64, 129] {
+            hints.set(slot);
+        }
+        let next = |start| hints.find(start, |_| true);
+        assert_eq!(next(0), Some(63));
+        assert_eq!(next(63), Some(64));
+        assert_eq!(next(64), Some(129));
+        assert_eq!(next(129), Some(0));
+        hints.clear(0);
+        assert_eq!(next(129), Some(63));
+        assert_eq!(hints.find(5, |slot| slot == 64), Some(64));
+        assert_eq!(hints.find(5, |_| false), None);
+    }
+
+    #[test]
+    fn a_lonely_hint_is_found_from_itself() {
+        let hints = Hints::new(1);
+        assert_eq!(hints.find(0, |_| true), None);
+        hints.set(0);
+        assert_eq!(hints.find(0, |_| true), Some(0));
+    }
+}

@@ -1,0 +1,45 @@
+//! The bounded queue of one actor.
+//!
+//! Anybody may put and anybody may take; neither waits. Both are sequentially
+//! consistent read-modify-writes, and so are, as far as the handshakes in
+//! ARCHITECTURE.md go, the looks that find it full or empty.
+
+use crate::sync::{Receiver, Sender, TrySendError, bounded};
+use crate::work::JobBox;
+
+/// A mailbox; with size 0 one that never holds anything.
+pub(crate) struct Mailbox<E>(Option<(Sender<JobBox<E>>, Receiver<JobBox<E>>)>);
+
+impl<E> Mailbox<E> {
+    pub(crate) fn new(size: usize) -> Self {
+        Self((size > 0).then(|| bounded(size)))
+    }
+
+    /// Puts a work at the end, or hands it back if there is no room.
+    pub(crate) fn put(&self, job: JobBox<E>) -> Result<(), JobBox<E>> {
+        match &self.0 {
+            Some((sender, _)) => sender.try_send(job).map_err(|refused| match refused {
+                // Both ends live as long as the mailbox: it is never disconnected.
+                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+            }),
+            None => Err(job),
+        }
+    }
+
+    /// Takes the oldest work.
+    pub(crate) fn take(&self) -> Option<JobBox<E>> {
+        self.0
+            .as_ref()
+            .and_then(|(_, receiver)| receiver.try_recv().ok())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|(_, receiver)| receiver.is_empty())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |(_, receiver)| receiver.len())
+    }
+}

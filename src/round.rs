@@ -1,0 +1,162 @@
+//! Which works a `wait_idle` waits for: those accepted before a round began.
+//!
+//! Plain bookkeeping, all of it under the board's lock. Actors are clean or
+//! not, works in mailboxes late or not; a round is over when every actor is
+//! clean and no mailbox holds more works than late ones. ARCHITECTURE.md says
+//! why that is right.
+
+/// The rounds of one troupe.
+#[derive(Debug, Default)]
+pub(crate) struct Rounds {
+    current: Option<Round>,
+    /// The number of the round begun last.
+    begun: u64,
+    /// The number of the last round that somebody waits for.
+    wanted: u64,
+}
+
+#[derive(Debug)]
+struct Round {
+    /// Is this slot's actor known to hold nothing that the round waits for?
+    clean: Vec<bool>,
+    /// How many are not.
+    dirty: usize,
+    /// How many late works each mailbox holds.
+    late: Vec<usize>,
+}
+
+impl Rounds {
+    /// The number of the round under way, if one is.
+    pub(crate) fn current(&self) -> Option<u64> {
+        self.current.as_ref().map(|_| self.begun)
+    }
+
+    /// Asks for a round that begins from now on; returns its number.
+    pub(crate) fn want(&mut self) -> u64 {
+        self.wanted = self.begun + 1;
+        self.wanted
+    }
+
+    /// Does somebody wait for a round that has not begun?
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted > self.begun
+    }
+
+    /// Is this round over?
+    pub(crate) fn is_over(&self, number: u64) -> bool {
+        number < self.begun || (number == self.begun && self.current.is_none())
+    }
+
+    /// Begins the next round. `clean` says of each slot whether its actor
+    /// holds nothing, or whether it is vacant.
+    pub(crate) fn begin(&mut self, clean: Vec<bool>) {
+        debug_assert!(self.current.is_none(), "one round at a time");
+        self.begun += 1;
+        let dirty = clean.iter().filter(|clean| !**clean).count();
+        let late = vec![0; clean.len()];
+        self.current = Some(Round { clean, dirty, late });
+    }
+
+    /// Ends the round if it is over. `held` says how many works a mailbox
+    /// holds. True if the round is over.
+    pub(crate) fn end_if_over(&mut self, mut held: impl FnMut(usize) -> usize) -> bool {
+        let over = self.current.as_ref().is_some_and(|round| {
+            round.dirty == 0
+                && round
+                    .late
+                    .iter()
+                    .enumerate()
+                    .all(|(slot, late)| held(slot) <= *late)
+        });
+        if over {
+            self.current = None;
+        }
+        over
+    }
+
+    /// A work marked as late has been put into a mailbox.
+    pub(crate) fn sent(&mut self, mailbox: usize) {
+        if let Some(round) = &mut self.current {
+            round.reach(mailbox);
+            round.late[mailbox] += 1;
+        }
+    }
+
+    /// An actor has taken a work that came too late for the round `late_for`,
+    /// from a mailbox or from its hand.
+    pub(crate) fn taken(&mut self, actor: usize, mailbox: Option<usize>, late_for: u64) {
+        let number = self.begun;
+        if let Some(round) = &mut self.current {
+            let late = late_for == number;
+            if late && let Some(mailbox) = mailbox {
+                round.reach(mailbox);
+                round.late[mailbox] = round.late[mailbox].saturating_sub(1);
+            }
+            round.set_clean(actor, late);
+        }
+    }
+
+    /// An actor holds nothing: it has gone idle, is about to be born, or has
+    /// left.
+    pub(crate) fn holds_nothing(&mut self, actor: usize) {
+        if let Some(round) = &mut self.current {
+            round.set_clean(actor, true);
+        }
+    }
+}
+
+impl Round {
+    fn set_clean(&mut self, actor: usize, clean: bool) {
+        self.reach(actor);
+        match (self.clean[actor], clean) {
+            (false, true) => self.dirty -= 1,
+            (true, false) => self.dirty += 1,
+            _ => {}
+        }
+        self.clean[actor] = clean;
+    }
+
+    /// Slots can be added during a round; nothing is known against them.
+    fn reach(&mut self, slot: usize) {
+        if slot >= self.clean.len() {
+            self.clean.resize(slot + 1, true);
+            self.late.resize(slot + 1, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rounds;
+
+    #[test]
+    fn a_round_waits_for_who_is_not_clean() {
+        let mut rounds = Rounds::default();
+        let number = rounds.want();
+        assert!(rounds.is_wanted() && !rounds.is_over(number));
+        rounds.begin(vec![true, false]);
+        assert!(!rounds.is_wanted());
+        assert!(!rounds.end_if_over(|_| 0));
+        rounds.taken(1, Some(0), 0);
+        assert!(!rounds.end_if_over(|_| 0));
+        rounds.taken(1, None, number);
+        assert!(rounds.end_if_over(|_| 0));
+        assert!(rounds.is_over(number));
+    }
+
+    #[test]
+    fn late_works_hold_up_nothing_and_early_ones_do() {
+        let mut rounds = Rounds::default();
+        let number = rounds.want();
+        rounds.begin(vec![true]);
+        rounds.sent(0);
+        assert!(!rounds.end_if_over(|_| 2));
+        // The early one is taken: the taker is not clean any more.
+        rounds.taken(0, Some(0), number - 1);
+        assert!(!rounds.end_if_over(|_| 1));
+        rounds.holds_nothing(0);
+        assert!(rounds.end_if_over(|_| 1));
+        assert_eq!(rounds.want(), number + 1);
+        assert!(!rounds.is_over(number + 1));
+    }
+}

@@ -1,0 +1,185 @@
+//! What is shared about one actor: its mailbox, its hand, what it is called
+//! to do, and what it tells of itself.
+
+use crate::atomics::{Announced, Owned, Padded};
+use crate::gate::Gate;
+use crate::mailbox::Mailbox;
+use crate::sync::{Duration, Instant, Mutex};
+use crate::work::JobBox;
+
+/// What an actor that rests is called to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// Nothing.
+    None,
+    /// Look for work. The actor stays on the idle stack and has a token.
+    Search,
+    /// It is off the idle stack, and has a token: look into the hand.
+    Popped,
+}
+
+/// One actor's place in the troupe. It outlives the actor, and is given to
+/// the next one of the same number.
+pub(crate) struct Slot<E> {
+    /// Read by assigners, hardly ever written.
+    pub(crate) mailbox: Mailbox<E>,
+    /// Odd while the slot is vacant. Written under the board's lock, at each
+    /// birth and each leave.
+    tenancy: Announced,
+    /// Is the mailbox known to be full? On a line of its own: takers look at
+    /// it after each take.
+    pub(crate) gate: Padded<Gate>,
+    /// What others hand to the actor.
+    inbox: Padded<Inbox<E>>,
+    /// What the actor tells of itself. It alone writes here.
+    pub(crate) told: Padded<Told>,
+}
+
+struct Inbox<E> {
+    /// A work put straight to this actor. Filled by who popped it, by the
+    /// growth that bears it, and by its own handler; emptied by the actor and
+    /// by `shutdown_now`.
+    hand: Mutex<Option<JobBox<E>>>,
+    /// A [`Call`]. Written by callers under the board's lock; the actor alone
+    /// sets it back.
+    call: Announced,
+}
+
+/// What an actor tells of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Even between two works, odd in one. Never the same number twice.
+    pub(crate) phase: Owned,
+    pub(crate) completed: Owned,
+    pub(crate) failed: Owned,
+    pub(crate) panicked: Owned,
+    pub(crate) handler_panics: Owned,
+    pub(crate) shared: Owned,
+    last_accepted: Owned,
+    last_finished: Owned,
+}
+
+impl<E> Slot<E> {
+    /// A vacant slot.
+    pub(crate) fn new(mailbox_size: usize) -> Self {
+        Self {
+            mailbox: Mailbox::new(mailbox_size),
+            tenancy: Announced::new(1),
+            gate: Padded(Gate::new()),
+            inbox: Padded(Inbox {
+                hand: Mutex::new(None),
+                call: Announced::new(0),
+            }),
+            told: Padded(Told::default()),
+        }
+    }
+
+    /// A number that changes whenever an actor moves in or out.
+    pub(crate) fn tenancy(&self) -> u64 {
+        self.tenancy.load()
+    }
+
+    /// An actor moves in or out. Under the board's lock.
+    pub(crate) fn set_vacant(&self, vacant: bool) {
+        let now = self.tenancy.load();
+        if is_vacant(now) != vacant {
+            self.tenancy.store(now + 1);
+        }
+    }
+
+    pub(crate) fn call(&self) -> Call {
+        match self.inbox.call.load() {
+            0 => Call::None,
+            1 => Call::Search,
+            _ => Call::Popped,
+        }
+    }
+
+    /// Calls the actor. Under the board's lock, or by the actor itself.
+    pub(crate) fn set_call(&self, call: Call) {
+        self.inbox.call.store(call as u64);
+    }
+
+    /// The actor has heard the call to search. False if it has been popped
+    /// meanwhile.
+    pub(crate) fn hear_search(&self) -> bool {
+        self.inbox
+            .call
+            .replace(Call::Search as u64, Call::None as u64)
+    }
+
+    /// Puts a work into the hand, unless `refuse` says no while the hand's
+    /// lock is held.
+    pub(crate) fn put_in_hand(
+        &self,
+        job: JobBox<E>,
+        refuse: impl FnOnce() -> bool,
+    ) -> Result<(), JobBox<E>> {
+        let mut hand = self.inbox.hand.lock();
+        if refuse() {
+            return Err(job);
+        }
+        debug_assert!(hand.is_none(), "a hand that is filled must be empty");
+        *hand = Some(job);
+        Ok(())
+    }
+
+    pub(crate) fn take_from_hand(&self) -> Option<JobBox<E>> {
+        self.inbox.hand.lock().take()
+    }
+
+    pub(crate) fn is_hand_empty(&self) -> bool {
+        self.inbox.hand.lock().is_none()
+    }
+}
+
+/// Does this tenancy say that nobody is in?
+pub(crate) fn is_vacant(tenancy: u64) -> bool {
+    tenancy % 2 == 1
+}
+
+impl Told {
+    /// Is the actor in a work?
+    pub(crate) fn is_running(&self) -> bool {
+        is_running(self.phase.get())
+    }
+
+    /// Works that actors of this number have finished.
+    pub(crate) fn finished(&self) -> u64 {
+        self.completed.get() + self.failed.get() + self.panicked.get()
+    }
+
+    /// Stamps are kept as nanoseconds since the troupe's birth, plus one: zero
+    /// is never.
+    pub(crate) fn stamp_accepted(&self, birth: Instant, now: Instant) {
+        self.last_accepted.set(stamp(birth, now));
+    }
+
+    pub(crate) fn stamp_finished(&self, birth: Instant, now: Instant) {
+        self.last_finished.set(stamp(birth, now));
+    }
+
+    pub(crate) fn last_accepted(&self, birth: Instant) -> Option<Instant> {
+        instant(birth, self.last_accepted.get())
+    }
+
+    pub(crate) fn last_finished(&self, birth: Instant) -> Option<Instant> {
+        instant(birth, self.last_finished.get())
+    }
+}
+
+/// Does this phase say that the actor is in a work?
+pub(crate) fn is_running(phase: u64) -> bool {
+    phase % 2 == 1
+}
+
+fn stamp(birth: Instant, now: Instant) -> u64 {
+    let nanoseconds = now.saturating_duration_since(birth).as_nanos();
+    u64::try_from(nanoseconds).unwrap_or(u64::MAX - 1) + 1
+}
+
+fn instant(birth: Instant, stamp: u64) -> Option<Instant> {
+    stamp
+        .checked_sub(1)
+        .and_then(|nanoseconds| birth.checked_add(Duration::from_nanos(nanoseconds)))
+}

@@ -1,0 +1,413 @@
+//! All parts of a troupe together, and the moves that assigners and actors
+//! both make: send, find, wake.
+//!
+//! Every handshake between the two sides goes through here; the arguments are
+//! in ARCHITECTURE.md, and the steps are numbered as there.
+
+use std::cell::Cell;
+
+use crate::atomics::{Announced, Padded, Striped};
+use crate::board::Board;
+use crate::config::{Config, Mode};
+use crate::failure::Failure;
+use crate::hints::Hints;
+use crate::slot::{Call, Slot, is_vacant};
+use crate::state::State;
+use crate::stats::{ActorStats, Stats};
+use crate::sync::{Arc, Condvar, Instant, Mutex, OnceLock, processors, thread_local};
+use crate::waiters::Waiters;
+use crate::work::JobBox;
+
+/// In the signals word: nothing may start any more.
+const HALT: u64 = 1;
+/// In the signals word: a `wait_idle` is under way.
+const WATCH: u64 = 2;
+
+thread_local! {
+    /// The address of the stage that this thread is an actor of; zero if none.
+    static MEMBER_OF: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What deals with failures: the user's handler, wrapped so that this module
+/// need not know what a handler is given.
+pub(crate) trait OnFailure<E>: Send + Sync {
+    /// Deals with a failure of the actor `id`, on that actor's thread.
+    fn on_failure(&self, failure: Failure<E>, stage: &Arc<Stage<E>>, id: usize);
+}
+
+/// A troupe from inside. Shared by its owner, its handles and its actors.
+pub(crate) struct Stage<E> {
+    pub(crate) config: Config,
+    /// When it was built; stamps count from here.
+    pub(crate) birth: Instant,
+    /// Then spinning only keeps others from running.
+    pub(crate) has_one_processor: bool,
+    pub(crate) state: State,
+    /// What actors look at before each work. Hardly ever written.
+    signals: Padded<Announced>,
+    /// The mailbox that assigners fill at present.
+    cursor: Padded<Announced>,
+    /// By number; filled at the first birth of that number.
+    slots: Box<[OnceLock<Slot<E>>]>,
+    /// Mailboxes that may hold work, besides the cursor's.
+    work_hints: Hints,
+    /// Mailboxes that may have room.
+    room_hints: Hints,
+    pub(crate) board: Mutex<Board<E>>,
+    /// Something on the board has changed that somebody may wait for: the
+    /// end, a filed thread, a round that is over, the initial actors at rest.
+    pub(crate) changed: Condvar,
+    /// Held by who grows. Tells when a refused growth may be tried again.
+    pub(crate) nursery: Mutex<Option<Instant>>,
+    pub(crate) waiters: Waiters,
+    pub(crate) counts: Striped,
+    /// Taken out by the last actor to leave.
+    pub(crate) on_failure: Mutex<Option<Arc<dyn OnFailure<E>>>>,
+}
+
+/// A work on its way to be run, and where it comes from.
+pub(crate) struct Taken<E> {
+    pub(crate) job: JobBox<E>,
+    /// The mailbox; `None` if it was in the actor's hand.
+    pub(crate) from: Option<usize>,
+    /// Has the take been noted for the round under way?
+    pub(crate) noted: bool,
+}
+
+impl<E> Stage<E> {
+    pub(crate) fn new(config: Config, on_failure: Option<Arc<dyn OnFailure<E>>>) -> Self {
+        let max = config.max;
+        Self {
+            birth: Instant::now(),
+            has_one_processor: processors() < 2,
+            state: State::default(),
+            signals: Padded::default(),
+            cursor: Padded::default(),
+            slots: (0..max).map(|_| OnceLock::new()).collect(),
+            work_hints: Hints::new(max),
+            room_hints: Hints::new(max),
+            board: Mutex::new(Board::new()),
+            changed: Condvar::default(),
+            nursery: Mutex::new(None),
+            waiters: Waiters::default(),
+            counts: Striped::default(),
+            on_failure: Mutex::new(on_failure),
+            config,
+        }
+    }
+
+    // ---- Slots --------------------------------------------------------
+
+    /// The slot of this number, if there has ever been an actor in it.
+    pub(crate) fn slot(&self, id: usize) -> Option<&Slot<E>> {
+        self.slots.get(id).and_then(OnceLock::get)
+    }
+
+    /// The slot of this number, made if need be. Under the board's lock.
+    pub(crate) fn furnish(&self, id: usize) -> &Slot<E> {
+        self.slots[id].get_or_init(|| Slot::new(self.config.mailbox_size))
+    }
+
+    /// Opens the slot of an actor that is there. Under the board's lock.
+    pub(crate) fn open(&self, id: usize) {
+        if let Some(slot) = self.slot(id) {
+            slot.set_vacant(false);
+            slot.gate.open();
+            if self.has_mailboxes() {
+                self.room_hints.set(id);
+            }
+        }
+    }
+
+    /// Closes the slot of an actor that leaves. Under the board's lock.
+    pub(crate) fn close(&self, id: usize) {
+        if let Some(slot) = self.slot(id) {
+            slot.set_vacant(true);
+            slot.gate.close(&self.state);
+            self.room_hints.clear(id);
+        }
+    }
+
+    pub(crate) fn has_mailboxes(&self) -> bool {
+        self.config.mailbox_size > 0
+    }
+
+    /// Can the number of actors change before shutdown?
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.config.mode == Mode::Dynamic
+    }
+
+    // ---- Signals ------------------------------------------------------
+
+    /// Is there any signal at all?
+    pub(crate) fn is_signalled(&self) -> bool {
+        self.signals.load() != 0
+    }
+
+    pub(crate) fn is_halted(&self) -> bool {
+        self.signals.load() & HALT != 0
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.signals.load() & WATCH != 0
+    }
+
+    /// Under the board's lock.
+    pub(crate) fn halt(&self) {
+        self.signals.set_bits(HALT);
+    }
+
+    /// Under the board's lock.
+    pub(crate) fn watch(&self, on: bool) {
+        if on {
+            self.signals.set_bits(WATCH);
+        } else {
+            self.signals.clear_bits(WATCH);
+        }
+    }
+
+    // ---- The cursor ---------------------------------------------------
+
+    pub(crate) fn cursor(&self) -> usize {
+        // Slot numbers fit: they are written here as usize.
+        self.cursor.load() as usize
+    }
+
+    /// Moves the cursor on, unless somebody has done so. What it leaves behind
+    /// stays findable.
+    pub(crate) fn move_cursor(&self, from: usize, to: usize) {
+        if self.shift_cursor(from, to) {
+            self.wake_if_wanted();
+        }
+    }
+
+    /// Moves the cursor on. True if it leaves work behind, for which somebody
+    /// may have to be woken.
+    pub(crate) fn shift_cursor(&self, from: usize, to: usize) -> bool {
+        // Before the move, for who looks from now on at the hints only.
+        self.hint_at_work(from);
+        // And after it: a looker may have cleared the hint just before an
+        // assigner that still saw the cursor here sent another work.
+        self.cursor.replace(from as u64, to as u64) && self.hint_at_work(from)
+    }
+
+    /// A mailbox other than `full` that may have room.
+    pub(crate) fn find_room(&self, full: usize) -> Option<usize> {
+        let open =
+            |id: usize| id != full && self.slot(id).is_some_and(|slot| slot.gate.may_have_room());
+        // The hints first. They can miss one for a moment, while a sender that
+        // found it full is at work there.
+        self.room_hints
+            .find(full, open)
+            .or_else(|| (0..self.slots.len()).find(|id| open(*id)))
+    }
+
+    pub(crate) fn hint_room(&self, id: usize) {
+        self.room_hints.set(id);
+    }
+
+    pub(crate) fn unhint_room(&self, id: usize) {
+        self.room_hints.clear(id);
+    }
+
+    // ---- Finding and taking work --------------------------------------
+
+    /// Does this mailbox hold work?
+    pub(crate) fn holds_work(&self, id: usize) -> bool {
+        self.slot(id).is_some_and(|slot| !slot.mailbox.is_empty())
+    }
+
+    /// Hints at this mailbox if it holds work. True if it does.
+    pub(crate) fn hint_at_work(&self, id: usize) -> bool {
+        let holds = self.holds_work(id);
+        if holds {
+            self.work_hints.set(id);
+        }
+        holds
+    }
+
+    /// A mailbox that holds work. The cursor's is looked at first: what moves
+    /// the cursor away has set a hint before.
+    pub(crate) fn find_work(&self) -> Option<usize> {
+        let cursor = self.cursor();
+        if self.holds_work(cursor) {
+            return Some(cursor);
+        }
+        self.work_hints.find(cursor, |id| {
+            if self.holds_work(id) {
+                return true;
+            }
+            // Clear, then look again: a send between would not be hinted at.
+            self.work_hints.clear(id);
+            self.hint_at_work(id)
+        })
+    }
+
+    /// Takes the oldest work of a mailbox, and gives its place free.
+    pub(crate) fn take_from(&self, id: usize) -> Option<JobBox<E>> {
+        let slot = self.slot(id)?;
+        let job = slot.mailbox.take()?;
+        if let Some(before) = slot.gate.taken(&self.state) {
+            self.room_hints.set(id);
+            if before.is_waited_for() {
+                self.waiters.wake_one();
+            }
+        }
+        Some(job)
+    }
+
+    // ---- Waking -------------------------------------------------------
+
+    /// Step (3): wakes an actor if one is idle and nobody is on the way.
+    pub(crate) fn wake_if_wanted(&self) {
+        if self.state.load().wants_waking() {
+            self.wake();
+        }
+    }
+
+    /// Who leaves the idle ones with a work passes on: other work may be there.
+    pub(crate) fn pass_on(&self) {
+        if self.state.load().wants_waking() && self.find_work().is_some() {
+            self.wake();
+        }
+    }
+
+    /// Gives a token to the most recently idle actor, if nobody has one.
+    fn wake(&self) {
+        let mut board = self.board.lock();
+        if !self.state.load().wants_waking() {
+            return;
+        }
+        let Some(idle) = board.idle.last_mut() else {
+            return;
+        };
+        idle.token = true;
+        self.state.give_token();
+        if let Some(slot) = self.slot(idle.id) {
+            slot.set_call(Call::Search);
+        }
+        let thread = idle.thread.clone();
+        drop(board);
+        thread.unpark();
+    }
+
+    // ---- Rounds of wait_idle ------------------------------------------
+
+    /// Notes for the round under way that an actor has taken a work.
+    pub(crate) fn note_taken(&self, board: &mut Board<E>, actor: usize, taken: &mut Taken<E>) {
+        board.rounds.taken(actor, taken.from, taken.job.late_for());
+        taken.noted = true;
+        self.end_round_if_over(board);
+    }
+
+    /// Ends the round under way if it is over, and begins the next if somebody
+    /// waits for it.
+    pub(crate) fn end_round_if_over(&self, board: &mut Board<E>) {
+        let held = |id: usize| self.slot(id).map_or(0, |slot| slot.mailbox.len());
+        if !board.rounds.end_if_over(held) {
+            return;
+        }
+        self.changed.notify_all();
+        if board.rounds.is_wanted() {
+            self.begin_round(board);
+        } else {
+            self.watch(false);
+        }
+    }
+
+    /// Begins a round: from here on assigners and actors go by the board.
+    pub(crate) fn begin_round(&self, board: &mut Board<E>) {
+        self.watch(true);
+        let mut clean: Vec<bool> = board.seats.iter().map(|seat| !seat.occupied).collect();
+        for idle in &board.idle {
+            clean[idle.id] = true;
+        }
+        board.rounds.begin(clean);
+        self.end_round_if_over(board);
+    }
+
+    // ---- Who is asking ------------------------------------------------
+
+    /// Makes the calling thread known as one of this troupe's.
+    pub(crate) fn adopt_thread(&self) {
+        MEMBER_OF.with(|member| member.set(self.address()));
+    }
+
+    /// Is the calling thread one of this troupe's?
+    pub(crate) fn is_own_thread(&self) -> bool {
+        MEMBER_OF.with(Cell::get) == self.address()
+    }
+
+    fn address(&self) -> usize {
+        (&raw const *self).addr()
+    }
+
+    // ---- Snapshots ----------------------------------------------------
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut board = self.board.lock();
+        let now = self.state.load();
+        let tally = &board.tally;
+        let mut stats = Stats {
+            returned: tally.returned,
+            grown: tally.grown,
+            retired: tally.retired,
+            spawn_failures: tally.spawn_failures,
+            // One that is being started does not count, also if it has left already.
+            actors: now.live().saturating_sub(board.spawning),
+            idle: now.idle(),
+            peak: tally.peak,
+            capacity: self.config.max * (self.config.mailbox_size + 1),
+            refused: self.counts.refused(),
+            ..Stats::default()
+        };
+        for (id, seat) in board.seats.iter().enumerate() {
+            let Some(slot) = self.slot(id) else { continue };
+            // What has been finished is read before what runs, and that before
+            // what waits: a work on its way from one to the next is then
+            // missed rather than counted twice.
+            stats.completed += slot.told.completed.get();
+            stats.failed += slot.told.failed.get();
+            stats.panicked += slot.told.panicked.get();
+            stats.handler_panics += slot.told.handler_panics.get();
+            stats.shared += slot.told.shared.get();
+            // What is in the mailbox of a slot without an actor, or of a halted
+            // troupe, goes back to its sender.
+            if seat.occupied && !self.is_halted() && !is_vacant(slot.tenancy()) {
+                stats.queued += slot.mailbox.len();
+            }
+            // One place for the work that the actor holds, run or not yet.
+            if slot.told.is_running() {
+                stats.running += 1;
+            } else if !slot.is_hand_empty() {
+                stats.queued += 1;
+            }
+        }
+        // A work can be taken, and even finished, before its sender has counted
+        // it. All that has been seen of it has been accepted, though.
+        let finished = stats.completed + stats.failed + stats.panicked + stats.returned;
+        let seen = finished + (stats.running + stats.queued) as u64;
+        stats.accepted = board.tally.accepted.max(self.counts.accepted()).max(seen);
+        board.tally.accepted = stats.accepted;
+        stats
+    }
+
+    pub(crate) fn actors(&self) -> Vec<ActorStats> {
+        let board = self.board.lock();
+        board
+            .occupied()
+            .filter_map(|id| self.slot(id).map(|slot| self.actor_stats(id, slot)))
+            .collect()
+    }
+
+    pub(crate) fn actor_stats(&self, id: usize, slot: &Slot<E>) -> ActorStats {
+        ActorStats {
+            id,
+            is_busy: slot.told.is_running() || !slot.is_hand_empty(),
+            queued: slot.mailbox.len(),
+            finished: slot.told.finished(),
+            last_accepted: slot.told.last_accepted(self.birth),
+            last_finished: slot.told.last_finished(self.birth),
+        }
+    }
+}

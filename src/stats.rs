@@ -1,0 +1,103 @@
+//! Snapshots: what a troupe and its actors have done and are doing.
+
+use crate::sync::Instant;
+
+/// What a troupe has done and is doing, at about one moment.
+///
+/// Counters (`u64`) only grow, from one snapshot to the next; gauges
+/// (`usize`) go up and down. In every snapshot `completed + failed + panicked
+/// + returned` is at most `accepted`, and `queued + running` is at most
+/// `capacity`, so differences never underflow. At rest `accepted` equals
+/// `completed + failed + panicked + returned`.
+///
+/// # Examples
+///
+/// ```
+/// use troupe_pool::{Config, Troupe};
+///
+/// let troupe = Troupe::new(Config::fixed(2))?;
+/// let before = troupe.stats();
+/// for _ in 0..10 {
+///     troupe.assign(|| Ok(()))?;
+/// }
+/// troupe.wait_idle()?;
+/// let after = troupe.stats();
+/// assert_eq!(after.completed - before.completed, 10);
+/// assert_eq!(after.queued + after.running, 0);
+/// # troupe.shutdown();
+/// # troupe.join()?;
+/// # Ok::<(), troupe_pool::BoxError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Works accepted; a reassigned work counts again.
+    pub accepted: u64,
+    /// Calls of an assign method that returned an error, for any reason.
+    pub refused: u64,
+    /// Works that returned `Ok`.
+    pub completed: u64,
+    /// Works that returned `Err`.
+    pub failed: u64,
+    /// Works that panicked, or whose captures panicked when they were dropped.
+    pub panicked: u64,
+    /// Works handed back by `shutdown_now`.
+    pub returned: u64,
+    /// Actors started after the initial ones.
+    pub grown: u64,
+    /// Actors that left because they were idle for `idle_timeout`.
+    pub retired: u64,
+    /// Works that an actor took from another actor's mailbox.
+    pub shared: u64,
+    /// Threads that the system refused.
+    pub spawn_failures: u64,
+    /// Panics of the error handler, and of drops of errors and panic payloads.
+    pub handler_panics: u64,
+    /// Works that wait.
+    pub queued: usize,
+    /// Works that run, their error handler included.
+    pub running: usize,
+    /// Actors there are.
+    pub actors: usize,
+    /// Actors that are idle.
+    pub idle: usize,
+    /// The most actors there have been at once.
+    pub peak: usize,
+    /// The most works that can be unfinished at once: `max * (mailbox_size + 1)`.
+    pub capacity: usize,
+}
+
+/// What one actor is doing, at about one moment.
+///
+/// # Examples
+///
+/// ```
+/// use troupe_pool::{Config, Troupe};
+///
+/// let troupe = Troupe::new(Config::fixed(2))?;
+/// let actors = troupe.actors();
+/// assert_eq!(actors.len(), 2);
+/// assert!(actors.iter().all(|actor| !actor.is_busy && actor.queued == 0));
+/// # troupe.shutdown();
+/// # troupe.join()?;
+/// # Ok::<(), troupe_pool::BoxError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ActorStats {
+    /// Its number, as in its thread's name. Given again after it has retired,
+    /// lowest first.
+    pub id: usize,
+    /// Is it running a work?
+    pub is_busy: bool,
+    /// Works in its mailbox.
+    pub queued: usize,
+    /// Works that actors of this number have finished.
+    pub finished: u64,
+    /// When it last began a work. Exact when it goes busy, at most one second
+    /// behind under steady load.
+    pub last_accepted: Option<Instant>,
+    /// When it last finished a work. Exact when it goes idle, at most one
+    /// second behind under steady load.
+    pub last_finished: Option<Instant>,
+}

@@ -1,0 +1,72 @@
+//! Assigners that wait for room.
+//!
+//! A waiter notes the generation, tries, and sleeps only while the generation
+//! is still the same; who makes room raises it. No lock is held during the
+//! try, so the two sides never wait for each other.
+
+use crate::state::State;
+use crate::sync::{Condvar, Instant, Mutex, Wake};
+
+/// The assigners that wait for room.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    line: Mutex<Line>,
+    room: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    generation: u64,
+    waiting: usize,
+}
+
+impl Waiters {
+    /// Begins to wait: from now on who makes room says so.
+    pub(crate) fn enter(&self, state: &State) {
+        let mut line = self.line.lock();
+        line.waiting += 1;
+        if line.waiting == 1 {
+            state.somebody_waits();
+        }
+    }
+
+    /// Ends waiting. Who leaves with a place wakes the next: there may be more
+    /// room than there were calls.
+    pub(crate) fn leave(&self, state: &State, with_place: bool) {
+        let mut line = self.line.lock();
+        line.waiting -= 1;
+        if line.waiting == 0 {
+            state.nobody_waits();
+        } else if with_place {
+            line.generation += 1;
+            self.room.notify_one();
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.line.lock().generation
+    }
+
+    /// Sleeps while the generation is still `noted`, at most until `deadline`.
+    pub(crate) fn sleep(&self, noted: u64, deadline: Option<Instant>) -> Wake {
+        let mut line = self.line.lock();
+        while line.generation == noted {
+            if self.room.wait(&mut line, deadline) == Wake::TimedOut {
+                return Wake::TimedOut;
+            }
+        }
+        Wake::Called
+    }
+
+    /// There is room for one, or more.
+    pub(crate) fn wake_one(&self) {
+        self.line.lock().generation += 1;
+        self.room.notify_one();
+    }
+
+    /// Everybody has to look.
+    pub(crate) fn wake_all(&self) {
+        self.line.lock().generation += 1;
+        self.room.notify_all();
+    }
+}
