@@ -1,0 +1,647 @@
+//! The text of the project: imports go one way, each hazard has one place, and
+//! what is written twice says the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every module, and the modules that it imports from. A module imports only
+/// from those above it in this list, so that the graph has no cycles and a
+/// reader who goes down the list has always read what is used.
+const IMPORTS: &str = "
+sync:
+atomics: sync
+unwind:
+work: sync
+failure: sync
+error: work
+config: error sync
+stats: sync
+state: atomics
+gate: atomics state sync
+hints: atomics
+mailbox: sync work
+slot: atomics gate mailbox sync work
+round:
+board: round sync work
+waiters: state sync
+stage: atomics board config failure hints slot state stats sync waiters work
+ending: board error slot stage sync unwind work
+actor_loop: board failure slot stage sync unwind work
+growth: actor_loop slot stage sync work
+assign: board error growth slot stage state sync work
+handle: error stage stats sync work
+context: error failure handle stage sync work
+troupe: config error handle stage stats sync work
+builder: config context error failure stage sync troupe
+actor: builder config context error failure slot stage stats sync work
+";
+
+/// What modules may use that `src/lib.rs` itself defines: an alias, for all.
+const ROOT: &str = "BoxError";
+
+/// Names that have one place. A place is a file, or a folder with all in it.
+const PLACES: &[(&str, &[&str])] = &[
+    ("crossbeam_channel", &["src/sync/"]),
+    ("parking_lot", &["src/sync/"]),
+    ("shuttle", &["src/sync/"]),
+    ("std::sync::atomic", &["src/sync/"]),
+    ("std::thread", &["src/sync/"]),
+    ("std::sync::mpsc", &[]),
+    ("std::sync::Barrier", &[]),
+    ("Ordering::", &["src/atomics.rs"]),
+    ("catch_unwind", &["src/unwind.rs"]),
+    ("unbounded", &[]),
+];
+
+#[test]
+fn imports_go_one_way() {
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in sources() {
+        let module = module_of(&file);
+        if module == "lib" {
+            continue;
+        }
+        let code = plain_code(&read(&file));
+        let above = imports.entry(module.clone()).or_default();
+        let names = names_after("crate::", &code).into_iter();
+        above.extend(names.filter(|name| *name != module && name != ROOT));
+        let is_top_level = Path::new(&file).parent() == Some(Path::new("src"));
+        assert!(
+            !is_top_level || names_after("super::", &code).is_empty(),
+            "{file} imports by `super::`: only `crate::` is seen here"
+        );
+    }
+    let declared = names_after("mod ", &plain_code(&read("src/lib.rs")));
+    let listed: BTreeSet<String> = table().map(|(module, _)| module.to_owned()).collect();
+    assert_eq!(
+        declared, listed,
+        "the modules of src/lib.rs, and those of the table"
+    );
+
+    let mut seen = BTreeSet::new();
+    let mut differences = String::new();
+    for (module, allowed) in table() {
+        for name in allowed.split(' ').filter(|name| !name.is_empty()) {
+            assert!(
+                seen.contains(name),
+                "the table: {module} imports {name}, which is not above it"
+            );
+        }
+        seen.insert(module);
+        let found = Vec::from_iter(imports[module].clone()).join(" ");
+        if found != allowed {
+            differences += &format!("\n{module} imports: {found}\nthe table has: {allowed}");
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+#[test]
+fn each_hazard_has_one_place() {
+    for file in sources() {
+        let code = plain_code(&read(&file));
+        for (name, places) in PLACES {
+            let is_place = places.iter().any(|place| file.starts_with(place));
+            assert!(
+                is_place || !has_name(&code, name),
+                "{file} names {name}, which belongs to {places:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_ordering_is_argued() {
+    let text = read("src/atomics.rs");
+    let mut is_argued = false;
+    let mut orderings = 0;
+    for (index, line) in text.lines().enumerate() {
+        let (code, comment) = line.split_once("//").unwrap_or((line, ""));
+        if comment.trim_start().starts_with("ORDERING:") {
+            is_argued = true;
+        }
+        if code.contains("Ordering::") {
+            orderings += 1;
+            assert!(
+                is_argued,
+                "src/atomics.rs:{}: no `// ORDERING:` above",
+                index + 1
+            );
+        } else if has_name(code, "fn") {
+            is_argued = false;
+        }
+    }
+    assert!(orderings > 0, "the orderings have moved");
+}
+
+#[test]
+fn versions_agree() {
+    let manifest = read("Cargo.toml");
+    let (package, _) = manifest
+        .split_once("\n[package.")
+        .expect("tables after [package]");
+    let version = value_of("version", package);
+    let rust_version = value_of("rust-version", package);
+
+    let readme = read("README.md");
+    let series = version.rsplit_once('.').expect("three numbers").0;
+    assert_eq!(
+        value_of("troupe-pool", &readme),
+        series,
+        "README's dependency line"
+    );
+    assert!(
+        readme.contains(&format!("Version {version}")),
+        "README's status"
+    );
+    assert!(
+        readme.contains(&format!("The minimum Rust version is {rust_version} ")),
+        "README's compatibility"
+    );
+
+    let changelog = read("CHANGELOG.md");
+    let latest = changelog.split("\n## ").nth(1).expect("a release");
+    assert!(
+        latest.starts_with(&format!("[{version}] - ")),
+        "the latest release: {latest:.40}"
+    );
+    assert!(
+        latest.contains(&format!("Minimum Rust version: {rust_version}.")),
+        "the changelog's minimum Rust version"
+    );
+    assert!(
+        read("CONTRIBUTING.md").contains(&format!("cargo +{rust_version} check")),
+        "the command of CONTRIBUTING.md"
+    );
+}
+
+#[test]
+fn readme_shows_the_example_as_it_is() {
+    let readme = read("README.md");
+    assert_eq!(
+        shown(&readme, "examples/hello.rs"),
+        read("examples/hello.rs")
+    );
+    if !is_packaged() {
+        assert_eq!(
+            shown(&readme, ".ci/hello.expected"),
+            read(".ci/hello.expected")
+        );
+    }
+    let lines = readme.lines().count();
+    assert!(lines <= 150, "README.md has {lines} lines, more than 150");
+}
+
+#[test]
+fn readme_commands_are_what_is_run() {
+    let readme = read("README.md");
+    let commands: Vec<&str> = readme
+        .split("\n```sh\n")
+        .skip(1)
+        .flat_map(|rest| rest.split("\n```").next().unwrap_or_default().lines())
+        .collect();
+    assert!(commands.len() >= 2, "README's two commands: {commands:?}");
+    assert!(
+        commands[0].contains("--example checksum"),
+        "the first is the main job"
+    );
+    assert_eq!(commands[1], "cargo test");
+    if is_packaged() {
+        return;
+    }
+    let run = read(".ci/run");
+    let steps: BTreeSet<&str> = run
+        .lines()
+        .map(|line| line.split(" >").next().unwrap_or(line).trim())
+        .collect();
+    for command in commands {
+        assert!(
+            steps.contains(command),
+            ".ci/run does not run README's `{command}`"
+        );
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let pages = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+    ];
+    for page in pages {
+        for target in links(&prose(&read(page))) {
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let (path, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let path = if path.is_empty() { page } else { path };
+            assert!(
+                root().join(path).exists(),
+                "{page} links to {target}: there is no {path}"
+            );
+            assert!(
+                anchor.is_empty() || anchors(&read(path)).contains(anchor),
+                "{page} links to {target}: {path} has no such heading"
+            );
+        }
+    }
+}
+
+/// ARCHITECTURE.md names the tests that attack an argument, as `it::module` or
+/// `it::module::test` and as `shuttle::test`.
+#[test]
+fn the_tests_that_architecture_names_exist() {
+    let page = read("ARCHITECTURE.md");
+    for name in spans(&page) {
+        let parts: Vec<&str> = name.split("::").collect();
+        let (file, test) = match parts[..] {
+            ["it", module] => (format!("tests/it/{module}.rs"), None),
+            ["it", module, test] => (format!("tests/it/{module}.rs"), Some(test)),
+            ["tidy", test] => ("tests/it/tidy.rs".to_owned(), Some(test)),
+            ["shuttle", test] => ("tests/shuttle.rs".to_owned(), Some(test)),
+            _ => continue,
+        };
+        if name.contains('…') {
+            continue;
+        }
+        assert!(
+            root().join(&file).exists(),
+            "ARCHITECTURE.md names {name}: there is no {file}"
+        );
+        let is_there = test.is_none_or(|test| read(&file).contains(&format!("fn {test}(")));
+        assert!(
+            is_there,
+            "ARCHITECTURE.md names {name}, which {file} does not have"
+        );
+    }
+}
+
+/// The code map has every module, in the order of the table above.
+#[test]
+fn the_code_map_is_complete() {
+    let page = read("ARCHITECTURE.md");
+    let (_, map) = page.split_once("\n## Code map\n").expect("a code map");
+    let (map, _) = map.split_once("\n## ").expect("a heading after it");
+    let rows = map.lines().filter(|line| line.starts_with("| `"));
+    let modules: Vec<String> = rows
+        .flat_map(|row| spans(row.split('|').nth(1).unwrap_or_default()))
+        .map(|name| name.trim_end_matches(".rs").to_owned())
+        .collect();
+    let listed: Vec<&str> = table().map(|(module, _)| module).collect();
+    assert_eq!(
+        modules, listed,
+        "ARCHITECTURE.md's code map, and the table of imports"
+    );
+}
+
+/// The reader of these tests, tested on what it must not miss and must not see.
+#[test]
+fn the_reader_sees_through_comments_and_groups() {
+    let code = plain_code(
+        r##"
+        //! crate::in_a_comment
+        use crate::{alpha::A, beta::{B, C}, gamma}; // crate::behind
+        /* crate::block /* nested */ still crate::block */
+        use std::{fmt, thread::{self, Builder}};
+        pub(crate) fn f<'a>(x: &'a str) -> char { crate::delta::d("crate::string \" {", r#"crate::raw " "#); '"' }
+        const Q: char = '\'';
+        fn g() { crate::epsilon::e::<'_'>() }
+        #[cfg(test)]
+        mod tests {
+            use crate::zeta::Z;
+            fn h() {}
+        }
+        use crate::eta::H;
+        "##,
+    );
+    let names: Vec<String> = names_after("crate::", &code).into_iter().collect();
+    assert_eq!(names, ["alpha", "beta", "delta", "epsilon", "eta", "gamma"]);
+    assert!(has_name(&code, "std::thread"));
+    assert!(has_name(&code, "std::thread::Builder"));
+    assert!(!has_name(&code, "std::thr"));
+    assert!(!has_name("my_parking_lot::x", "parking_lot"));
+
+    assert_eq!(
+        links("see [a](x.md#y) and ![b](z.png)"),
+        ["x.md#y", "z.png"]
+    );
+    assert!(anchors("# One, `two`: three\n").contains("one-two-three"));
+    assert!(anchors("## Same\n## Same\n").contains("same-1"));
+    assert!(prose("a\n```\n[no](link)\n```\n`[no](link)` b").contains(" b"));
+    assert!(links(&prose("a\n```\n[no](link)\n```\n`[no](link)` b")).is_empty());
+}
+
+/// The rows of [`IMPORTS`].
+fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rows = IMPORTS.trim().lines();
+    rows.map(|row| row.split_once(':').expect("a row"))
+        .map(|(module, names)| (module, names.trim()))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// True in an unpacked package, which leaves `.ci` out.
+fn is_packaged() -> bool {
+    root().join(".cargo_vcs_info.json").exists()
+}
+
+/// A text of the project, by its path from the root.
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every source file of the library, from the root on, with `/` between.
+fn sources() -> Vec<String> {
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    walk(&root().join("src"), &mut files);
+    files.sort();
+    let names = files.iter().map(|file| {
+        let parts = file
+            .strip_prefix(root())
+            .expect("a file of this project")
+            .iter();
+        parts
+            .map(|part| part.to_str().expect("a name in UTF-8"))
+            .collect::<Vec<_>>()
+            .join("/")
+    });
+    names.collect()
+}
+
+/// The top-level module that a source file belongs to.
+fn module_of(file: &str) -> String {
+    let path = file.trim_start_matches("src/").trim_end_matches(".rs");
+    path.split('/').next().unwrap_or(path).to_owned()
+}
+
+/// Rust without comments, strings, unit tests and line breaks, and with every
+/// `use` of several names written out.
+fn plain_code(text: &str) -> String {
+    let text = without_comments_and_strings(text);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = words.join(" ");
+    let text = without_unit_tests(&text);
+    let mut plain = String::new();
+    for statement in text.split_inclusive(';') {
+        match statement.rsplit_once("use ") {
+            Some((before, tree)) if before.is_empty() || before.ends_with([' ', ')', '}', ';']) => {
+                plain.push_str(before);
+                spell_out("use ", &tree.replace([' ', ';'], ""), &mut plain);
+            }
+            _ => plain.push_str(statement),
+        }
+    }
+    plain
+}
+
+/// Leaves `mod tests { .. }` out of code that has no strings.
+fn without_unit_tests(code: &str) -> String {
+    let Some((before, tests)) = code.split_once("mod tests {") else {
+        return code.to_owned();
+    };
+    let mut depth = 1;
+    let end = tests.find(|symbol| {
+        match symbol {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    format!("{before}{}", end.map_or("", |end| &tests[end..]))
+}
+
+/// Writes every path of a `use` tree, each with the prefix.
+fn spell_out(prefix: &str, tree: &str, plain: &mut String) {
+    let Some((head, group)) = tree.split_once('{') else {
+        plain.push_str(prefix);
+        plain.push_str(tree.trim_end_matches("::self"));
+        plain.push_str("; ");
+        return;
+    };
+    let prefix = format!("{prefix}{head}");
+    let group = group.strip_suffix('}').unwrap_or(group);
+    let mut depth = 0;
+    let branches = group.split(|symbol| {
+        match symbol {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        symbol == ',' && depth == 0
+    });
+    for branch in branches.filter(|branch| !branch.is_empty()) {
+        if branch == "self" {
+            spell_out("", prefix.trim_end_matches("::"), plain);
+        } else {
+            spell_out(&prefix, branch, plain);
+        }
+    }
+}
+
+fn without_comments_and_strings(text: &str) -> String {
+    let mut code = String::new();
+    let mut rest = text;
+    while let Some(symbol) = rest.chars().next() {
+        let is_in_name = code.ends_with(|last: char| last.is_alphanumeric() || last == '_');
+        if rest.starts_with("//") {
+            rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
+        } else if rest.starts_with("/*") {
+            rest = after_block_comment(rest);
+        } else if let Some(after) = (!is_in_name).then(|| after_raw_string(rest)).flatten() {
+            code.push_str("\"\"");
+            rest = after;
+        } else if symbol == '"' {
+            code.push_str("\"\"");
+            rest = after_string(&rest[1..]);
+        } else if let Some(after) = after_char(rest) {
+            code.push_str("' '");
+            rest = after;
+        } else {
+            code.push(symbol);
+            rest = &rest[symbol.len_utf8()..];
+        }
+    }
+    code
+}
+
+fn after_block_comment(text: &str) -> &str {
+    let mut depth = 0;
+    let mut index = 0;
+    while index < text.len() {
+        if text.as_bytes()[index..].starts_with(b"/*") {
+            depth += 1;
+            index += 2;
+        } else if text.as_bytes()[index..].starts_with(b"*/") {
+            depth -= 1;
+            index += 2;
+            if depth == 0 {
+                break;
+            }
+        } else {
+            index += 1;
+        }
+    }
+    text.get(index..).unwrap_or_default()
+}
+
+/// What follows a raw string, if the text begins with one.
+fn after_raw_string(text: &str) -> Option<&str> {
+    let body = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
+    let opened = body.trim_start_matches('#');
+    let end = format!("\"{}", "#".repeat(body.len() - opened.len()));
+    let string = opened.strip_prefix('"')?;
+    Some(string.split_once(&end).map_or("", |(_, after)| after))
+}
+
+/// What follows a string, given what follows its opening quote.
+fn after_string(text: &str) -> &str {
+    let mut is_escaped = false;
+    for (index, symbol) in text.char_indices() {
+        match symbol {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => return &text[index + 1..],
+            _ => {}
+        }
+    }
+    ""
+}
+
+/// What follows a character, if the text begins with one and not with a
+/// lifetime.
+fn after_char(text: &str) -> Option<&str> {
+    let inside = text.strip_prefix('\'')?;
+    if let Some(escaped) = inside.strip_prefix('\\') {
+        let first = escaped.chars().next()?;
+        return escaped[first.len_utf8()..]
+            .split_once('\'')
+            .map(|(_, after)| after);
+    }
+    let first = inside.chars().next()?;
+    inside[first.len_utf8()..].strip_prefix('\'')
+}
+
+/// The names that follow a prefix in code: `x` and `y` in `crate::x`,
+/// `crate::y::z`.
+fn names_after(prefix: &str, code: &str) -> BTreeSet<String> {
+    let is_name = |symbol: char| symbol.is_alphanumeric() || symbol == '_';
+    let mut names = BTreeSet::new();
+    for (index, _) in code.match_indices(prefix) {
+        if code[..index].ends_with(is_name) {
+            continue;
+        }
+        let rest = &code[index + prefix.len()..];
+        let name = &rest[..rest.find(|symbol| !is_name(symbol)).unwrap_or(rest.len())];
+        if !name.is_empty() {
+            names.insert(name.to_owned());
+        }
+    }
+    names
+}
+
+/// True if code has the name as a whole, not as a part of a longer one.
+fn has_name(code: &str, name: &str) -> bool {
+    let is_name = |symbol: char| symbol.is_alphanumeric() || symbol == '_';
+    code.match_indices(name).any(|(index, _)| {
+        let after = &code[index + name.len()..];
+        !code[..index].ends_with(is_name) && (name.ends_with(':') || !after.starts_with(is_name))
+    })
+}
+
+/// The value of the first line `key = "value"`.
+fn value_of<'a>(key: &str, text: &'a str) -> &'a str {
+    let start = format!("{key} = \"");
+    let line = text.lines().find_map(|line| line.strip_prefix(&start));
+    let value = line.and_then(|line| line.split('"').next());
+    value.unwrap_or_else(|| panic!("no line `{key} = \"...\"`"))
+}
+
+/// What README shows of a file, between its marks and without the fence.
+fn shown(page: &str, file: &str) -> String {
+    let (_, rest) = page
+        .split_once(&format!("<!-- {file} -->\n"))
+        .expect("the opening mark");
+    let (block, _) = rest
+        .split_once(&format!("<!-- /{file} -->"))
+        .expect("the closing mark");
+    let (_, body) = block.split_once('\n').expect("a fence");
+    body.strip_suffix("```\n")
+        .expect("a closing fence")
+        .to_owned()
+}
+
+/// Markdown without its code.
+fn prose(page: &str) -> String {
+    let mut is_code = false;
+    let mut text = String::new();
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code {
+            // Every second piece is between backticks.
+            text.extend(line.split('`').step_by(2));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Where the links of a text lead.
+fn links(text: &str) -> Vec<String> {
+    let starts = text.split("](").skip(1);
+    starts
+        .filter_map(|rest| rest.split([')', ' ']).next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What is between backticks.
+fn spans(text: &str) -> Vec<String> {
+    text.lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The anchors that the headings of a page get.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let mut is_code = false;
+    let mut anchors = BTreeSet::new();
+    for line in page.lines() {
+        is_code ^= line.trim_start().starts_with("```");
+        let title = line.trim_start_matches('#');
+        if is_code || title.len() == line.len() || !title.starts_with(' ') {
+            continue;
+        }
+        let anchor: String = title
+            .trim()
+            .to_lowercase()
+            .chars()
+            .filter(|&symbol| symbol.is_alphanumeric() || "-_ ".contains(symbol))
+            .map(|symbol| if symbol == ' ' { '-' } else { symbol })
+            .collect();
+        let mut unique = anchor.clone();
+        let mut times = 0;
+        while !anchors.insert(unique.clone()) {
+            times += 1;
+            unique = format!("{anchor}-{times}");
+        }
+    }
+    anchors
+}
