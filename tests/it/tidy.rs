@@ -176,6 +176,17 @@ fn versions_agree() {
     );
 }
 
+/// Clippy knows which functions are younger than the minimum Rust version, but
+/// not which syntax is. Chains of `let` came with 1.88.
+#[test]
+fn no_syntax_is_younger_than_the_minimum_rust_version() {
+    for file in sources() {
+        if let Some(chain) = let_chain(&plain_code(&read(&file))) {
+            panic!("{file}: needs Rust 1.88: {chain}");
+        }
+    }
+}
+
 #[test]
 fn readme_shows_the_example_as_it_is() {
     let readme = read("README.md");
@@ -535,6 +546,43 @@ fn after_char(text: &str) -> Option<&str> {
     }
     let first = inside.chars().next()?;
     inside[first.len_utf8()..].strip_prefix('\'')
+}
+
+/// The first condition that combines a `let` with something else.
+fn let_chain(code: &str) -> Option<&str> {
+    let starts = code
+        .match_indices("if ")
+        .chain(code.match_indices("while "));
+    let conditions = starts.map(|(index, _)| {
+        let condition = &code[index..];
+        let mut depth = 0;
+        let mut is_pattern = false;
+        let end = condition.char_indices().find(|&(index, symbol)| {
+            let rest = &condition[index..];
+            is_pattern = (is_pattern || rest.starts_with(" let ")) && !rest.starts_with(" = ");
+            let is_block = symbol == '{' && depth == 0 && !is_pattern;
+            match symbol {
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth -= 1,
+                _ => {}
+            }
+            is_block || depth < 0
+        });
+        &condition[..end.map_or(condition.len(), |(index, _)| index)]
+    });
+    let mut conditions = conditions.filter(|condition| {
+        let mut depth = 0;
+        let is_chained = condition.char_indices().any(|(index, symbol)| {
+            match symbol {
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth -= 1,
+                _ => {}
+            }
+            depth == 0 && condition[index..].starts_with(" && ")
+        });
+        is_chained && condition.contains(" let ")
+    });
+    conditions.next()
 }
 
 /// The names that follow a prefix in code: `x` and `y` in `crate::x`,
