@@ -1,0 +1,65 @@
+//! Hashes files on a fixed troupe, in the format of `sha256sum`, and verifies such lists.
+//!
+//! ```text
+//! cargo run --release --example checksum -- PATH... > list
+//! cargo run --release --example checksum -- --check list
+//! ```
+//!
+//! The feeder is the main thread: it walks the tree, gives each file to the troupe with
+//! `assign_wait`, and prints the results in order. Read `ordered` for how memory stays flat and
+//! nothing is forgotten, `crew` for the troupe, its error handler and its end, `signals` for
+//! Ctrl-C, and `hash` for what a work does. For Unix.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+mod args;
+mod check;
+mod crew;
+mod error;
+mod hash;
+mod list;
+mod ordered;
+mod output;
+mod report;
+mod signals;
+mod sum;
+mod tally;
+mod walk;
+
+use crate::{
+    args::Task,
+    check::List,
+    crew::Crew,
+    error::Fatal,
+    report::{Report, say},
+};
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|fatal| {
+        if !fatal.is_closed_output() {
+            say(&fatal);
+        }
+        ExitCode::from(fatal.exit_code())
+    })
+}
+
+fn run() -> Result<ExitCode, Fatal> {
+    let Some(args) = args::parse(lexopt::Parser::from_env())? else {
+        return help().map_err(Fatal::Output);
+    };
+    let crew = Crew::new(args.config, Report::new(args.quiet))?;
+    signals::stop(&crew.troupe).map_err(Fatal::Signals)?;
+    let tally = match args.task {
+        Task::Sum(paths) => sum::run(paths, &crew),
+        Task::Check(list) => check::run(List::open(list)?, &crew),
+    };
+    crew.finish(tally)
+}
+
+fn help() -> io::Result<ExitCode> {
+    io::stdout().write_all(args::HELP.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
