@@ -149,7 +149,7 @@ impl<E> fmt::Debug for ActorConfig<E> {
 /// use troupe_pool::{Actor, ActorConfig};
 ///
 /// let (say, said) = std::sync::mpsc::channel();
-/// let actor = Actor::new(ActorConfig::default())?;
+/// let actor: Actor = Actor::new(ActorConfig::default())?;
 /// for n in 0..3 {
 ///     let say = say.clone();
 ///     actor.accept(move || Ok(say.send(n)?))?;
@@ -210,7 +210,7 @@ impl<E: Send + 'static> Actor<E> {
     ///
     /// ```
     /// # use troupe_pool::{Actor, ActorConfig};
-    /// let actor = Actor::new(ActorConfig::default())?;
+    /// let actor: Actor = Actor::new(ActorConfig::default())?;
     /// actor.accept(|| Ok(()))?;
     /// # actor.shutdown();
     /// # actor.join()?;
@@ -297,7 +297,7 @@ impl<E> Actor<E> {
     ///
     /// ```
     /// # use troupe_pool::{Actor, ActorConfig};
-    /// let actor = Actor::new(ActorConfig::default())?;
+    /// let actor: Actor = Actor::new(ActorConfig::default())?;
     /// actor.accept(|| Ok(()))?;
     /// actor.shutdown();
     /// actor.join()?;
@@ -325,7 +325,7 @@ impl<E> Actor<E> {
     ///
     /// ```
     /// # use troupe_pool::{Actor, ActorConfig};
-    /// let actor = Actor::new(ActorConfig::default())?;
+    /// let actor: Actor = Actor::new(ActorConfig::default())?;
     /// assert!(actor.shutdown());
     /// assert!(actor.accept(|| Ok(())).unwrap_err().is_shutting_down());
     /// # actor.join()?;

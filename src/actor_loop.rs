@@ -4,7 +4,7 @@ use crate::board::Idle;
 use crate::failure::{Failure, Panic};
 use crate::slot::{Call, Slot};
 use crate::stage::{Stage, Taken};
-use crate::sync::{Arc, Duration, Instant, Wake, current, park, spin_loop, yield_now};
+use crate::sync::{Arc, Duration, Instant, LOOKS, Wake, current, park, pause, spin, yield_now};
 use crate::unwind::{contain, drop_contained};
 use crate::work::JobBox;
 
@@ -18,13 +18,6 @@ const STREAM: u32 = 4;
 /// How long it looks away: long enough for the assigners to run ahead, so that
 /// the mailbox's cache lines do not travel with every single work.
 const LOOK_AWAY: Duration = Duration::from_micros(12);
-
-/// How often it looks then, first in a row, then letting others run between.
-const LOOKS: u32 = 30;
-const YIELDING_LOOKS: u32 = 3;
-
-/// How many pauses of the processor there are between two looks in a row.
-const PAUSES: u32 = 16;
 
 /// In a streak of works the clock is read once in so many, at most: it costs
 /// as much as a fifth of a small work.
@@ -151,10 +144,10 @@ impl<E> Life<'_, E> {
     /// Born by a growth, with a work in the hand, and without a token.
     fn born(&mut self) -> Next<E> {
         self.slot.set_call(Call::None);
-        self.from_hand()
+        self.look_into_hand()
     }
 
-    fn from_hand(&mut self) -> Next<E> {
+    fn look_into_hand(&mut self) -> Next<E> {
         match self.slot.take_from_hand() {
             Some(job) => Next::Run(Taken {
                 job,
@@ -182,13 +175,10 @@ impl<E> Life<'_, E> {
         // A take touches what the assigners write less than a look does, so
         // where work is most likely there is no look before it.
         let own_first = self.source == self.id || self.stage.holds_work(self.id);
-        if own_first && let Some(taken) = self.take(self.id) {
-            return Some(taken);
-        }
-        if self.source != self.id
-            && let Some(taken) = self.take(self.source)
-        {
-            return Some(taken);
+        for (id, is_likely) in [(self.id, own_first), (self.source, self.source != self.id)] {
+            if let Some(taken) = is_likely.then(|| self.take(id)).flatten() {
+                return Some(taken);
+            }
         }
         while let Some(id) = self.stage.find_work() {
             if let Some(taken) = self.take(id) {
@@ -259,18 +249,18 @@ impl<E> Life<'_, E> {
         true
     }
 
-    /// Gives a work to the `shutdown_now` that waits for it.
+    /// Gives a work to the `shutdown_now` that waits for it; if that is over,
+    /// to the sender that waits for it.
     fn lay_down(&self, taken: Taken<E>) {
         let mut board = self.stage.board.lock();
-        board.laid_down.push(taken.job);
-        drop(board);
-        self.step();
-    }
-
-    /// Shows `shutdown_now` that nothing is begun any more.
-    fn step(&self) {
-        let phase = &self.slot.told.phase;
-        phase.set(phase.get() + 2);
+        let board = &mut *board;
+        if board.halted {
+            &mut board.strays
+        } else {
+            &mut board.laid_down
+        }
+        .push(taken.job);
+        self.slot.told.step();
     }
 
     /// Runs a work, and the handler if it fails.
@@ -366,9 +356,7 @@ impl<E> Life<'_, E> {
         };
         let stage = self.stage;
         let mut board = stage.board.lock();
-        if stage.is_watched()
-            && let Some(mut taken) = self.take_any()
-        {
+        if let Some(mut taken) = stage.is_watched().then(|| self.take_any()).flatten() {
             stage.note_taken(&mut board, self.id, &mut taken);
             return Next::Run(taken);
         }
@@ -441,7 +429,7 @@ impl<E> Life<'_, E> {
     /// Popped: the actor is off the idle stack and has a token.
     fn popped(&mut self) -> Next<E> {
         self.slot.set_call(Call::None);
-        let next = self.from_hand();
+        let next = self.look_into_hand();
         self.stage.state.drop_token();
         self.stage.pass_on();
         next
@@ -449,31 +437,21 @@ impl<E> Life<'_, E> {
 
     /// Looks for work for a while, then gives the token up.
     fn search(&mut self, in_stream: bool) -> Attempt<E> {
-        // With one processor nobody can run ahead while this one looks away.
+        // With one processor nobody can run ahead while this one spins.
         let alone = self.stage.has_one_processor;
         if in_stream && !alone {
-            self.look_away();
+            spin(LOOK_AWAY, || self.slot.call() == Call::Popped);
         }
-        let looks = if alone { 0 } else { LOOKS };
-        for look in 0..looks + YIELDING_LOOKS {
+        let (in_a_row, yielding) = LOOKS;
+        let in_a_row = if alone { 0 } else { in_a_row };
+        for look in 0..in_a_row + yielding {
             match self.attempt() {
-                Attempt::Nothing => {}
+                Attempt::Nothing if look < in_a_row => pause(),
+                Attempt::Nothing => yield_now(),
                 found => return found,
-            }
-            if look < looks {
-                (0..PAUSES).for_each(|_| spin_loop());
-            } else {
-                yield_now();
             }
         }
         self.give_up()
-    }
-
-    fn look_away(&self) {
-        let begin = Instant::now();
-        while self.slot.call() != Call::Popped && begin.elapsed() < LOOK_AWAY {
-            (0..PAUSES).for_each(|_| spin_loop());
-        }
     }
 
     /// (a), once more: gives the token up.
@@ -553,10 +531,12 @@ impl<E> Life<'_, E> {
         };
         let idle = board.idle.remove(at);
         stage.close(self.id);
-        if stage.cursor() == self.id
-            && let Some(to) = board.occupied().find(|id| *id != self.id)
-        {
-            stage.shift_cursor(self.id, to);
+        if stage.cursor() == self.id {
+            let other = board.occupied().find(|id| *id != self.id);
+            if let Some(to) = other {
+                // What it leaves behind is seen at (2).
+                stage.shift_cursor(self.id, to);
+            }
         }
         let before = stage.state.idle_actor_retires();
         // (2)
@@ -583,7 +563,7 @@ impl<E> Life<'_, E> {
     }
 
     fn leave(&self) -> Next<E> {
-        self.step();
+        self.slot.told.step();
         if self.stage.leave(self.id) {
             Next::Gone
         } else {

@@ -1,6 +1,8 @@
 //! An assigner's way: an idle actor, else a new one, else a mailbox with
 //! room, else the work goes back.
 
+use std::collections::HashSet;
+
 use crate::board::Board;
 use crate::error::AssignError;
 use crate::growth::Growth;
@@ -8,7 +10,7 @@ use crate::slot::{Call, Slot, is_vacant};
 use crate::stage::Stage;
 use crate::state::Snapshot;
 use crate::sync::{Arc, Duration, Instant, Wake, yield_now};
-use crate::work::{Identity, JobBox, Work, late};
+use crate::work::{Identity, JobBox, Work};
 
 /// What came of a send to a mailbox.
 enum Sent<E> {
@@ -148,7 +150,7 @@ impl<E: Send + 'static> Stage<E> {
                     .taken(idle.id, Some(idle.id), oldest.late_for());
                 (oldest, Some(job))
             }
-            None => (self.mark_if_late(&board, job), None),
+            None => (board.rounds.mark(job), None),
         };
         let filled = slot.put_in_hand(in_hand, || false);
         debug_assert!(filled.is_ok(), "nobody refuses");
@@ -258,23 +260,15 @@ impl<E: Send + 'static> Stage<E> {
         slot: &Slot<E>,
         job: JobBox<E>,
     ) -> Result<Identity<E>, JobBox<E>> {
-        let job = self.mark_if_late(board, job);
+        let job = board.rounds.mark(job);
         let identity = Identity::of(&job);
         slot.mailbox.put(job).map_err(|job| job.into_plain())?;
         board.rounds.sent(at);
         Ok(identity)
     }
 
-    /// A work that is assigned during a round is marked as late for it.
-    fn mark_if_late(&self, board: &Board<E>, job: JobBox<E>) -> JobBox<E> {
-        match board.rounds.current() {
-            Some(round) => late(job, round),
-            None => job,
-        }
-    }
-
     /// The slot has changed hands, or the troupe is shutting down: takes the
-    /// work back if no actor will ever look at it.
+    /// work back if no actor will ever begin it.
     fn take_back_if_late(
         &self,
         at: usize,
@@ -298,7 +292,21 @@ impl<E: Send + 'static> Stage<E> {
         } else {
             self.hint_at_work(at);
         }
-        let mine = board.strays.iter().position(|job| identity.is(job))?;
-        Some(board.strays.swap_remove(mine).into_plain())
+        if let Some(job) = take_stray(&mut board, identity) {
+            return Some(job);
+        }
+        if !self.is_halted() {
+            return None;
+        }
+        // An actor may have taken it, and be about to lay it down.
+        let unsettled = self.unsettled(&board, &HashSet::new());
+        drop(board);
+        self.settle(&unsettled);
+        take_stray(&mut self.board.lock(), identity)
     }
+}
+
+fn take_stray<E>(board: &mut Board<E>, identity: &Identity<E>) -> Option<JobBox<E>> {
+    let mine = board.strays.iter().position(|job| identity.is(job))?;
+    Some(board.strays.swap_remove(mine).into_plain())
 }

@@ -247,9 +247,7 @@ impl Config {
             if min > max {
                 return Err(invalid("min", min, "it must be at most max"));
             }
-            if let Some(initial) = initial
-                && !(min..=max).contains(&initial)
-            {
+            if let Some(initial) = initial.filter(|initial| !(min..=max).contains(&initial)) {
                 return Err(invalid("initial", initial, "it must be from min to max"));
             }
         }
@@ -278,9 +276,8 @@ impl Config {
                 "it must not contain NUL",
             ));
         }
-        if let Some(bytes) = stack_size
-            && !(LEAST_STACK..=MOST_STACK).contains(&(*bytes as u64))
-        {
+        let is_absurd = |bytes: &usize| !(LEAST_STACK..=MOST_STACK).contains(&(*bytes as u64));
+        if let Some(bytes) = stack_size.filter(is_absurd) {
             return Err(invalid(
                 "stack_size",
                 bytes,

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::handle::Handle;
 use crate::stage::{OnFailure, Stage};
 use crate::sync::Arc;
-use crate::work::{Work, late};
+use crate::work::Work;
 
 /// Where a failure happened, and the way to try again.
 ///
@@ -134,10 +134,8 @@ impl<E: Send + 'static> Context<'_, E> {
             return self.handle.assign(work);
         }
         let mut job = work.into_job();
-        if stage.is_watched()
-            && let Some(round) = stage.board.lock().rounds.current()
-        {
-            job = late(job, round);
+        if stage.is_watched() {
+            job = stage.board.lock().rounds.mark(job);
         }
         // Under the hand's lock, so that `shutdown_now` finds the retry there
         // or this finds the shutdown.

@@ -1,6 +1,8 @@
 //! The ways to an end: shutdown, shutdown_now, an actor's leave, join; and
 //! `wait_idle`, which waits without ending anything.
 
+use std::collections::HashSet;
+
 use crate::board::{Board, Idle};
 use crate::error::JoinError;
 use crate::slot::{Call, is_running};
@@ -61,26 +63,19 @@ impl<E> Stage<E> {
         // (1)
         let began = !self.state.begin_shutdown().is_shutting_down();
         self.halt();
-        // (2) Who is popped here holds nothing.
-        let called = self.pop_all(&mut board);
-        // (3), (4)
+        // (2), (3)
         let mut jobs = Vec::new();
-        let settled: Vec<usize> = called.iter().map(|idle| idle.id).collect();
-        let unsettled = self.collect(&board, settled, &mut jobs);
+        let mut settled = self.collect(&board, &mut jobs);
+        // (4) Who is idle holds nothing, and takes under this lock only.
+        let called = self.pop_all(&mut board);
+        settled.extend(called.iter().map(|idle| idle.id));
+        let unsettled = self.unsettled(&board, &settled);
         let nobody = began && self.state.load().live() == 0;
         self.end_round_if_over(&mut board);
         drop(board);
         self.call_out(called);
 
-        for (id, phase) in unsettled {
-            // A few instructions of that actor's, never a work.
-            while self
-                .slot(id)
-                .is_some_and(|slot| slot.told.phase.get() == phase)
-            {
-                yield_now();
-            }
-        }
+        self.settle(&unsettled);
 
         let mut board = self.board.lock();
         jobs.append(&mut board.laid_down);
@@ -94,18 +89,14 @@ impl<E> Stage<E> {
         jobs.into_iter().map(Work::returned).collect()
     }
 
-    /// Empties hands and mailboxes. Returns the actors, with their phase, of
-    /// which it is not yet clear whether they will begin one more work.
-    fn collect(
-        &self,
-        board: &Board<E>,
-        mut settled: Vec<usize>,
-        jobs: &mut Vec<JobBox<E>>,
-    ) -> Vec<(usize, u64)> {
+    /// Empties hands and mailboxes. Returns those whose hand held a work: they
+    /// have no other that they might begin.
+    fn collect(&self, board: &Board<E>, jobs: &mut Vec<JobBox<E>>) -> HashSet<usize> {
+        let mut settled = HashSet::new();
         for id in board.occupied() {
             if let Some(job) = self.slot(id).and_then(|slot| slot.take_from_hand()) {
                 jobs.push(job);
-                settled.push(id);
+                settled.insert(id);
             }
         }
         for id in 0..board.seats.len() {
@@ -113,13 +104,35 @@ impl<E> Stage<E> {
                 jobs.push(job);
             }
         }
-        settled.sort_unstable();
+        settled
+    }
+
+    /// The actors, with their phase, that are between two works and may hold
+    /// one that they have not begun.
+    pub(crate) fn unsettled(
+        &self,
+        board: &Board<E>,
+        settled: &HashSet<usize>,
+    ) -> Vec<(usize, u64)> {
         board
             .occupied()
-            .filter(|id| settled.binary_search(id).is_err())
+            .filter(|id| !settled.contains(id))
             .filter_map(|id| self.slot(id).map(|slot| (id, slot.told.phase.get())))
             .filter(|(_, phase)| !is_running(*phase))
             .collect()
+    }
+
+    /// Waits until each of them has begun its work or laid it down, or has
+    /// shown that it has none: a few instructions, never a work.
+    pub(crate) fn settle(&self, unsettled: &[(usize, u64)]) {
+        for (id, phase) in unsettled {
+            while self
+                .slot(*id)
+                .is_some_and(|slot| slot.told.phase.get() == *phase)
+            {
+                yield_now();
+            }
+        }
     }
 
     /// The actor `id` leaves the troupe that is shutting down, unless there is
@@ -183,7 +196,7 @@ impl<E> Stage<E> {
         }
         let mut board = self.board.lock();
         let round = board.rounds.want();
-        if board.rounds.current().is_none() {
+        if !board.rounds.is_under_way() {
             self.begin_round(&mut board);
         }
         while !board.rounds.is_over(round) {

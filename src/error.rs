@@ -130,7 +130,7 @@ impl<E> fmt::Debug for AssignError<E> {
 /// ```
 /// use troupe_pool::{AcceptError, Actor, ActorConfig};
 ///
-/// let actor = Actor::new(ActorConfig::default())?;
+/// let actor: Actor = Actor::new(ActorConfig::default())?;
 /// actor.shutdown();
 /// match actor.accept(|| Ok(())) {
 ///     Err(AcceptError::ShuttingDown(work)) => work.run()?,
@@ -157,7 +157,7 @@ impl<E> AcceptError<E> {
     ///
     /// ```
     /// # use troupe_pool::{Actor, ActorConfig};
-    /// # let actor = Actor::new(ActorConfig::default())?;
+    /// # let actor: Actor = Actor::new(ActorConfig::default())?;
     /// # actor.shutdown();
     /// let refused = actor.accept(|| Ok(())).unwrap_err();
     /// refused.into_work().run()?;
@@ -176,7 +176,7 @@ impl<E> AcceptError<E> {
     ///
     /// ```
     /// # use troupe_pool::{Actor, ActorConfig};
-    /// # let actor = Actor::new(ActorConfig::default())?;
+    /// # let actor: Actor = Actor::new(ActorConfig::default())?;
     /// # actor.shutdown();
     /// assert!(!actor.accept(|| Ok(())).unwrap_err().is_full());
     /// # actor.join()?;
@@ -194,7 +194,7 @@ impl<E> AcceptError<E> {
     ///
     /// ```
     /// # use troupe_pool::{Actor, ActorConfig};
-    /// # let actor = Actor::new(ActorConfig::default())?;
+    /// # let actor: Actor = Actor::new(ActorConfig::default())?;
     /// # actor.shutdown();
     /// assert!(actor.accept(|| Ok(())).unwrap_err().is_shutting_down());
     /// # actor.join()?;

@@ -71,8 +71,9 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
 ///
 /// let (to, answers) = mpsc::channel();
 /// let troupe = Troupe::new(Config::fixed(1))?;
-/// let mut reply = Reply { answer: None, to };
+/// let reply = Reply { answer: None, to };
 /// troupe.assign(move || {
+///     let mut reply = reply;
 ///     reply.answer = Some("six".parse::<u32>().expect("a number"));
 ///     Ok(())
 /// })?;

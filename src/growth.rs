@@ -6,8 +6,8 @@ use std::io;
 use crate::actor_loop::live;
 use crate::slot::Call;
 use crate::stage::Stage;
-use crate::sync::{Arc, Duration, Instant, spawn};
-use crate::work::{JobBox, late};
+use crate::sync::{Arc, Duration, Instant, has_passed, spawn};
+use crate::work::JobBox;
 
 /// How long a troupe that has an actor does without another after the system
 /// has refused it one.
@@ -37,17 +37,14 @@ impl<E: Send + 'static> Stage<E> {
         let mut patience = self.nursery.lock();
         let mut board = self.board.lock();
         let now = self.state.load();
-        let too_soon = now.live() > 0 && patience.is_some_and(|patience| Instant::now() < patience);
+        let too_soon = now.live() > 0 && patience.is_some_and(|patience| !has_passed(patience));
         if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
             return Growth::Again(job);
         }
         let (id, birth) = board.occupy();
         board.spawning += 1;
         let slot = self.furnish(id);
-        let job = match board.rounds.current() {
-            Some(round) => late(job, round),
-            None => job,
-        };
+        let job = board.rounds.mark(job);
         board.rounds.holds_nothing(id);
         // The hand of an actor that is not there yet is empty.
         let refused = slot.put_in_hand(job, || false);
@@ -75,6 +72,8 @@ impl<E: Send + 'static> Stage<E> {
             Err(error) => {
                 board.tally.spawn_failures += 1;
                 slot.set_call(Call::None);
+                // In place of the actor that was not born: nothing is begun.
+                slot.told.step();
                 board.vacate(id);
                 let before = self.state.actor_is_gone();
                 let last = before.live() == 1;

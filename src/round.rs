@@ -5,6 +5,8 @@
 //! clean and no mailbox holds more works than late ones. ARCHITECTURE.md says
 //! why that is right.
 
+use crate::work::{JobBox, late};
+
 /// The rounds of one troupe.
 #[derive(Debug, Default)]
 pub(crate) struct Rounds {
@@ -26,8 +28,13 @@ struct Round {
 }
 
 impl Rounds {
+    /// Is a round under way?
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// The number of the round under way, if one is.
-    pub(crate) fn current(&self) -> Option<u64> {
+    fn current(&self) -> Option<u64> {
         self.current.as_ref().map(|_| self.begun)
     }
 
@@ -74,6 +81,14 @@ impl Rounds {
         over
     }
 
+    /// A work that is assigned during a round is marked as late for it.
+    pub(crate) fn mark<E: 'static>(&self, job: JobBox<E>) -> JobBox<E> {
+        match self.current() {
+            Some(round) => late(job, round),
+            None => job,
+        }
+    }
+
     /// A work marked as late has been put into a mailbox.
     pub(crate) fn sent(&mut self, mailbox: usize) {
         if let Some(round) = &mut self.current {
@@ -88,7 +103,7 @@ impl Rounds {
         let number = self.begun;
         if let Some(round) = &mut self.current {
             let late = late_for == number;
-            if late && let Some(mailbox) = mailbox {
+            if let Some(mailbox) = mailbox.filter(|_| late) {
                 round.reach(mailbox);
                 round.late[mailbox] = round.late[mailbox].saturating_sub(1);
             }

@@ -10,9 +10,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-use super::{Arc, Instant, Wake};
+use super::{Arc, Duration, Instant, Wake};
 
-pub(crate) use shuttle::hint::spin_loop;
 pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub(crate) use shuttle::thread::{JoinHandle, Thread, current, yield_now};
 pub(crate) use shuttle::thread_local;
@@ -134,6 +133,25 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
     shuttle::thread::park();
     Wake::Called
 }
+
+/// Looks away for a while.
+pub(crate) fn spin(_time: Duration, mut done: impl FnMut() -> bool) {
+    if !done() {
+        linger();
+    }
+}
+
+pub(crate) fn pause() {
+    yield_now();
+}
+
+/// A coin: time passes as fast as it likes.
+pub(crate) fn has_passed(_instant: Instant) -> bool {
+    coin(50)
+}
+
+/// Fewer than in earnest: a look that finds nothing teaches a model nothing.
+pub(crate) const LOOKS: (u32, u32) = (1, 1);
 
 /// Two, so that both the spinning and the yielding paths are modelled.
 pub(crate) fn processors() -> usize {

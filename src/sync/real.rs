@@ -3,11 +3,10 @@
 
 use std::io;
 
-use super::{Instant, Wake};
+use super::{Duration, Instant, Wake};
 
 pub(crate) use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 pub(crate) use parking_lot::{Mutex, MutexGuard};
-pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub(crate) use std::thread::{JoinHandle, Thread, current, yield_now};
 pub(crate) use std::thread_local;
@@ -68,12 +67,36 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
         return Wake::TimedOut;
     }
     std::thread::park_timeout(left);
-    if Instant::now() >= deadline {
+    if has_passed(deadline) {
         Wake::TimedOut
     } else {
         Wake::Called
     }
 }
+
+/// Spins until `done`, or until `time` is over.
+pub(crate) fn spin(time: Duration, mut done: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !done() && begin.elapsed() < time {
+        pause();
+    }
+}
+
+/// Spins for the time between two looks at a shared word.
+pub(crate) fn pause() {
+    for _ in 0..16 {
+        std::hint::spin_loop();
+    }
+}
+
+/// Is it later than this?
+pub(crate) fn has_passed(instant: Instant) -> bool {
+    Instant::now() >= instant
+}
+
+/// How often an idle actor looks for work before it gives its token up: first
+/// in a row, then letting others run in between.
+pub(crate) const LOOKS: (u32, u32) = (30, 3);
 
 /// How many threads can run at once, as far as this process may use them.
 pub(crate) fn processors() -> usize {
