@@ -563,7 +563,6 @@ impl<E> Life<'_, E> {
     }
 
     fn leave(&self) -> Next<E> {
-        self.slot.told.step();
         if self.stage.leave(self.id) {
             Next::Gone
         } else {

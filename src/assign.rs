@@ -12,11 +12,13 @@ use crate::state::Snapshot;
 use crate::sync::{Arc, Duration, Instant, Wake, yield_now};
 use crate::work::{Identity, JobBox, Work};
 
-/// What came of a send to a mailbox.
+/// What came of an attempt to place a work.
 enum Sent<E> {
     /// The work is accepted.
     Done,
-    /// There was no room, or the work has come back: look again.
+    /// There is no room here.
+    NoRoom(JobBox<E>),
+    /// Things are not as they were when the attempt began: look again.
     Again(JobBox<E>),
 }
 
@@ -103,7 +105,7 @@ impl<E: Send + 'static> Stage<E> {
             };
             match sent {
                 Sent::Done => return Ok(()),
-                Sent::Again(back) => job = back,
+                Sent::NoRoom(back) | Sent::Again(back) => job = back,
             }
         }
     }
@@ -123,8 +125,8 @@ impl<E: Send + 'static> Stage<E> {
             let at = self.cursor();
             if let Some(slot) = self.slot(at) {
                 match self.send(at, slot, job) {
-                    Sent::Done => return Sent::Done,
-                    Sent::Again(back) => job = back,
+                    Sent::NoRoom(back) => job = back,
+                    sent => return sent,
                 }
             }
         }
@@ -180,8 +182,8 @@ impl<E: Send + 'static> Stage<E> {
         loop {
             if let Some(slot) = self.slot(at) {
                 match self.send_or_mark(at, slot, job) {
-                    Sent::Done => return Sent::Done,
-                    Sent::Again(back) => job = back,
+                    Sent::NoRoom(back) => job = back,
+                    sent => return sent,
                 }
             }
             let Some(next) = self.find_room(at) else {
@@ -201,16 +203,16 @@ impl<E: Send + 'static> Stage<E> {
     /// Sends to a mailbox; if it is full, finds out whether that is certain.
     fn send_or_mark(&self, at: usize, slot: &Slot<E>, job: JobBox<E>) -> Sent<E> {
         let job = match self.send(at, slot, job) {
-            Sent::Done => return Sent::Done,
-            Sent::Again(job) => job,
+            Sent::NoRoom(job) => job,
+            sent => return sent,
         };
         let Some(mark) = slot.gate.mark() else {
-            return Sent::Again(job);
+            return Sent::NoRoom(job);
         };
         // Before the gate can become full: whoever opens it sets the hint again.
         self.unhint_room(at);
         let sent = self.send(at, slot, job);
-        let certain = matches!(sent, Sent::Again(_)) && slot.gate.confirm(mark, &self.state);
+        let certain = matches!(sent, Sent::NoRoom(_)) && slot.gate.confirm(mark, &self.state);
         if !certain {
             self.hint_room(at);
         }
@@ -221,12 +223,12 @@ impl<E: Send + 'static> Stage<E> {
     fn send(&self, at: usize, slot: &Slot<E>, job: JobBox<E>) -> Sent<E> {
         let tenancy = slot.tenancy();
         if is_vacant(tenancy) {
-            return Sent::Again(job);
+            return Sent::NoRoom(job);
         }
         // (1)
         let identity = match self.put(at, slot, job) {
             Ok(identity) => identity,
-            Err(job) => return Sent::Again(job),
+            Err(job) => return Sent::NoRoom(job),
         };
         // (2)
         if self.cursor() != at {

@@ -143,6 +143,9 @@ impl<E> Stage<E> {
             return false;
         }
         self.close(id);
+        if let Some(slot) = self.slot(id) {
+            slot.told.step();
+        }
         board.vacate(id);
         board.rounds.holds_nothing(id);
         self.end_round_if_over(&mut board);
