@@ -6,7 +6,7 @@ use crate::slot::{Call, Slot};
 use crate::stage::{Stage, Taken};
 use crate::sync::{Arc, Duration, Instant, LOOKS, Wake, current, park, pause, spin, yield_now};
 use crate::unwind::{contain, drop_contained};
-use crate::work::JobBox;
+use crate::work::Job;
 
 /// At most so many actors look for work without having any.
 const SEARCHERS: usize = 2;
@@ -149,8 +149,8 @@ impl<E> Life<'_, E> {
 
     fn look_into_hand(&mut self) -> Next<E> {
         match self.slot.take_from_hand() {
-            Some(job) => Next::Run(Taken {
-                job,
+            Some(letter) => Next::Run(Taken {
+                letter,
                 from: None,
                 noted: false,
             }),
@@ -189,10 +189,10 @@ impl<E> Life<'_, E> {
     }
 
     fn take(&mut self, id: usize) -> Option<Taken<E>> {
-        let job = self.stage.take_from(id)?;
+        let letter = self.stage.take_from(id)?;
         self.source = id;
         Some(Taken {
-            job,
+            letter,
             from: Some(id),
             noted: false,
         })
@@ -213,7 +213,7 @@ impl<E> Life<'_, E> {
                 told.shared.raise();
             }
             self.stamp_begin();
-            let outcome = self.run(taken.job);
+            let outcome = self.run(taken.letter.job);
             // First it does not run any more, then it is finished: a snapshot
             // between the two misses it rather than counting it twice.
             told.phase.set(phase + 2);
@@ -225,9 +225,9 @@ impl<E> Life<'_, E> {
                 return;
             }
             match self.slot.take_from_hand() {
-                Some(job) => {
+                Some(letter) => {
                     taken = Taken {
-                        job,
+                        letter,
                         from: None,
                         noted: false,
                     }
@@ -259,13 +259,13 @@ impl<E> Life<'_, E> {
         } else {
             &mut board.laid_down
         }
-        .push(taken.job);
+        .push(taken.letter);
         self.slot.told.step();
     }
 
     /// Runs a work, and the handler if it fails.
-    fn run(&self, job: JobBox<E>) -> Outcome {
-        let (failure, panicked) = match contain(|| job.run()) {
+    fn run(&self, job: Job<E>) -> Outcome {
+        let (failure, panicked) = match contain(job) {
             Ok(Ok(())) => return Outcome::Completed,
             Ok(Err(error)) => (Failure::Error(error), false),
             Err(payload) => (Failure::Panic(Panic::new(payload)), true),
@@ -311,6 +311,7 @@ impl<E> Life<'_, E> {
     }
 
     fn stamp_begin(&mut self) {
+        let told = &self.slot.told;
         if self.rested {
             self.rested = false;
             let now = Instant::now();
@@ -319,11 +320,13 @@ impl<E> Life<'_, E> {
                 every: 1,
                 left: 1,
             };
-            self.slot.told.stamp_accepted(self.stage.birth, now);
+            told.stamp_accepted(self.stage.birth, now);
+        } else if self.stamps.is_fresh() {
+            // The end of one work is about the begin of the next.
+            told.stamp_accepted(self.stage.birth, self.stamps.last);
         }
     }
 
-    /// The end of one work is about the begin of the next.
     fn stamp_end(&mut self) {
         self.stamps.left -= 1;
         if self.stamps.left == 0 {
@@ -340,7 +343,6 @@ impl<E> Life<'_, E> {
                 left: every,
             };
             self.slot.told.stamp_finished(self.stage.birth, now);
-            self.slot.told.stamp_accepted(self.stage.birth, now);
         }
     }
 

@@ -9,23 +9,23 @@ use crate::growth::Growth;
 use crate::slot::{Call, Slot, is_vacant};
 use crate::stage::Stage;
 use crate::state::Snapshot;
-use crate::sync::{Arc, Duration, Instant, Wake, yield_now};
-use crate::work::{Identity, JobBox, Work};
+use crate::sync::{Arc, Duration, Instant, Wake, thread_number, yield_now};
+use crate::work::{Letter, Work};
 
 /// What came of an attempt to place a work.
 enum Sent<E> {
     /// The work is accepted.
     Done,
     /// There is no room here.
-    NoRoom(JobBox<E>),
+    NoRoom(Letter<E>),
     /// Things are not as they were when the attempt began: look again.
-    Again(JobBox<E>),
+    Again(Letter<E>),
 }
 
 impl<E: Send + 'static> Stage<E> {
     /// Assigns a work; never waits for room.
     pub(crate) fn assign(self: &Arc<Self>, work: Work<E>) -> Result<(), AssignError<E>> {
-        let placed = self.place(work.into_job());
+        let placed = self.place(into_letter(work));
         self.count(placed)
     }
 
@@ -35,7 +35,7 @@ impl<E: Send + 'static> Stage<E> {
         work: Work<E>,
         timeout: Option<Duration>,
     ) -> Result<(), AssignError<E>> {
-        let placed = match self.place(work.into_job()) {
+        let placed = match self.place(into_letter(work)) {
             Err(AssignError::Full(work)) if timeout != Some(Duration::ZERO) => {
                 self.wait_for_place(work, timeout)
             }
@@ -62,14 +62,14 @@ impl<E: Send + 'static> Stage<E> {
         }
         // A time that overflows the clock is for ever.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut job = work.into_job();
+        let mut letter = into_letter(work);
         let mut last_try = false;
         self.waiters.enter(&self.state);
         let placed = loop {
             // (1), (2)
             let noted = self.waiters.generation();
-            match self.place(job) {
-                Err(AssignError::Full(work)) if !last_try => job = work.into_job(),
+            match self.place(letter) {
+                Err(AssignError::Full(work)) if !last_try => letter = into_letter(work),
                 placed => break placed,
             }
             // (3)
@@ -80,32 +80,32 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Finds a place for a work.
-    fn place(self: &Arc<Self>, mut job: JobBox<E>) -> Result<(), AssignError<E>> {
+    fn place(self: &Arc<Self>, mut letter: Letter<E>) -> Result<(), AssignError<E>> {
         loop {
             let now = self.state.load();
             let sent = if now.is_shutting_down() {
-                return Err(AssignError::ShuttingDown(Work::returned(job)));
+                return Err(AssignError::ShuttingDown(letter.into_work()));
             } else if now.idle() > 0 {
-                self.place_with_idle(job, now)
+                self.place_with_idle(letter, now)
             } else if self.should_grow(now) {
-                match self.grow(job) {
+                match self.grow(letter) {
                     Growth::Grown => Sent::Done,
-                    Growth::Again(job) => Sent::Again(job),
-                    Growth::Refused(job, source) => {
+                    Growth::Again(letter) => Sent::Again(letter),
+                    Growth::Refused(letter, source) => {
                         return Err(AssignError::Spawn {
-                            work: Work::returned(job),
+                            work: letter.into_work(),
                             source,
                         });
                     }
                 }
             } else if now.full() == now.live() || !self.has_mailboxes() {
-                return Err(AssignError::Full(Work::from_job(job)));
+                return Err(AssignError::Full(letter.into_work()));
             } else {
-                self.place_in_mailbox(job)
+                self.place_in_mailbox(letter)
             };
             match sent {
                 Sent::Done => return Ok(()),
-                Sent::NoRoom(back) | Sent::Again(back) => job = back,
+                Sent::NoRoom(back) | Sent::Again(back) => letter = back,
             }
         }
     }
@@ -118,50 +118,51 @@ impl<E: Send + 'static> Stage<E> {
 
     // ---- With an idle actor -------------------------------------------
 
-    fn place_with_idle(&self, mut job: JobBox<E>, now: Snapshot) -> Sent<E> {
+    fn place_with_idle(&self, mut letter: Letter<E>, now: Snapshot) -> Sent<E> {
         // At max, an actor that is looking for work finds it in a mailbox too,
         // and nobody has to be woken.
         if now.awake() > 0 && now.live() == self.config.max && self.has_mailboxes() {
             let at = self.cursor();
             if let Some(slot) = self.slot(at) {
-                match self.send(at, slot, job) {
-                    Sent::NoRoom(back) => job = back,
+                match self.send(at, slot, letter) {
+                    Sent::NoRoom(back) => letter = back,
                     sent => return sent,
                 }
             }
         }
-        self.hand_off(job)
+        self.hand_off(letter)
     }
 
     /// Puts a work into the hand of the most recently idle actor.
-    fn hand_off(&self, job: JobBox<E>) -> Sent<E> {
+    fn hand_off(&self, mut letter: Letter<E>) -> Sent<E> {
         let mut board = self.board.lock();
         // Nobody is popped for nothing after a shutdown, and nobody is idle.
         let Some(idle) = board.idle.pop() else {
-            return Sent::Again(job);
+            return Sent::Again(letter);
         };
         let Some(slot) = self.slot(idle.id) else {
-            return Sent::Again(job);
+            return Sent::Again(letter);
         };
         self.state.actor_is_popped(idle.token);
         // The hand never overtakes the actor's own mailbox.
         let (in_hand, behind) = match self.take_from(idle.id) {
             Some(oldest) => {
-                board
-                    .rounds
-                    .taken(idle.id, Some(idle.id), oldest.late_for());
-                (oldest, Some(job))
+                board.rounds.taken(idle.id, Some(idle.id), oldest.late_for);
+                (oldest, Some(letter))
             }
-            None => (board.rounds.mark(job), None),
+            None => {
+                board.rounds.mark(&mut letter);
+                (letter, None)
+            }
         };
         let filled = slot.put_in_hand(in_hand, || false);
         debug_assert!(filled.is_ok(), "nobody refuses");
         slot.set_call(Call::Popped);
         let sent = match behind {
             None => Sent::Done,
-            Some(job) => match self.put_under_lock(&mut board, idle.id, slot, job) {
+            Some(letter) => match self.put_under_lock(&mut board, idle.id, slot, letter) {
                 Ok(_) => Sent::Done,
-                Err(job) => Sent::Again(job),
+                Err(letter) => Sent::Again(letter),
             },
         };
         if matches!(sent, Sent::Done) && self.cursor() != idle.id {
@@ -177,12 +178,12 @@ impl<E: Send + 'static> Stage<E> {
 
     // ---- With a mailbox -----------------------------------------------
 
-    fn place_in_mailbox(&self, mut job: JobBox<E>) -> Sent<E> {
+    fn place_in_mailbox(&self, mut letter: Letter<E>) -> Sent<E> {
         let mut at = self.cursor();
         loop {
             if let Some(slot) = self.slot(at) {
-                match self.send_or_mark(at, slot, job) {
-                    Sent::NoRoom(back) => job = back,
+                match self.send_or_mark(at, slot, letter) {
+                    Sent::NoRoom(back) => letter = back,
                     sent => return sent,
                 }
             }
@@ -197,21 +198,21 @@ impl<E: Send + 'static> Stage<E> {
         if self.state.load().full() != self.state.load().live() {
             yield_now();
         }
-        Sent::Again(job)
+        Sent::Again(letter)
     }
 
     /// Sends to a mailbox; if it is full, finds out whether that is certain.
-    fn send_or_mark(&self, at: usize, slot: &Slot<E>, job: JobBox<E>) -> Sent<E> {
-        let job = match self.send(at, slot, job) {
-            Sent::NoRoom(job) => job,
+    fn send_or_mark(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
+        let letter = match self.send(at, slot, letter) {
+            Sent::NoRoom(letter) => letter,
             sent => return sent,
         };
         let Some(mark) = slot.gate.mark() else {
-            return Sent::NoRoom(job);
+            return Sent::NoRoom(letter);
         };
         // Before the gate can become full: whoever opens it sets the hint again.
         self.unhint_room(at);
-        let sent = self.send(at, slot, job);
+        let sent = self.send(at, slot, letter);
         let certain = matches!(sent, Sent::NoRoom(_)) && slot.gate.confirm(mark, &self.state);
         if !certain {
             self.hint_room(at);
@@ -220,16 +221,15 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Sends to a mailbox, and sees to it that the work will be found.
-    fn send(&self, at: usize, slot: &Slot<E>, job: JobBox<E>) -> Sent<E> {
+    fn send(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
         let tenancy = slot.tenancy();
         if is_vacant(tenancy) {
-            return Sent::NoRoom(job);
+            return Sent::NoRoom(letter);
         }
         // (1)
-        let identity = match self.put(at, slot, job) {
-            Ok(identity) => identity,
-            Err(job) => return Sent::NoRoom(job),
-        };
+        if let Err(letter) = self.put(at, slot, letter) {
+            return Sent::NoRoom(letter);
+        }
         // (2)
         if self.cursor() != at {
             self.hint_at_work(at);
@@ -237,8 +237,8 @@ impl<E: Send + 'static> Stage<E> {
         // (3)
         let now = self.state.load();
         if now.is_shutting_down() || (self.is_dynamic() && slot.tenancy() != tenancy) {
-            if let Some(job) = self.take_back_if_late(at, slot, &identity) {
-                return Sent::Again(job);
+            if let Some(letter) = self.take_back_if_late(at, slot, thread_number()) {
+                return Sent::Again(letter);
             }
             self.wake_if_wanted();
         } else if now.wants_waking() && !slot.mailbox.is_empty() {
@@ -247,12 +247,11 @@ impl<E: Send + 'static> Stage<E> {
         Sent::Done
     }
 
-    fn put(&self, at: usize, slot: &Slot<E>, job: JobBox<E>) -> Result<Identity<E>, JobBox<E>> {
+    fn put(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Result<(), Letter<E>> {
         if self.is_watched() {
-            return self.put_under_lock(&mut self.board.lock(), at, slot, job);
+            return self.put_under_lock(&mut self.board.lock(), at, slot, letter);
         }
-        let identity = Identity::of(&job);
-        slot.mailbox.put(job).map(|()| identity)
+        slot.mailbox.put(letter)
     }
 
     fn put_under_lock(
@@ -260,23 +259,17 @@ impl<E: Send + 'static> Stage<E> {
         board: &mut Board<E>,
         at: usize,
         slot: &Slot<E>,
-        job: JobBox<E>,
-    ) -> Result<Identity<E>, JobBox<E>> {
-        let job = board.rounds.mark(job);
-        let identity = Identity::of(&job);
-        slot.mailbox.put(job).map_err(|job| job.into_plain())?;
+        mut letter: Letter<E>,
+    ) -> Result<(), Letter<E>> {
+        board.rounds.mark(&mut letter);
+        slot.mailbox.put(letter)?;
         board.rounds.sent(at);
-        Ok(identity)
+        Ok(())
     }
 
     /// The slot has changed hands, or the troupe is shutting down: takes the
     /// work back if no actor will ever begin it.
-    fn take_back_if_late(
-        &self,
-        at: usize,
-        slot: &Slot<E>,
-        identity: &Identity<E>,
-    ) -> Option<JobBox<E>> {
+    fn take_back_if_late(&self, at: usize, slot: &Slot<E>, sender: u32) -> Option<Letter<E>> {
         let mut board = self.board.lock();
         let now = self.state.load();
         let is_dead = if now.is_shutting_down() {
@@ -287,15 +280,15 @@ impl<E: Send + 'static> Stage<E> {
         if is_dead {
             // All that is there belongs to senders that are here, or on their
             // way here.
-            while let Some(job) = slot.mailbox.take() {
-                board.strays.push(job);
+            while let Some(letter) = slot.mailbox.take() {
+                board.strays.push(letter);
             }
             slot.gate.taken(&self.state);
         } else {
             self.hint_at_work(at);
         }
-        if let Some(job) = take_stray(&mut board, identity) {
-            return Some(job);
+        if let Some(letter) = take_stray(&mut board, sender) {
+            return Some(letter);
         }
         if !self.is_halted() {
             return None;
@@ -304,11 +297,18 @@ impl<E: Send + 'static> Stage<E> {
         let unsettled = self.unsettled(&board, &HashSet::new());
         drop(board);
         self.settle(&unsettled);
-        take_stray(&mut self.board.lock(), identity)
+        take_stray(&mut self.board.lock(), sender)
     }
 }
 
-fn take_stray<E>(board: &mut Board<E>, identity: &Identity<E>) -> Option<JobBox<E>> {
-    let mine = board.strays.iter().position(|job| identity.is(job))?;
-    Some(board.strays.swap_remove(mine).into_plain())
+fn into_letter<E>(work: Work<E>) -> Letter<E> {
+    Letter::new(work, thread_number())
+}
+
+fn take_stray<E>(board: &mut Board<E>, sender: u32) -> Option<Letter<E>> {
+    let mine = board
+        .strays
+        .iter()
+        .position(|letter| letter.is_from(sender))?;
+    Some(board.strays.swap_remove(mine))
 }

@@ -15,9 +15,9 @@
 //! - a [`Striped`] counter is raised by many threads that must not fight for
 //!   a cache line, and summed up rarely.
 
-use crate::sync::{AtomicU64, AtomicUsize, Ordering, thread_local};
-use std::cell::Cell;
 use std::ops::Deref;
+
+use crate::sync::{AtomicU64, Ordering, thread_number};
 
 /// A value on cache lines of its own. 128 bytes, because processors fetch
 /// lines in pairs.
@@ -106,11 +106,6 @@ impl Owned {
 /// How many lines a striped counter is spread over.
 const STRIPES: usize = 8;
 
-thread_local! {
-    /// The stripe of this thread plus one; zero before its first use.
-    static STRIPE: Cell<usize> = const { Cell::new(0) };
-}
-
 /// What one stripe counts.
 #[derive(Debug, Default)]
 struct Stripe {
@@ -120,21 +115,11 @@ struct Stripe {
 
 /// Counts what assigners do, without letting them share a cache line.
 #[derive(Debug, Default)]
-pub(crate) struct Striped {
-    stripes: [Padded<Stripe>; STRIPES],
-    next: AtomicUsize,
-}
+pub(crate) struct Striped([Padded<Stripe>; STRIPES]);
 
 impl Striped {
     fn mine(&self) -> &Stripe {
-        let stripe = STRIPE.with(Cell::get);
-        if stripe != 0 {
-            return &self.stripes[(stripe - 1) % STRIPES];
-        }
-        // ORDERING: no data is published; threads only have to spread out.
-        let stripe = self.next.fetch_add(1, Ordering::Relaxed) % STRIPES;
-        STRIPE.with(|mine| mine.set(stripe + 1));
-        &self.stripes[stripe]
+        &self.0[thread_number() as usize % STRIPES]
     }
 
     pub(crate) fn accept(&self) {
@@ -150,7 +135,7 @@ impl Striped {
 
     pub(crate) fn accepted(&self) -> u64 {
         // ORDERING: as `accept`.
-        self.stripes
+        self.0
             .iter()
             .map(|stripe| stripe.accepted.load(Ordering::Relaxed))
             .sum()
@@ -158,7 +143,7 @@ impl Striped {
 
     pub(crate) fn refused(&self) -> u64 {
         // ORDERING: as `accept`.
-        self.stripes
+        self.0
             .iter()
             .map(|stripe| stripe.refused.load(Ordering::Relaxed))
             .sum()

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 
 use crate::round::Rounds;
 use crate::sync::{JoinHandle, Thread};
-use crate::work::JobBox;
+use crate::work::Letter;
 
 /// An actor on the idle stack.
 #[derive(Debug)]
@@ -51,9 +51,9 @@ pub(crate) struct Board<E> {
     /// The rounds of `wait_idle`.
     pub(crate) rounds: Rounds,
     /// Works that actors of a halted troupe had taken and not begun.
-    pub(crate) laid_down: Vec<JobBox<E>>,
+    pub(crate) laid_down: Vec<Letter<E>>,
     /// Works that nobody will run, waiting for their senders.
-    pub(crate) strays: Vec<JobBox<E>>,
+    pub(crate) strays: Vec<Letter<E>>,
     /// Has a `shutdown_now` collected all that it returns?
     pub(crate) halted: bool,
     /// Has the last actor left, and has the handler been dropped?

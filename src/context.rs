@@ -8,8 +8,8 @@ use crate::error::AssignError;
 use crate::failure::Failure;
 use crate::handle::Handle;
 use crate::stage::{OnFailure, Stage};
-use crate::sync::Arc;
-use crate::work::Work;
+use crate::sync::{Arc, thread_number};
+use crate::work::{Letter, Work};
 
 /// Where a failure happened, and the way to try again.
 ///
@@ -133,22 +133,22 @@ impl<E: Send + 'static> Context<'_, E> {
         if self.reassigned.get() {
             return self.handle.assign(work);
         }
-        let mut job = work.into_job();
+        let mut letter = Letter::new(work, thread_number());
         if stage.is_watched() {
-            job = stage.board.lock().rounds.mark(job);
+            stage.board.lock().rounds.mark(&mut letter);
         }
         // Under the hand's lock, so that `shutdown_now` finds the retry there
         // or this finds the shutdown.
-        let put = slot.put_in_hand(job, || stage.state.load().is_shutting_down());
+        let put = slot.put_in_hand(letter, || stage.state.load().is_shutting_down());
         match put {
             Ok(()) => {
                 self.reassigned.set(true);
                 stage.counts.accept();
                 Ok(())
             }
-            Err(job) => {
+            Err(letter) => {
                 stage.counts.refuse();
-                Err(AssignError::ShuttingDown(Work::returned(job)))
+                Err(AssignError::ShuttingDown(letter.into_work()))
             }
         }
     }

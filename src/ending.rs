@@ -9,7 +9,7 @@ use crate::slot::{Call, is_running};
 use crate::stage::Stage;
 use crate::sync::{Instant, MutexGuard, Wake, yield_now};
 use crate::unwind::drop_contained;
-use crate::work::{JobBox, Work};
+use crate::work::{Letter, Work};
 
 impl<E> Stage<E> {
     /// Stops accepting. True for the call that began it.
@@ -64,8 +64,8 @@ impl<E> Stage<E> {
         let began = !self.state.begin_shutdown().is_shutting_down();
         self.halt();
         // (2), (3)
-        let mut jobs = Vec::new();
-        let mut settled = self.collect(&board, &mut jobs);
+        let mut letters = Vec::new();
+        let mut settled = self.collect(&board, &mut letters);
         // (4) Who is idle holds nothing, and takes under this lock only.
         let called = self.pop_all(&mut board);
         settled.extend(called.iter().map(|idle| idle.id));
@@ -78,30 +78,31 @@ impl<E> Stage<E> {
         self.settle(&unsettled);
 
         let mut board = self.board.lock();
-        jobs.append(&mut board.laid_down);
-        board.tally.returned += jobs.len() as u64;
+        letters.append(&mut board.laid_down);
+        board.tally.returned += letters.len() as u64;
         board.halted = true;
         self.changed.notify_all();
         drop(board);
         if nobody {
             self.end();
         }
-        jobs.into_iter().map(Work::returned).collect()
+        letters.into_iter().map(Letter::into_work).collect()
     }
 
-    /// Empties hands and mailboxes. Returns those whose hand held a work: they
-    /// have no other that they might begin.
-    fn collect(&self, board: &Board<E>, jobs: &mut Vec<JobBox<E>>) -> HashSet<usize> {
+    /// Empties mailboxes, and then hands. Returns the actors whose hand held a
+    /// work: they hold no other. The mailboxes come first, since such an actor
+    /// would look there next.
+    fn collect(&self, board: &Board<E>, letters: &mut Vec<Letter<E>>) -> HashSet<usize> {
         let mut settled = HashSet::new();
-        for id in board.occupied() {
-            if let Some(job) = self.slot(id).and_then(|slot| slot.take_from_hand()) {
-                jobs.push(job);
-                settled.insert(id);
+        for id in 0..board.seats.len() {
+            while let Some(letter) = self.slot(id).and_then(|slot| slot.mailbox.take()) {
+                letters.push(letter);
             }
         }
-        for id in 0..board.seats.len() {
-            while let Some(job) = self.slot(id).and_then(|slot| slot.mailbox.take()) {
-                jobs.push(job);
+        for id in board.occupied() {
+            if let Some(letter) = self.slot(id).and_then(|slot| slot.take_from_hand()) {
+                letters.push(letter);
+                settled.insert(id);
             }
         }
         settled

@@ -7,7 +7,7 @@ use crate::actor_loop::live;
 use crate::slot::Call;
 use crate::stage::Stage;
 use crate::sync::{Arc, Duration, Instant, has_passed, spawn};
-use crate::work::JobBox;
+use crate::work::Letter;
 
 /// How long a troupe that has an actor does without another after the system
 /// has refused it one.
@@ -19,9 +19,9 @@ pub(crate) enum Growth<E> {
     /// A new actor has the work.
     Grown,
     /// The troupe need not or cannot grow at present: look again.
-    Again(JobBox<E>),
+    Again(Letter<E>),
     /// There is no actor, and the system refused one.
-    Refused(JobBox<E>, io::Error),
+    Refused(Letter<E>, io::Error),
 }
 
 impl<E: Send + 'static> Stage<E> {
@@ -33,21 +33,21 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Starts a new actor with this work in its hand.
-    pub(crate) fn grow(self: &Arc<Self>, job: JobBox<E>) -> Growth<E> {
+    pub(crate) fn grow(self: &Arc<Self>, mut letter: Letter<E>) -> Growth<E> {
         let mut patience = self.nursery.lock();
         let mut board = self.board.lock();
         let now = self.state.load();
         let too_soon = now.live() > 0 && patience.is_some_and(|patience| !has_passed(patience));
         if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
-            return Growth::Again(job);
+            return Growth::Again(letter);
         }
         let (id, birth) = board.occupy();
         board.spawning += 1;
         let slot = self.furnish(id);
-        let job = board.rounds.mark(job);
+        board.rounds.mark(&mut letter);
         board.rounds.holds_nothing(id);
         // The hand of an actor that is not there yet is empty.
-        let refused = slot.put_in_hand(job, || false);
+        let refused = slot.put_in_hand(letter, || false);
         debug_assert!(refused.is_ok(), "nobody refuses");
         slot.set_call(Call::Popped);
         let peak = self.state.reserve().live() + 1;
@@ -75,23 +75,25 @@ impl<E: Send + 'static> Stage<E> {
                 // In place of the actor that was not born: nothing is begun.
                 slot.told.step();
                 board.vacate(id);
+                board.rounds.holds_nothing(id);
+                self.end_round_if_over(&mut board);
                 let before = self.state.actor_is_gone();
                 let last = before.live() == 1;
                 if !last {
                     *patience = Instant::now().checked_add(PATIENCE);
                     self.state.growth_refused();
                 }
-                let job = slot.take_from_hand();
+                let letter = slot.take_from_hand();
                 self.changed.notify_all();
                 drop(board);
                 if last && before.is_shutting_down() {
                     self.end();
                 }
-                return match job {
-                    Some(job) if last && !before.is_shutting_down() => {
-                        Growth::Refused(job.into_plain(), error)
+                return match letter {
+                    Some(letter) if last && !before.is_shutting_down() => {
+                        Growth::Refused(letter, error)
                     }
-                    Some(job) => Growth::Again(job.into_plain()),
+                    Some(letter) => Growth::Again(letter),
                     // `shutdown_now` has returned it.
                     None => Growth::Grown,
                 };

@@ -5,10 +5,10 @@
 //! ARCHITECTURE.md go, the looks that find it full or empty.
 
 use crate::sync::{Receiver, Sender, TrySendError, bounded};
-use crate::work::JobBox;
+use crate::work::Letter;
 
 /// A mailbox; with size 0 one that never holds anything.
-pub(crate) struct Mailbox<E>(Option<(Sender<JobBox<E>>, Receiver<JobBox<E>>)>);
+pub(crate) struct Mailbox<E>(Option<(Sender<Letter<E>>, Receiver<Letter<E>>)>);
 
 impl<E> Mailbox<E> {
     pub(crate) fn new(size: usize) -> Self {
@@ -16,18 +16,18 @@ impl<E> Mailbox<E> {
     }
 
     /// Puts a work at the end, or hands it back if there is no room.
-    pub(crate) fn put(&self, job: JobBox<E>) -> Result<(), JobBox<E>> {
+    pub(crate) fn put(&self, letter: Letter<E>) -> Result<(), Letter<E>> {
         match &self.0 {
-            Some((sender, _)) => sender.try_send(job).map_err(|refused| match refused {
+            Some((sender, _)) => sender.try_send(letter).map_err(|refused| match refused {
                 // Both ends live as long as the mailbox: it is never disconnected.
-                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+                TrySendError::Full(letter) | TrySendError::Disconnected(letter) => letter,
             }),
-            None => Err(job),
+            None => Err(letter),
         }
     }
 
     /// Takes the oldest work.
-    pub(crate) fn take(&self) -> Option<JobBox<E>> {
+    pub(crate) fn take(&self) -> Option<Letter<E>> {
         self.0
             .as_ref()
             .and_then(|(_, receiver)| receiver.try_recv().ok())

@@ -5,7 +5,7 @@
 //! clean and no mailbox holds more works than late ones. ARCHITECTURE.md says
 //! why that is right.
 
-use crate::work::{JobBox, late};
+use crate::work::Letter;
 
 /// The rounds of one troupe.
 #[derive(Debug, Default)]
@@ -31,11 +31,6 @@ impl Rounds {
     /// Is a round under way?
     pub(crate) fn is_under_way(&self) -> bool {
         self.current.is_some()
-    }
-
-    /// The number of the round under way, if one is.
-    fn current(&self) -> Option<u64> {
-        self.current.as_ref().map(|_| self.begun)
     }
 
     /// Asks for a round that begins from now on; returns its number.
@@ -82,11 +77,12 @@ impl Rounds {
     }
 
     /// A work that is assigned during a round is marked as late for it.
-    pub(crate) fn mark<E: 'static>(&self, job: JobBox<E>) -> JobBox<E> {
-        match self.current() {
-            Some(round) => late(job, round),
-            None => job,
-        }
+    pub(crate) fn mark<E>(&self, letter: &mut Letter<E>) {
+        letter.late_for = if self.is_under_way() {
+            tag(self.begun)
+        } else {
+            0
+        };
     }
 
     /// A work marked as late has been put into a mailbox.
@@ -99,10 +95,10 @@ impl Rounds {
 
     /// An actor has taken a work that came too late for the round `late_for`,
     /// from a mailbox or from its hand.
-    pub(crate) fn taken(&mut self, actor: usize, mailbox: Option<usize>, late_for: u64) {
-        let number = self.begun;
+    pub(crate) fn taken(&mut self, actor: usize, mailbox: Option<usize>, late_for: u32) {
+        let now = tag(self.begun);
         if let Some(round) = &mut self.current {
-            let late = late_for == number;
+            let late = late_for == now;
             if let Some(mailbox) = mailbox.filter(|_| late) {
                 round.reach(mailbox);
                 round.late[mailbox] = round.late[mailbox].saturating_sub(1);
@@ -118,6 +114,12 @@ impl Rounds {
             round.set_clean(actor, true);
         }
     }
+}
+
+/// A round's number as far as letters have to tell rounds apart: no work is late
+/// for more than one, since the next waits for it. Never zero.
+fn tag(number: u64) -> u32 {
+    (number % u64::from(u32::MAX)) as u32 + 1
 }
 
 impl Round {
@@ -142,7 +144,7 @@ impl Round {
 
 #[cfg(test)]
 mod tests {
-    use super::Rounds;
+    use super::{Rounds, tag};
 
     #[test]
     fn a_round_waits_for_who_is_not_clean() {
@@ -154,7 +156,7 @@ mod tests {
         assert!(!rounds.end_if_over(|_| 0));
         rounds.taken(1, Some(0), 0);
         assert!(!rounds.end_if_over(|_| 0));
-        rounds.taken(1, None, number);
+        rounds.taken(1, None, tag(number));
         assert!(rounds.end_if_over(|_| 0));
         assert!(rounds.is_over(number));
     }
@@ -167,7 +169,7 @@ mod tests {
         rounds.sent(0);
         assert!(!rounds.end_if_over(|_| 2));
         // The early one is taken: the taker is not clean any more.
-        rounds.taken(0, Some(0), number - 1);
+        rounds.taken(0, Some(0), tag(number - 1));
         assert!(!rounds.end_if_over(|_| 1));
         rounds.holds_nothing(0);
         assert!(rounds.end_if_over(|_| 1));

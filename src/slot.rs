@@ -5,7 +5,7 @@ use crate::atomics::{Announced, Owned, Padded};
 use crate::gate::Gate;
 use crate::mailbox::Mailbox;
 use crate::sync::{Duration, Instant, Mutex};
-use crate::work::JobBox;
+use crate::work::Letter;
 
 /// What an actor that rests is called to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ struct Inbox<E> {
     /// A work put straight to this actor. Filled by who popped it, by the
     /// growth that bears it, and by its own handler; emptied by the actor and
     /// by `shutdown_now`.
-    hand: Mutex<Option<JobBox<E>>>,
+    hand: Mutex<Option<Letter<E>>>,
     /// A [`Call`]. Written by callers under the board's lock; the actor alone
     /// sets it back.
     call: Announced,
@@ -112,19 +112,19 @@ impl<E> Slot<E> {
     /// lock is held.
     pub(crate) fn put_in_hand(
         &self,
-        job: JobBox<E>,
+        letter: Letter<E>,
         refuse: impl FnOnce() -> bool,
-    ) -> Result<(), JobBox<E>> {
+    ) -> Result<(), Letter<E>> {
         let mut hand = self.inbox.hand.lock();
         if refuse() {
-            return Err(job);
+            return Err(letter);
         }
         debug_assert!(hand.is_none(), "a hand that is filled must be empty");
-        *hand = Some(job);
+        *hand = Some(letter);
         Ok(())
     }
 
-    pub(crate) fn take_from_hand(&self) -> Option<JobBox<E>> {
+    pub(crate) fn take_from_hand(&self) -> Option<Letter<E>> {
         self.inbox.hand.lock().take()
     }
 

@@ -16,7 +16,7 @@ use crate::state::State;
 use crate::stats::{ActorStats, Stats};
 use crate::sync::{Arc, Condvar, Instant, Mutex, OnceLock, processors, thread_local};
 use crate::waiters::Waiters;
-use crate::work::JobBox;
+use crate::work::Letter;
 
 /// In the signals word: nothing may start any more.
 const HALT: u64 = 1;
@@ -67,7 +67,7 @@ pub(crate) struct Stage<E> {
 
 /// A work on its way to be run, and where it comes from.
 pub(crate) struct Taken<E> {
-    pub(crate) job: JobBox<E>,
+    pub(crate) letter: Letter<E>,
     /// The mailbox; `None` if it was in the actor's hand.
     pub(crate) from: Option<usize>,
     /// Has the take been noted for the round under way?
@@ -244,16 +244,16 @@ impl<E> Stage<E> {
     }
 
     /// Takes the oldest work of a mailbox, and gives its place free.
-    pub(crate) fn take_from(&self, id: usize) -> Option<JobBox<E>> {
+    pub(crate) fn take_from(&self, id: usize) -> Option<Letter<E>> {
         let slot = self.slot(id)?;
-        let job = slot.mailbox.take()?;
+        let letter = slot.mailbox.take()?;
         if let Some(before) = slot.gate.taken(&self.state) {
             self.room_hints.set(id);
             if before.is_waited_for() {
                 self.waiters.wake_one();
             }
         }
-        Some(job)
+        Some(letter)
     }
 
     // ---- Waking -------------------------------------------------------
@@ -295,7 +295,7 @@ impl<E> Stage<E> {
 
     /// Notes for the round under way that an actor has taken a work.
     pub(crate) fn note_taken(&self, board: &mut Board<E>, actor: usize, taken: &mut Taken<E>) {
-        board.rounds.taken(actor, taken.from, taken.job.late_for());
+        board.rounds.taken(actor, taken.from, taken.letter.late_for);
         taken.noted = true;
         self.end_round_if_over(board);
     }

@@ -12,7 +12,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::{Arc, Duration, Instant, Wake};
 
-pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use shuttle::thread::{JoinHandle, Thread, current, yield_now};
 pub(crate) use shuttle::thread_local;
 
@@ -123,6 +123,10 @@ where
         return Err(io::Error::from(io::ErrorKind::WouldBlock));
     }
     shuttle::thread::Builder::new().name(name).spawn(body)
+}
+
+pub(crate) fn thread_number() -> u32 {
+    u32::try_from(usize::from(shuttle::current::me())).expect("a model has few threads")
 }
 
 pub(crate) fn park(deadline: Option<Instant>) -> Wake {
