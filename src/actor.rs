@@ -3,7 +3,6 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::BoxError;
 use crate::builder::start;
 use crate::config::Config;
 use crate::context::{Context, ErrorHandler};
@@ -13,7 +12,7 @@ use crate::slot::Slot;
 use crate::stage::{OnFailure, Stage};
 use crate::stats::ActorStats;
 use crate::sync::{Arc, Duration, Instant};
-use crate::work::Work;
+use crate::work::{BoxError, Work};
 
 /// The settings of an [`Actor`].
 ///
@@ -331,6 +330,10 @@ impl<E> Actor<E> {
     /// # actor.join()?;
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most callers only want it to happen"
+    )]
     pub fn shutdown(&self) -> bool {
         self.stage.shutdown()
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::BoxError;
 use crate::config::Config;
 use crate::context::{Context, ErrorHandler};
 use crate::error::BuildError;
@@ -10,6 +9,7 @@ use crate::failure::Failure;
 use crate::stage::{OnFailure, Stage};
 use crate::sync::Arc;
 use crate::troupe::Troupe;
+use crate::work::BoxError;
 
 /// Builds a [`Troupe`]: its [`Config`], plus what is not plain data.
 ///

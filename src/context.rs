@@ -3,13 +3,12 @@
 use std::cell::Cell;
 use std::fmt;
 
-use crate::BoxError;
 use crate::error::AssignError;
 use crate::failure::Failure;
 use crate::handle::Handle;
 use crate::stage::{OnFailure, Stage};
 use crate::sync::{Arc, thread_number};
-use crate::work::{Letter, Work};
+use crate::work::{BoxError, Letter, Work};
 
 /// Where a failure happened, and the way to try again.
 ///

@@ -4,8 +4,7 @@
 use std::fmt;
 use std::io;
 
-use crate::BoxError;
-use crate::work::Work;
+use crate::work::{BoxError, Work};
 
 /// Why an assign was refused. The work is inside and has not been run.
 ///

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::BoxError;
 use crate::sync::Sealed;
+use crate::work::BoxError;
 
 /// How a work failed.
 ///

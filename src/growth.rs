@@ -152,7 +152,7 @@ impl<E: Send + 'static> Stage<E> {
     fn start(self: &Arc<Self>, id: usize) -> io::Result<crate::sync::JoinHandle<()>> {
         let stage = Arc::clone(self);
         spawn(self.config.name_of(id), self.config.stack_size, move || {
-            live(&stage, id)
+            live(&stage, id);
         })
     }
 }

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::BoxError;
 use crate::error::AssignError;
 use crate::stage::Stage;
 use crate::stats::Stats;
 use crate::sync::{Arc, Duration};
-use crate::work::Work;
+use crate::work::{BoxError, Work};
 
 /// A handle to a [`Troupe`](crate::Troupe): cheap to clone, for works and
 /// handlers that assign, and for threads that do not own the troupe.
@@ -71,6 +70,10 @@ impl<E> Handle<E> {
     /// # troupe.join()?;
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most callers only want it to happen"
+    )]
     pub fn shutdown(&self) -> bool {
         self.stage.shutdown()
     }

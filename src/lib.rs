@@ -56,10 +56,7 @@ pub use crate::failure::{Failure, Panic};
 pub use crate::handle::Handle;
 pub use crate::stats::{ActorStats, Stats};
 pub use crate::troupe::Troupe;
-pub use crate::work::Work;
-
-/// The error type of works, unless said otherwise: any error, boxed.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub use crate::work::{BoxError, Work};
 
 /// README's example compiles and runs.
 #[cfg(doctest)]

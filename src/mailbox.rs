@@ -8,20 +8,32 @@ use crate::sync::{Receiver, Sender, TrySendError, bounded};
 use crate::work::Letter;
 
 /// A mailbox; with size 0 one that never holds anything.
-pub(crate) struct Mailbox<E>(Option<(Sender<Letter<E>>, Receiver<Letter<E>>)>);
+pub(crate) struct Mailbox<E>(Option<Ends<E>>);
+
+/// Both ends of the channel. They live as long as the mailbox, so it is never
+/// disconnected.
+struct Ends<E> {
+    sender: Sender<Letter<E>>,
+    receiver: Receiver<Letter<E>>,
+}
 
 impl<E> Mailbox<E> {
     pub(crate) fn new(size: usize) -> Self {
-        Self((size > 0).then(|| bounded(size)))
+        Self((size > 0).then(|| {
+            let (sender, receiver) = bounded(size);
+            Ends { sender, receiver }
+        }))
     }
 
     /// Puts a work at the end, or hands it back if there is no room.
     pub(crate) fn put(&self, letter: Letter<E>) -> Result<(), Letter<E>> {
         match &self.0 {
-            Some((sender, _)) => sender.try_send(letter).map_err(|refused| match refused {
-                // Both ends live as long as the mailbox: it is never disconnected.
-                TrySendError::Full(letter) | TrySendError::Disconnected(letter) => letter,
-            }),
+            Some(ends) => ends
+                .sender
+                .try_send(letter)
+                .map_err(|refused| match refused {
+                    TrySendError::Full(letter) | TrySendError::Disconnected(letter) => letter,
+                }),
             None => Err(letter),
         }
     }
@@ -30,16 +42,14 @@ impl<E> Mailbox<E> {
     pub(crate) fn take(&self) -> Option<Letter<E>> {
         self.0
             .as_ref()
-            .and_then(|(_, receiver)| receiver.try_recv().ok())
+            .and_then(|ends| ends.receiver.try_recv().ok())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_none_or(|(_, receiver)| receiver.is_empty())
+        self.0.as_ref().is_none_or(|ends| ends.receiver.is_empty())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |(_, receiver)| receiver.len())
+        self.0.as_ref().map_or(0, |ends| ends.receiver.len())
     }
 }

@@ -5,10 +5,10 @@ use crate::sync::Instant;
 /// What a troupe has done and is doing, at about one moment.
 ///
 /// Counters (`u64`) only grow, from one snapshot to the next; gauges
-/// (`usize`) go up and down. In every snapshot `completed + failed + panicked
-/// + returned` is at most `accepted`, and `queued + running` is at most
-/// `capacity`, so differences never underflow. At rest `accepted` equals
-/// `completed + failed + panicked + returned`.
+/// (`usize`) go up and down. Every accepted work ends in exactly one of
+/// `completed`, `failed`, `panicked` and `returned`: at rest their sum is
+/// `accepted`, and in no snapshot is it more. `queued` and `running` together
+/// are never more than `capacity`. So no difference underflows.
 ///
 /// # Examples
 ///

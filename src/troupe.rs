@@ -3,18 +3,17 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
-use crate::BoxError;
 use crate::config::Config;
 use crate::error::{AssignError, JoinError};
 use crate::handle::Handle;
 use crate::stage::Stage;
 use crate::stats::{ActorStats, Stats};
 use crate::sync::{Arc, Duration, Instant};
-use crate::work::Work;
+use crate::work::{BoxError, Work};
 
 /// A bounded pool of actors.
 ///
-/// Not `Clone`: share it by reference or in an [`Arc`](std::sync::Arc), or give
+/// Not `Clone`: share it by reference or in an [`Arc`], or give
 /// out [handles](Troupe::handle). Works return `Result<(), E>`; `E` is
 /// [`BoxError`] unless said otherwise, and need be nothing more than
 /// `Send + 'static`.
@@ -211,6 +210,10 @@ impl<E> Troupe<E> {
     /// # troupe.join()?;
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most callers only want it to happen"
+    )]
     pub fn shutdown(&self) -> bool {
         self.stage.shutdown()
     }

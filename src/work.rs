@@ -3,8 +3,10 @@
 
 use std::fmt;
 
-use crate::BoxError;
 use crate::sync::Sealed;
+
+/// The error type of works, unless said otherwise: any error, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The bare closure: two words.
 pub(crate) type Job<E> = Box<dyn FnOnce() -> Result<(), E> + Send>;

@@ -8,7 +8,7 @@ use super::{Duration, Instant, Wake};
 
 pub(crate) use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 pub(crate) use parking_lot::{Mutex, MutexGuard};
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use std::thread::{JoinHandle, Thread, current, yield_now};
 pub(crate) use std::thread_local;
 
@@ -59,20 +59,17 @@ where
 /// The number of the calling thread: no two threads of a process have the same,
 /// as long as it has not started four thousand million of them.
 pub(crate) fn thread_number() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
+    static LAST: Mutex<u32> = Mutex::new(0);
     thread_local! {
         /// Zero before the first use.
         static NUMBER: Cell<u32> = const { Cell::new(0) };
     }
-    match NUMBER.get() {
-        0 => {
-            // ORDERING: no data is published; the numbers have to differ.
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            NUMBER.set(number);
-            number
-        }
-        number => number,
+    if NUMBER.get() == 0 {
+        let mut last = LAST.lock();
+        *last = last.wrapping_add(1).max(1);
+        NUMBER.set(*last);
     }
+    NUMBER.get()
 }
 
 /// Blocks the calling thread until it is unparked, at most until `deadline`
