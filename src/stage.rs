@@ -353,10 +353,7 @@ impl<E> Stage<E> {
             grown: tally.grown,
             retired: tally.retired,
             spawn_failures: tally.spawn_failures,
-            // One that is being started does not count, also if it has left already.
-            actors: now.live().saturating_sub(board.spawning),
             idle: now.idle(),
-            peak: tally.peak,
             capacity: self.config.max * (self.config.mailbox_size + 1),
             refused: self.counts.refused(),
             ..Stats::default()
@@ -371,18 +368,22 @@ impl<E> Stage<E> {
             stats.panicked += slot.told.panicked.get();
             stats.handler_panics += slot.told.handler_panics.get();
             stats.shared += slot.told.shared.get();
-            // What is in the mailbox of a slot without an actor, or of a halted
-            // troupe, goes back to its sender.
-            if seat.occupied && !self.is_halted() && !is_vacant(slot.tenancy()) {
-                stats.queued += slot.mailbox.len();
-            }
             // One place for the work that the actor holds, run or not yet.
-            if slot.told.is_running() {
-                stats.running += 1;
-            } else if !slot.is_hand_empty() {
-                stats.queued += 1;
+            let is_running = slot.told.is_running();
+            stats.running += usize::from(is_running);
+            // What has been put where no actor is yet, or is any more, or into
+            // a halted troupe, may still go back to its sender.
+            if seat.occupied && !is_vacant(slot.tenancy()) && !self.is_halted() {
+                let in_hand = !is_running && !slot.is_hand_empty();
+                stats.queued += slot.mailbox.len() + usize::from(in_hand);
             }
         }
+        // One that is being started does not count, unless it has come to life
+        // before its parent could say so.
+        let started = now.live().saturating_sub(board.spawning);
+        stats.actors = started.max(stats.idle).max(stats.running);
+        board.tally.peak = board.tally.peak.max(stats.actors);
+        stats.peak = board.tally.peak;
         // A work can be taken, and even finished, before its sender has counted
         // it. All that has been seen of it has been accepted, though.
         let finished = stats.completed + stats.failed + stats.panicked + stats.returned;
