@@ -1,0 +1,135 @@
+//! `max` 1: works run in order of acceptance, a retry first.
+
+use crate::support::{HANG, Log, Rng, end, occupy, rounds, settle, within};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+use troupe_pool::{Config, Failure, Troupe};
+
+/// Feeds numbered works through `assign_wait`, resting at random so that the actor goes idle, and checks the order.
+fn in_order(config: Config, works: usize, salt: u64) {
+    within(HANG, move || {
+        let troupe: Troupe = Troupe::new(config).expect("valid");
+        let next = Arc::new(AtomicUsize::new(0));
+        let disorder = Arc::new(AtomicUsize::new(0));
+        let mut rng = Rng::new(salt);
+        for index in 0..works {
+            let (next, disorder) = (Arc::clone(&next), Arc::clone(&disorder));
+            troupe
+                .assign_wait(move || {
+                    if next.swap(index + 1, SeqCst) != index {
+                        disorder.fetch_add(1, SeqCst);
+                    }
+                    Ok(())
+                })
+                .expect("it waits for room");
+            match rng.below(40) {
+                0 => settle(&troupe),
+                1..=8 => rng.dally(2_000),
+                _ => {}
+            }
+        }
+        end(&troupe);
+        assert_eq!((next.load(SeqCst), disorder.load(SeqCst)), (works, 0));
+    });
+}
+
+/// The work left in a mailbox while its actor goes idle is not overtaken by a later one that is handed over.
+#[test]
+fn a_fixed_troupe_of_one_keeps_the_order() {
+    for (salt, mailbox_size) in [0, 1, 2, 64].into_iter().enumerate() {
+        in_order(
+            Config::fixed(1).mailbox_size(mailbox_size),
+            rounds(8_000),
+            salt as u64,
+        );
+    }
+}
+
+/// The same while the actor retires and another begins.
+#[test]
+fn a_dynamic_troupe_of_one_keeps_the_order() {
+    for (salt, mailbox_size) in [0, 1, 16].into_iter().enumerate() {
+        let config = Config::dynamic(0, 1)
+            .mailbox_size(mailbox_size)
+            .idle_timeout(Duration::from_micros(100));
+        in_order(config, rounds(3_000), 10 + salt as u64);
+    }
+}
+
+/// With several producers, each finds its own works in its own order.
+#[test]
+fn every_producers_own_order_is_kept() {
+    within(HANG, || {
+        let troupe: Troupe = Troupe::new(Config::fixed(1).mailbox_size(4)).expect("valid");
+        let log = Log::new();
+        std::thread::scope(|scope| {
+            for producer in 0..3_u32 {
+                let (troupe, log) = (&troupe, log.clone());
+                scope.spawn(move || {
+                    for index in 0..2_000_u32 {
+                        let log = log.clone();
+                        let work = move || {
+                            log.push((producer, index));
+                            Ok(())
+                        };
+                        troupe.assign_wait(work).expect("it waits for room");
+                    }
+                });
+            }
+        });
+        end(&troupe);
+        let entries = log.entries();
+        assert_eq!(entries.len(), 6_000);
+        for producer in 0..3 {
+            let own = entries
+                .iter()
+                .filter(|entry| entry.0 == producer)
+                .map(|entry| entry.1);
+            assert!(own.eq(0..2_000), "producer {producer}");
+        }
+    });
+}
+
+/// "(A retry first)": before everything that waits.
+#[test]
+fn a_retry_runs_before_what_waits() {
+    let log: Log<&'static str> = Log::new();
+    let retry_log = log.clone();
+    let troupe = Troupe::<&'static str>::builder(Config::fixed(1).mailbox_size(4))
+        .error_handler(move |failure, context| {
+            if let Failure::Error("again") = failure {
+                let log = retry_log.clone();
+                let retry = move || {
+                    log.push("retry");
+                    Ok(())
+                };
+                assert!(context.reassign(retry).is_ok());
+            }
+            retry_log.push("handled");
+        })
+        .build()
+        .expect("valid");
+    let gate = occupy(&troupe, 1);
+    let first = log.clone();
+    let fails = move || {
+        first.push("fails");
+        Err("again")
+    };
+    troupe.assign(fails).expect("room");
+    for name in ["second", "third"] {
+        let log = log.clone();
+        let work = move || {
+            log.push(name);
+            Ok(())
+        };
+        troupe.assign(work).expect("room");
+    }
+    gate.open();
+    settle(&troupe);
+    end(&troupe);
+    assert_eq!(
+        log.entries(),
+        ["fails", "handled", "retry", "second", "third"]
+    );
+}

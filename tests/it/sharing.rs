@@ -1,0 +1,137 @@
+//! Work-conserving: no accepted work waits for a running one while an actor is idle.
+
+use crate::support::{Gate, HANG, Log, Tally, end, eventually, fill, me, receive, settle, within};
+use std::sync::{Arc, Barrier, mpsc};
+use troupe_pool::{Config, Troupe};
+
+fn fixed(actors: usize, mailbox_size: usize) -> Troupe {
+    Troupe::new(Config::fixed(actors).mailbox_size(mailbox_size)).expect("valid")
+}
+
+/// "An actor that runs out of its own work takes waiting work from a busy sibling before it goes idle": one free actor
+/// runs everything that waits behind the others.
+#[test]
+fn an_actor_takes_waiting_work_from_busy_siblings() {
+    let troupe = fixed(3, 4);
+    let (held, free) = (Gate::new(), Gate::new());
+    troupe.assign(held.work()).expect("an idle actor");
+    troupe.assign(held.work()).expect("an idle actor");
+    troupe.assign(free.work()).expect("an idle actor");
+    held.wait_for(2);
+    free.wait_for(1);
+    let names = Log::new();
+    let tally = Tally::new(12);
+    for index in 0..12 {
+        let (names, tally) = (names.clone(), tally.clone());
+        let work = move || {
+            names.push(me());
+            tally.mark(index);
+            Ok(())
+        };
+        troupe.assign(work).expect("a mailbox with room");
+    }
+    assert!(
+        troupe
+            .assign(|| Ok(()))
+            .expect_err("every mailbox is full")
+            .is_full()
+    );
+    free.open();
+    eventually(|| tally.total() == 12);
+    tally.assert_each_once();
+    eventually(|| troupe.stats().idle == 1);
+    assert_eq!(troupe.stats().running, 2);
+    let names = names.entries();
+    assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+    assert!(troupe.stats().shared >= 8, "{:?}", troupe.stats());
+    held.open();
+    end(&troupe);
+}
+
+/// A work that waits for one that it assigned itself does not wait for ever while an actor is idle.
+#[test]
+fn a_work_may_wait_for_one_that_an_idle_actor_can_take() {
+    let troupe = fixed(2, 4);
+    let handle = troupe.handle();
+    for _ in 0..500 {
+        let handle = handle.clone();
+        let (sender, receiver) = mpsc::channel();
+        troupe
+            .assign(move || {
+                let (inner, done) = mpsc::channel();
+                assert!(handle.assign(move || Ok(inner.send(())?)).is_ok());
+                receive(&done);
+                Ok(sender.send(())?)
+            })
+            .expect("room");
+        receive(&receiver);
+    }
+    end(&troupe);
+}
+
+/// As many works as actors run at once, whatever mailbox they were accepted into: they meet at a barrier that only all
+/// of them together pass.
+#[test]
+fn as_many_works_as_actors_run_together() {
+    within(HANG, || {
+        for (actors, mailbox_size) in [(2, 1), (2, 8), (3, 4), (4, 2), (4, 0)] {
+            let troupe = fixed(actors, mailbox_size);
+            for _ in 0..400 {
+                let barrier = Arc::new(Barrier::new(actors));
+                for _ in 0..actors {
+                    let barrier = Arc::clone(&barrier);
+                    let work = move || {
+                        barrier.wait();
+                        Ok(())
+                    };
+                    troupe.assign(work).expect("room");
+                }
+                settle(&troupe);
+            }
+            end(&troupe);
+        }
+    });
+}
+
+/// One slow work does not hold up those behind it: the rest is done while it still runs.
+#[test]
+fn one_slow_work_holds_up_nothing() {
+    let troupe = fixed(2, 64);
+    let slow = Gate::new();
+    troupe.assign(slow.work()).expect("room");
+    slow.wait_for(1);
+    let tally = Tally::new(1_000);
+    for index in 0..1_000 {
+        troupe
+            .assign_wait(tally.work(index))
+            .expect("it waits for room");
+    }
+    eventually(|| tally.total() == 1_000);
+    tally.assert_each_once();
+    slow.wait_for(1);
+    slow.open();
+    end(&troupe);
+}
+
+/// In a Dynamic troupe at `max` too, and with a place for every work that was shared.
+#[test]
+fn sharing_frees_the_place_it_takes_from() {
+    let troupe: Troupe = Troupe::new(Config::dynamic(0, 2).mailbox_size(2)).expect("valid");
+    let (held, free) = (Gate::new(), Gate::new());
+    troupe.assign(held.work()).expect("a new actor");
+    troupe.assign(free.work()).expect("a new actor");
+    let rest = Gate::new();
+    assert_eq!(fill(&troupe, &rest), 4);
+    free.open();
+    rest.wait_for(1);
+    assert_eq!(fill(&troupe, &rest), 1);
+    rest.open(); // the free actor runs all of them, its sibling's too
+    eventually(|| troupe.stats().completed == 6);
+    // The held work keeps one place, the other five are free again: one idle actor and four in mailboxes.
+    eventually(|| troupe.stats().idle == 1);
+    let last = Gate::new();
+    assert_eq!(fill(&troupe, &last), 5);
+    held.open();
+    last.open();
+    end(&troupe);
+}
