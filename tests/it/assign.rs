@@ -88,7 +88,7 @@ fn fixed_fills_then_refuses() {
 /// "A place is never lost on the way (an actor that was woken and holds nothing yet still has its place)": the same,
 /// without waiting for the actors to begin.
 #[test]
-fn capacity_is_exact() {
+fn the_bound_is_exact_while_actors_wake() {
     for (actors, mailbox_size) in [(1, 1), (2, 1), (3, 2), (4, 4), (4, 0)] {
         for _ in 0..60 {
             let troupe = fixed(actors, mailbox_size);
@@ -106,7 +106,7 @@ fn capacity_is_exact() {
 
 /// The same on actors that have worked and gone to rest: from `wait_idle`, again and again on one troupe.
 #[test]
-fn capacity_is_exact_after_every_rest() {
+fn the_bound_is_exact_after_every_rest() {
     let troupe = fixed(3, 2);
     for _ in 0..200 {
         let gate = Gate::new();
@@ -119,7 +119,7 @@ fn capacity_is_exact_after_every_rest() {
 
 /// A place that comes free in whichever mailbox is found, and it is one place.
 #[test]
-fn full_is_exact() {
+fn a_single_place_anywhere_is_found() {
     let troupe = fixed(3, 2);
     let gates: Vec<Gate> = (0..3).map(|_| Gate::new()).collect();
     for gate in &gates {

@@ -7,7 +7,7 @@
 //!
 //! | | fixed | growing | at max |
 //! |---|---|---|---|
-//! | `assign` | `assign::fixed_fills_then_refuses`, `assign::capacity_is_exact` | `dynamic::two_works_back_to_back_start_two_actors`, `assign::growth_comes_before_queueing`, `race::growth_by_two_assigners_below_max` | `dynamic::at_max_it_fills_then_refuses`, `assign::mailboxes_come_before_full` |
+//! | `assign` | `assign::fixed_fills_then_refuses`, `assign::the_bound_is_exact_while_actors_wake` | `dynamic::two_works_back_to_back_start_two_actors`, `assign::growth_comes_before_queueing`, `race::growth_by_two_assigners_below_max` | `dynamic::at_max_it_fills_then_refuses`, `assign::mailboxes_come_before_full` |
 //! | `assign_wait` | `waiting::assign_wait_waits_for_room` | `waiting::waiting_calls_grow_first`, `refusal::growth_wakes_a_waiter` | `waiting::assign_wait_waits_at_max` |
 //! | `assign_timeout` | `waiting::assign_timeout_waits_for_room`, `waiting::a_timed_out_assign_says_full` | `waiting::waiting_calls_grow_first` | `waiting::assign_timeout_waits_for_room` (a fixed troupe is always at max) |
 //! | `reassign` | `reassign::a_retry_is_not_refused_when_the_troupe_is_full` | `reassign::a_retry_does_not_grow_the_troupe` | `reassign::a_retry_is_not_refused_when_the_troupe_is_full` |
@@ -25,7 +25,7 @@
 //!
 //! | | idle | busy | retiring | panicking |
 //! |---|---|---|---|---|
-//! | `assign` | `assign::the_most_recently_idle_actor_is_taken_first`, `race::no_wake_up_is_lost` | `assign::mailboxes_come_before_full` | `race::assign_against_retire` | `failure::work_is_accepted_by_an_actor_that_is_panicking` |
+//! | `assign` | `assign::the_most_recently_idle_actor_is_taken_first`, `race::going_idle_against_assign` | `assign::mailboxes_come_before_full` | `race::assign_against_retire` | `failure::work_is_accepted_by_an_actor_that_is_panicking` |
 //! | `assign_wait` | `waiting::with_room_nobody_waits`, `handoff::a_waiter_gets_the_actor_that_becomes_idle` | `waiting::assign_wait_waits_for_room` | `race::assign_wait_against_retire` | `failure::work_is_accepted_by_an_actor_that_is_panicking` |
 //! | `assign_timeout` | `waiting::with_room_nobody_waits` | `waiting::assign_timeout_waits_for_room` | `race::assign_timeout_against_retire` | `failure::work_is_accepted_by_an_actor_that_is_panicking` |
 //! | `reassign` | none: the actor in question runs the handler, so it is busy | every test of `reassign` | none: it is busy, and a busy actor does not retire (`dynamic::a_busy_actor_does_not_retire`); its siblings may: `race::reassign_against_retire` | `reassign::a_panic_may_be_reassigned`; of a panicking handler: `reassign::a_retry_survives_a_panic_of_the_handler` |

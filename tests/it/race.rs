@@ -221,7 +221,7 @@ fn growth_by_two_assigners_without_mailboxes() {
 
 /// Claim: from nothing to `max` by many assigners at once: exactly `max` actors, exactly the capacity accepted.
 #[test]
-fn growth_never_passes_max() {
+fn growth_by_many_assigners_from_nothing() {
     within(HANG, || {
         for mailbox_size in [0, 1, 3] {
             for _ in 0..rounds(80) {
@@ -614,7 +614,7 @@ fn one_by_one(config: Config, salt: u64) {
 
 /// Claim: no wake-up is lost between an assign and an actor that goes idle.
 #[test]
-fn no_wake_up_is_lost() {
+fn going_idle_against_assign() {
     one_by_one(Config::fixed(1).mailbox_size(1), 200);
     one_by_one(Config::fixed(2).mailbox_size(1), 201);
 }
@@ -673,7 +673,7 @@ fn no_work_waits_while_an_actor_is_idle() {
 
 /// Claim: exactly one of two assigners gets the last place, and the other is told `Full`.
 #[test]
-fn the_last_place_goes_to_exactly_one() {
+fn two_assigners_and_one_place() {
     within(HANG, || {
         for round in 0..rounds(500) {
             let (actors, mailbox_size) = [(1, 1), (2, 2), (3, 1), (2, 0)][round % 4];
@@ -777,7 +777,7 @@ fn full_is_exact_from_rest() {
 
 /// Claim: every waiter gets a place in the end, whoever frees it and whoever else waits; no wake-up for room is lost.
 #[test]
-fn waiters_against_room() {
+fn waiters_against_the_last_place() {
     within(HANG, || {
         for (actors, mailbox_size) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
             let troupe = build(Config::fixed(actors).mailbox_size(mailbox_size));
