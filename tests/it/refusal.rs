@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use troupe_pool::{AssignError, BuildError, Config, JoinError, Troupe};
 
@@ -244,64 +245,37 @@ fn growth_wakes_a_waiter() {
         return run_limited("growth_wakes_a_waiter");
     }
     within(HANG, || {
-        let troupe: Arc<Troupe> =
-            Arc::new(Troupe::new(Config::dynamic(1, 2).mailbox_size(1)).expect("one thread"));
-        let mut fillers = Fillers::take_all();
-        fillers.release(1);
-        let gate = Gate::new();
+        let config = Config::dynamic(1, 2).mailbox_size(1);
+        let troupe: Arc<Troupe> = Arc::new(Troupe::new(config).expect("one thread"));
+        let (gate, start, started) = (Gate::new(), Gate::new(), Arc::new(AtomicBool::new(false)));
+        // Before the threads are taken, so that it is not refused itself.
         let waiter = {
-            let start = Gate::new();
-            let (troupe, work, pass) = (Arc::clone(&troupe), gate.work(), start.clone());
-            let spawned = {
-                let mut attempt = Some(move || {
-                    pass.pass();
-                    troupe.assign_wait(work).is_ok()
-                });
-                let mut thread = None;
-                // As above: a joined thread's place is free a moment later. A refused spawn drops the closure, so try
-                // with an empty one first.
-                eventually(|| {
-                    thread::Builder::new()
-                        .spawn(|| {})
-                        .is_ok_and(|probe| probe.join().is_ok())
-                });
-                eventually(|| {
-                    if let Some(attempt) = attempt.take() {
-                        thread = thread::Builder::new()
-                            .name("grown-for".to_owned())
-                            .spawn(attempt)
-                            .ok();
-                    }
-                    true
-                });
-                thread
+            let (troupe, work) = (Arc::clone(&troupe), gate.work());
+            let (start, started) = (start.clone(), Arc::clone(&started));
+            let builder = thread::Builder::new().name("grown-for".to_owned());
+            let wait = move || {
+                start.pass();
+                started.store(true, SeqCst);
+                troupe.assign_wait(work).is_ok()
             };
-            start.open();
-            spawned
+            builder.spawn(wait).expect("a thread")
         };
-        let Some(waiter) = waiter else {
-            println!("skipped: the last thread went to somebody else");
-            gate.open();
-            fillers.release_all();
-            return end(&troupe);
-        };
-        // It may have come first, or not: either way the one actor is full in the end, and somebody waits.
-        let accepted = fill(&troupe, &gate);
-        assert!(accepted <= 2);
-        if accepted == 2 {
-            wait_until_blocked("grown-for");
-        }
+        start.wait_for(1);
+        let fillers = Fillers::take_all();
+        assert_eq!(fill(&troupe, &gate), 2);
+        start.open();
+        eventually(|| started.load(SeqCst));
+        wait_until_blocked("grown-for");
         fillers.release_all();
         let mut more = 0;
         eventually(|| {
-            more += usize::from(troupe.assign(gate.work()).is_ok());
+            more += u64::from(troupe.assign(gate.work()).is_ok());
             troupe.stats().actors == 2
         });
         assert!(waiter.join().expect("no panic"));
         gate.open();
         end(&troupe);
-        let stats = troupe.stats();
-        assert_eq!(stats.completed, (accepted + more + 1) as u64);
+        assert_eq!(troupe.stats().completed, 2 + more + 1);
     });
 }
 
