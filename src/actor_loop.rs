@@ -174,7 +174,7 @@ impl<E> Life<'_, E> {
     fn take_any(&mut self) -> Option<Taken<E>> {
         // A take touches what the assigners write less than a look does, so
         // where work is most likely there is no look before it.
-        let own_first = self.source == self.id || self.stage.holds_work(self.id);
+        let own_first = self.source == self.id || !self.slot.mailbox.is_empty();
         for (id, is_likely) in [(self.id, own_first), (self.source, self.source != self.id)] {
             if let Some(taken) = is_likely.then(|| self.take(id)).flatten() {
                 return Some(taken);
@@ -414,7 +414,12 @@ impl<E> Life<'_, E> {
                 // gives one to somebody. (c)
                 Attempt::Nothing if !token => match self.park(deadline) {
                     Call::Popped => return self.popped(),
-                    Call::Search => token = true,
+                    Call::Search => {
+                        // Whoever runs on this processor goes first: often
+                        // it does what there is before this one would.
+                        yield_now();
+                        token = true;
+                    }
                     Call::None => match self.retire() {
                         Retire::Gone => return Next::Gone,
                         Retire::Called => {}

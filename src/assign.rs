@@ -103,10 +103,18 @@ impl<E: Send + 'static> Stage<E> {
             } else {
                 self.place_in_mailbox(letter)
             };
-            match sent {
+            letter = match sent {
                 Sent::Done => return Ok(()),
-                Sent::NoRoom(back) | Sent::Again(back) => letter = back,
-            }
+                Sent::Again(letter) => letter,
+                Sent::NoRoom(letter) => {
+                    // And yet not all mailboxes were known to be full: another
+                    // thread is about to change one or the other.
+                    if self.state.load() == now {
+                        yield_now();
+                    }
+                    letter
+                }
+            };
         }
     }
 
@@ -122,12 +130,9 @@ impl<E: Send + 'static> Stage<E> {
         // At max, an actor that is looking for work finds it in a mailbox too,
         // and nobody has to be woken.
         if now.awake() > 0 && now.live() == self.config.max && self.has_mailboxes() {
-            let at = self.cursor();
-            if let Some(slot) = self.slot(at) {
-                match self.send(at, slot, letter) {
-                    Sent::NoRoom(back) => letter = back,
-                    sent => return sent,
-                }
+            match self.place_in_mailbox(letter) {
+                Sent::NoRoom(back) => letter = back,
+                sent => return sent,
             }
         }
         self.hand_off(letter)
@@ -188,17 +193,11 @@ impl<E: Send + 'static> Stage<E> {
                 }
             }
             let Some(next) = self.find_room(at) else {
-                break;
+                return Sent::NoRoom(letter);
             };
             self.move_cursor(at, next);
             at = next;
         }
-        // Nothing has room, and yet not all are known to be full. Another
-        // thread is about to change one or the other, or the state has changed.
-        if self.state.load().full() != self.state.load().live() {
-            yield_now();
-        }
-        Sent::Again(letter)
     }
 
     /// Sends to a mailbox; if it is full, finds out whether that is certain.

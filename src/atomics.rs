@@ -28,6 +28,7 @@ pub(crate) struct Padded<T>(pub(crate) T);
 impl<T> Deref for Padded<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         &self.0
     }
@@ -42,35 +43,41 @@ impl Announced {
         Self(AtomicU64::new(value))
     }
 
+    #[inline]
     pub(crate) fn load(&self) -> u64 {
         // ORDERING: the second half of every handshake in ARCHITECTURE.md.
         self.0.load(Ordering::SeqCst)
     }
 
+    #[inline]
     pub(crate) fn store(&self, value: u64) {
         // ORDERING: the first half of a handshake.
         self.0.store(value, Ordering::SeqCst);
     }
 
     /// Adds, wrapping around; returns the value before.
+    #[inline]
     pub(crate) fn add(&self, value: u64) -> u64 {
         // ORDERING: as `store` and `load` together.
         self.0.fetch_add(value, Ordering::SeqCst)
     }
 
     /// Sets bits; returns the value before.
+    #[inline]
     pub(crate) fn set_bits(&self, bits: u64) -> u64 {
         // ORDERING: as `add`.
         self.0.fetch_or(bits, Ordering::SeqCst)
     }
 
     /// Clears bits; returns the value before.
+    #[inline]
     pub(crate) fn clear_bits(&self, bits: u64) -> u64 {
         // ORDERING: as `add`.
         self.0.fetch_and(!bits, Ordering::SeqCst)
     }
 
     /// Replaces `from` by `to`; true if it was `from`.
+    #[inline]
     pub(crate) fn replace(&self, from: u64, to: u64) -> bool {
         // ORDERING: as `add`; a failed exchange is a load.
         self.0
@@ -84,18 +91,21 @@ impl Announced {
 pub(crate) struct Owned(AtomicU64);
 
 impl Owned {
+    #[inline]
     pub(crate) fn get(&self) -> u64 {
         // ORDERING: pairs with the release in `set`.
         self.0.load(Ordering::Acquire)
     }
 
     /// Sets the number. Only its owner may.
+    #[inline]
     pub(crate) fn set(&self, value: u64) {
         // ORDERING: who reads this value sees all that its owner did before.
         self.0.store(value, Ordering::Release);
     }
 
     /// Raises the number by one. Only its owner may.
+    #[inline]
     pub(crate) fn raise(&self) {
         // ORDERING: the owner reads its own last write; no other thread writes.
         let value = self.0.load(Ordering::Relaxed);
@@ -118,16 +128,19 @@ struct Stripe {
 pub(crate) struct Striped([Padded<Stripe>; STRIPES]);
 
 impl Striped {
+    #[inline]
     fn mine(&self) -> &Stripe {
         &self.0[thread_number() as usize % STRIPES]
     }
 
+    #[inline]
     pub(crate) fn accept(&self) {
         // ORDERING: no data is published; a reader sees each of its own
         // thread's increments, and those that happened before it looked.
         self.mine().accepted.fetch_add(1, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn refuse(&self) {
         // ORDERING: as `accept`.
         self.mine().refused.fetch_add(1, Ordering::Relaxed);

@@ -41,6 +41,7 @@ impl Gate {
     }
 
     /// Is it open or marked, so that trying is worth while?
+    #[inline]
     pub(crate) fn may_have_room(&self) -> bool {
         matches!(self.0.load() & STATES, OPEN | MARKED)
     }

@@ -18,6 +18,7 @@ impl Hints {
     }
 
     /// Sets the bit of `slot`. Does not write if it is set already.
+    #[inline]
     pub(crate) fn set(&self, slot: usize) {
         let (word, bit) = self.bit(slot);
         if word.load() & bit == 0 {
@@ -25,6 +26,7 @@ impl Hints {
         }
     }
 
+    #[inline]
     pub(crate) fn clear(&self, slot: usize) {
         let (word, bit) = self.bit(slot);
         word.clear_bits(bit);
@@ -60,6 +62,7 @@ impl Hints {
         })
     }
 
+    #[inline]
     fn bit(&self, slot: usize) -> (&Announced, u64) {
         (&self.0[slot / 64], 1 << (slot % 64))
     }

@@ -134,6 +134,7 @@ impl<E> Slot<E> {
 }
 
 /// Does this tenancy say that nobody is in?
+#[inline]
 pub(crate) fn is_vacant(tenancy: u64) -> bool {
     tenancy % 2 == 1
 }
@@ -174,6 +175,7 @@ impl Told {
 }
 
 /// Does this phase say that the actor is in a work?
+#[inline]
 pub(crate) fn is_running(phase: u64) -> bool {
     phase % 2 == 1
 }

@@ -34,44 +34,53 @@ pub(crate) struct Snapshot(u64);
 
 impl Snapshot {
     /// Actors that hold nothing and can be handed a work.
+    #[inline]
     pub(crate) fn idle(self) -> usize {
         self.field(IDLE)
     }
 
     /// Actors there are, those about to be started included.
+    #[inline]
     pub(crate) fn live(self) -> usize {
         self.field(LIVE)
     }
 
     /// Actors that are looking for work, or on their way to.
+    #[inline]
     pub(crate) fn awake(self) -> usize {
         self.field(AWAKE)
     }
 
     /// Mailboxes known to be full.
+    #[inline]
     pub(crate) fn full(self) -> usize {
         self.field(FULL)
     }
 
+    #[inline]
     pub(crate) fn is_shutting_down(self) -> bool {
         self.0 & SHUTTING_DOWN != 0
     }
 
     /// Does somebody wait for room?
+    #[inline]
     pub(crate) fn is_waited_for(self) -> bool {
         self.0 & WAITED_FOR != 0
     }
 
     /// Has the system refused the last growth?
+    #[inline]
     pub(crate) fn is_refused(self) -> bool {
         self.0 & REFUSED != 0
     }
 
     /// Is somebody idle, and nobody on the way to look for work?
+    #[inline]
     pub(crate) fn wants_waking(self) -> bool {
         self.idle() > 0 && self.awake() == 0
     }
 
+    #[inline]
     fn field(self, unit: u64) -> usize {
         ((self.0 / unit) & FIELD) as usize
     }
@@ -82,41 +91,49 @@ impl Snapshot {
 pub(crate) struct State(Padded<Announced>);
 
 impl State {
+    #[inline]
     pub(crate) fn load(&self) -> Snapshot {
         Snapshot(self.0.load())
     }
 
     /// An actor goes on the idle stack, with or without a token.
+    #[inline]
     pub(crate) fn actor_goes_idle(&self, token: bool) -> Snapshot {
         self.up(IDLE + tokens(token))
     }
 
     /// An idle actor takes a work from a mailbox itself, and gives back the
     /// token that it may have had.
+    #[inline]
     pub(crate) fn actor_leaves_idle(&self, token: bool) -> Snapshot {
         self.down(IDLE + tokens(token))
     }
 
     /// An idle actor is popped. From now on it has a token, if it had none.
+    #[inline]
     pub(crate) fn actor_is_popped(&self, had_token: bool) -> Snapshot {
         let change = tokens(!had_token).wrapping_sub(IDLE);
         self.up(change)
     }
 
+    #[inline]
     pub(crate) fn give_token(&self) -> Snapshot {
         self.up(AWAKE)
     }
 
+    #[inline]
     pub(crate) fn drop_token(&self) -> Snapshot {
         self.down(AWAKE)
     }
 
     /// A growth reserves an actor.
+    #[inline]
     pub(crate) fn reserve(&self) -> Snapshot {
         self.up(LIVE)
     }
 
     /// A busy or never born actor is gone.
+    #[inline]
     pub(crate) fn actor_is_gone(&self) -> Snapshot {
         self.down(LIVE)
     }
@@ -132,11 +149,13 @@ impl State {
     }
 
     /// A mailbox is known to be full.
+    #[inline]
     pub(crate) fn count_full(&self) -> Snapshot {
         self.up(FULL)
     }
 
     /// It has room again.
+    #[inline]
     pub(crate) fn uncount_full(&self) -> Snapshot {
         self.down(FULL)
     }
@@ -161,10 +180,12 @@ impl State {
         Snapshot(self.0.clear_bits(REFUSED))
     }
 
+    #[inline]
     fn up(&self, change: u64) -> Snapshot {
         Snapshot(self.0.add(change))
     }
 
+    #[inline]
     fn down(&self, change: u64) -> Snapshot {
         Snapshot(self.0.add(change.wrapping_neg()))
     }

@@ -58,18 +58,21 @@ where
 
 /// The number of the calling thread: no two threads of a process have the same,
 /// as long as it has not started four thousand million of them.
+#[inline]
 pub(crate) fn thread_number() -> u32 {
     static LAST: Mutex<u32> = Mutex::new(0);
     thread_local! {
         /// Zero before the first use.
         static NUMBER: Cell<u32> = const { Cell::new(0) };
     }
-    if NUMBER.get() == 0 {
-        let mut last = LAST.lock();
-        *last = last.wrapping_add(1).max(1);
-        NUMBER.set(*last);
+    let number = NUMBER.get();
+    if number != 0 {
+        return number;
     }
-    NUMBER.get()
+    let mut last = LAST.lock();
+    *last = last.wrapping_add(1).max(1);
+    NUMBER.set(*last);
+    *last
 }
 
 /// Blocks the calling thread until it is unparked, at most until `deadline`
