@@ -160,9 +160,9 @@ impl<E> Life<'_, E> {
 
     // ---- Busy ---------------------------------------------------------
 
-    /// The next work, wherever it is: the hand (a retry), the own mailbox,
-    /// where the last work came from, anywhere. `None` also if a `wait_idle` is
-    /// under way: then this is done under the board's lock.
+    /// The next work, wherever it is: in the own mailbox, where the last one
+    /// came from, anywhere. `None` also if a `wait_idle` is under way: then
+    /// this is done under the board's lock, see `rest`.
     fn look(&mut self) -> Option<Taken<E>> {
         if self.stage.is_watched() {
             None
@@ -550,6 +550,7 @@ impl<E> Life<'_, E> {
         if !self.slot.mailbox.is_empty() {
             stage.state.idle_actor_stays();
             stage.open(self.id);
+            stage.hint_at_work(self.id);
             board.idle.insert(at, idle);
             return Retire::Called;
         }

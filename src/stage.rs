@@ -197,9 +197,13 @@ impl<E> Stage<E> {
             |id: usize| id != full && self.slot(id).is_some_and(|slot| slot.gate.may_have_room());
         // The hints first. They can miss one for a moment, while a sender that
         // found it full is at work there.
-        self.room_hints
-            .find(full, open)
-            .or_else(|| (0..self.slots.len()).find(|id| open(*id)))
+        self.room_hints.find(full, open).or_else(|| {
+            let now = self.state.load();
+            let maybe = now.full() != now.live();
+            maybe
+                .then(|| (0..self.slots.len()).find(|id| open(*id)))
+                .flatten()
+        })
     }
 
     pub(crate) fn hint_room(&self, id: usize) {
