@@ -52,6 +52,7 @@ impl<E: Send + 'static> Stage<E> {
         placed
     }
 
+    #[cold]
     fn wait_for_place(
         self: &Arc<Self>,
         work: Work<E>,
@@ -139,6 +140,7 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Puts a work into the hand of the most recently idle actor.
+    #[cold]
     fn hand_off(&self, mut letter: Letter<E>) -> Sent<E> {
         let mut board = self.board.lock();
         // Nobody is popped for nothing after a shutdown, and nobody is idle.
@@ -183,29 +185,44 @@ impl<E: Send + 'static> Stage<E> {
 
     // ---- With a mailbox -----------------------------------------------
 
-    fn place_in_mailbox(&self, mut letter: Letter<E>) -> Sent<E> {
-        let mut at = self.cursor();
-        loop {
-            if let Some(slot) = self.slot(at) {
-                match self.send_or_mark(at, slot, letter) {
-                    Sent::NoRoom(back) => letter = back,
-                    sent => return sent,
-                }
-            }
-            let Some(next) = self.find_room(at) else {
-                return Sent::NoRoom(letter);
-            };
-            self.move_cursor(at, next);
-            at = next;
+    #[inline]
+    fn place_in_mailbox(&self, letter: Letter<E>) -> Sent<E> {
+        let at = self.cursor();
+        let Some(slot) = self.slot(at) else {
+            return Sent::NoRoom(letter);
+        };
+        match self.send(at, slot, letter) {
+            Sent::NoRoom(letter) => self.place_elsewhere(at, slot, letter),
+            sent => sent,
         }
     }
 
-    /// Sends to a mailbox; if it is full, finds out whether that is certain.
-    fn send_or_mark(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
-        let letter = match self.send(at, slot, letter) {
-            Sent::NoRoom(letter) => letter,
-            sent => return sent,
-        };
+    /// The mailbox at the cursor is full: makes sure, and moves on to others.
+    #[cold]
+    fn place_elsewhere<'a>(
+        &'a self,
+        mut at: usize,
+        mut slot: &'a Slot<E>,
+        mut letter: Letter<E>,
+    ) -> Sent<E> {
+        loop {
+            match self.mark_and_send(at, slot, letter) {
+                Sent::NoRoom(back) => letter = back,
+                sent => return sent,
+            }
+            let next = self.find_room(at).and_then(|id| Some((id, self.slot(id)?)));
+            let Some((next, next_slot)) = next else {
+                return Sent::NoRoom(letter);
+            };
+            self.move_cursor(at, next);
+            (at, slot) = (next, next_slot);
+        }
+    }
+
+    /// Sends to a mailbox that was full a moment ago, and finds out whether it
+    /// certainly is.
+    #[cold]
+    fn mark_and_send(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
         let Some(mark) = slot.gate.mark() else {
             return Sent::NoRoom(letter);
         };
@@ -220,6 +237,7 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Sends to a mailbox, and sees to it that the work will be found.
+    #[inline]
     fn send(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
         let tenancy = slot.tenancy();
         if is_vacant(tenancy) {
@@ -235,7 +253,7 @@ impl<E: Send + 'static> Stage<E> {
         }
         // (3)
         let now = self.state.load();
-        if now.is_shutting_down() || (self.is_dynamic() && slot.tenancy() != tenancy) {
+        if now.is_shutting_down() || slot.tenancy() != tenancy {
             if let Some(letter) = self.take_back_if_late(at, slot, thread_number()) {
                 return Sent::Again(letter);
             }
@@ -246,6 +264,7 @@ impl<E: Send + 'static> Stage<E> {
         Sent::Done
     }
 
+    #[inline]
     fn put(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Result<(), Letter<E>> {
         if self.is_watched() {
             return self.put_under_lock(&mut self.board.lock(), at, slot, letter);
@@ -253,6 +272,7 @@ impl<E: Send + 'static> Stage<E> {
         slot.mailbox.put(letter)
     }
 
+    #[cold]
     fn put_under_lock(
         &self,
         board: &mut Board<E>,
@@ -268,6 +288,7 @@ impl<E: Send + 'static> Stage<E> {
 
     /// The slot has changed hands, or the troupe is shutting down: takes the
     /// work back if no actor will ever begin it.
+    #[cold]
     fn take_back_if_late(&self, at: usize, slot: &Slot<E>, sender: u32) -> Option<Letter<E>> {
         let mut board = self.board.lock();
         let now = self.state.load();

@@ -26,6 +26,7 @@ impl<E> Mailbox<E> {
     }
 
     /// Puts a work at the end, or hands it back if there is no room.
+    #[inline]
     pub(crate) fn put(&self, letter: Letter<E>) -> Result<(), Letter<E>> {
         match &self.0 {
             Some(ends) => ends
@@ -39,6 +40,7 @@ impl<E> Mailbox<E> {
     }
 
     /// Takes the oldest work.
+    #[inline]
     pub(crate) fn take(&self) -> Option<Letter<E>> {
         self.0
             .as_ref()
