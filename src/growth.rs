@@ -4,9 +4,11 @@
 use std::io;
 
 use crate::actor_loop::live;
-use crate::slot::Call;
+use crate::board::Board;
+use crate::slot::{Call, Slot};
 use crate::stage::Stage;
-use crate::sync::{Arc, Duration, Instant, has_passed, spawn};
+use crate::state::Snapshot;
+use crate::sync::{Arc, Duration, Instant, JoinHandle, Wake, has_passed, spawn};
 use crate::work::Letter;
 
 /// How long a troupe that has an actor does without another after the system
@@ -24,12 +26,18 @@ pub(crate) enum Growth<E> {
     Refused(Letter<E>, io::Error),
 }
 
+/// An actor that is about to be started.
+struct Reserved {
+    id: usize,
+    birth: u64,
+    /// How many actors there are with it.
+    actors: usize,
+}
+
 impl<E: Send + 'static> Stage<E> {
     /// Is it time to ask the system again, after a refusal?
     pub(crate) fn may_grow_again(&self) -> bool {
-        self.nursery
-            .lock()
-            .is_none_or(|patience| Instant::now() >= patience)
+        self.nursery.lock().is_none_or(has_passed)
     }
 
     /// Starts a new actor with this work in its hand.
@@ -41,101 +49,78 @@ impl<E: Send + 'static> Stage<E> {
         if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
             return Growth::Again(letter);
         }
-        let (id, birth) = board.occupy();
-        board.spawning += 1;
-        let slot = self.furnish(id);
+        let (reserved, slot) = self.reserve(&mut board);
         board.rounds.mark(&mut letter);
-        board.rounds.holds_nothing(id);
-        // The hand of an actor that is not there yet is empty.
-        let refused = slot.put_in_hand(letter, || false);
-        debug_assert!(refused.is_ok(), "nobody refuses");
+        board.rounds.holds_nothing(reserved.id);
+        let filled = slot.put_in_hand(letter, || false);
+        debug_assert!(filled.is_ok(), "nobody refuses");
         slot.set_call(Call::Popped);
-        let peak = self.state.reserve().live() + 1;
         drop(board);
 
-        let spawned = self.start(id);
+        let spawned = self.start(reserved.id);
 
         let mut board = self.board.lock();
-        board.spawning -= 1;
-        let growth = match spawned {
+        match spawned {
             Ok(thread) => {
-                if board.file(id, birth, thread) {
-                    self.open(id);
-                }
+                self.bear(&mut board, &reserved, thread);
                 board.tally.grown += 1;
-                board.tally.peak = board.tally.peak.max(peak);
+                drop(board);
                 if patience.take().is_some() {
                     self.state.growth_granted();
+                }
+                drop(patience);
+                // Its mailbox is room.
+                if self.has_mailboxes() && self.state.load().is_waited_for() {
+                    self.waiters.wake_one();
                 }
                 Growth::Grown
             }
             Err(error) => {
-                board.tally.spawn_failures += 1;
                 slot.set_call(Call::None);
-                // In place of the actor that was not born: nothing is begun.
-                slot.told.step();
-                board.vacate(id);
-                board.rounds.holds_nothing(id);
-                self.end_round_if_over(&mut board);
-                let before = self.state.actor_is_gone();
-                let last = before.live() == 1;
-                if !last {
+                let letter = slot.take_from_hand();
+                board.tally.spawn_failures += 1;
+                let before = self.unreserve(&mut board, &reserved, slot);
+                drop(board);
+                let is_last = before.live() == 1;
+                if !is_last {
                     *patience = Instant::now().checked_add(PATIENCE);
                     self.state.growth_refused();
                 }
-                let letter = slot.take_from_hand();
-                self.changed.notify_all();
-                drop(board);
-                if last && before.is_shutting_down() {
+                drop(patience);
+                if is_last && before.is_shutting_down() {
                     self.end();
                 }
-                return match letter {
-                    Some(letter) if last && !before.is_shutting_down() => {
+                match letter {
+                    Some(letter) if is_last && !before.is_shutting_down() => {
                         Growth::Refused(letter, error)
                     }
                     Some(letter) => Growth::Again(letter),
                     // `shutdown_now` has returned it.
                     None => Growth::Grown,
-                };
+                }
             }
-        };
-        self.changed.notify_all();
-        drop(board);
-        drop(patience);
-        // Its mailbox is room.
-        if self.has_mailboxes() && self.state.load().is_waited_for() {
-            self.waiters.wake_one();
         }
-        growth
     }
 
     /// Starts one of the actors that a troupe begins with.
     pub(crate) fn grow_initial(self: &Arc<Self>) -> Result<(), (String, io::Error)> {
         let mut board = self.board.lock();
-        let (id, birth) = board.occupy();
-        self.furnish(id);
+        let (reserved, slot) = self.reserve(&mut board);
         board.awaited += 1;
-        board.spawning += 1;
-        let peak = self.state.reserve().live() + 1;
         drop(board);
 
-        let spawned = self.start(id);
+        let spawned = self.start(reserved.id);
 
         let mut board = self.board.lock();
-        board.spawning -= 1;
         match spawned {
             Ok(thread) => {
-                if board.file(id, birth, thread) {
-                    self.open(id);
-                }
-                board.tally.peak = board.tally.peak.max(peak);
+                self.bear(&mut board, &reserved, thread);
                 Ok(())
             }
             Err(error) => {
                 board.awaited -= 1;
-                board.vacate(id);
-                self.state.actor_is_gone();
-                Err((self.config.name_of(id), error))
+                self.unreserve(&mut board, &reserved, slot);
+                Err((self.config.name_of(reserved.id), error))
             }
         }
     }
@@ -145,14 +130,46 @@ impl<E: Send + 'static> Stage<E> {
     pub(crate) fn await_initial(&self) {
         let mut board = self.board.lock();
         while board.awaited > 0 {
-            let _: crate::sync::Wake = self.changed.wait(&mut board, None);
+            let _: Wake = self.changed.wait(&mut board, None);
         }
     }
 
-    fn start(self: &Arc<Self>, id: usize) -> io::Result<crate::sync::JoinHandle<()>> {
+    /// Counts an actor that is not there yet, and gives it the lowest vacant
+    /// number.
+    fn reserve(&self, board: &mut Board<E>) -> (Reserved, &Slot<E>) {
+        let (id, birth) = board.occupy();
+        board.spawning += 1;
+        let slot = self.furnish(id);
+        let actors = self.state.reserve().live() + 1;
+        let reserved = Reserved { id, birth, actors };
+        (reserved, slot)
+    }
+
+    fn start(self: &Arc<Self>, id: usize) -> io::Result<JoinHandle<()>> {
         let stage = Arc::clone(self);
-        spawn(self.config.name_of(id), self.config.stack_size, move || {
-            live(&stage, id);
-        })
+        let body = move || live(&stage, id);
+        spawn(self.config.name_of(id), self.config.stack_size, body)
+    }
+
+    /// The thread exists, and may have come to its end already.
+    fn bear(&self, board: &mut Board<E>, reserved: &Reserved, thread: JoinHandle<()>) {
+        board.spawning -= 1;
+        board.tally.peak = board.tally.peak.max(reserved.actors);
+        if board.file(reserved.id, reserved.birth, thread) {
+            self.open(reserved.id);
+        }
+        self.changed.notify_all();
+    }
+
+    /// The system has no thread to give.
+    fn unreserve(&self, board: &mut Board<E>, reserved: &Reserved, slot: &Slot<E>) -> Snapshot {
+        board.spawning -= 1;
+        board.vacate(reserved.id);
+        // In place of the actor that was not born: it begins nothing.
+        slot.told.step();
+        board.rounds.holds_nothing(reserved.id);
+        self.end_round_if_over(board);
+        self.changed.notify_all();
+        self.state.actor_is_gone()
     }
 }

@@ -28,7 +28,7 @@ waiters: state sync
 stage: atomics board config failure hints slot state stats sync waiters work
 ending: board error slot stage sync unwind work
 actor_loop: board failure slot stage sync unwind work
-growth: actor_loop slot stage sync work
+growth: actor_loop board slot stage state sync work
 assign: board error growth slot stage state sync work
 handle: error stage stats sync work
 context: error failure handle stage sync work
