@@ -7,6 +7,7 @@
 use crate::support::{
     Gate, HANG, Tally, end, eventually, fill, settle, wait_until_blocked, within,
 };
+use parking_lot::Mutex;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -41,6 +42,9 @@ fn run_limited(test: &str) {
         println!("skipped: refusing threads for real takes root, setpriv and prlimit");
         return;
     }
+    // One at a time: a binary cannot be executed while another test's child, just forked, still has it open for writing.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock();
     // Where anybody may execute it, whatever the build directory allows.
     let directory = std::env::temp_dir().join(format!("troupe-{}-{test}", std::process::id()));
     fs::create_dir_all(&directory).expect("a directory for the child");

@@ -201,6 +201,41 @@ fn join_waits_for_the_threads() {
     }
 }
 
+/// Runs when its thread ends.
+type AtExit = OnDrop<Box<dyn FnOnce()>>;
+
+/// Every join waits for them, not only the one that came first.
+#[test]
+fn every_join_waits_for_the_threads() {
+    thread_local! {
+        static KEPT: RefCell<Option<AtExit>> = const { RefCell::new(None) };
+    }
+    within(HANG, || {
+        let troupe = Arc::new(fixed(1, 1));
+        let gate = Gate::new();
+        let pass = gate.clone();
+        troupe
+            .assign(move || {
+                let at_exit: AtExit = OnDrop::new(Box::new(move || pass.pass()) as _);
+                KEPT.with(|kept| kept.replace(Some(at_exit)));
+                Ok(())
+            })
+            .expect("room");
+        troupe.shutdown();
+        gate.wait_for(1); // its works are done, and the thread is on its way out
+        let first = {
+            let troupe = Arc::clone(&troupe);
+            let builder = thread::Builder::new().name("first-joiner".to_owned());
+            builder.spawn(move || troupe.join()).expect("a thread")
+        };
+        wait_until_blocked("first-joiner");
+        assert_eq!(troupe.join_timeout(SHORT), Err(JoinError::Timeout));
+        gate.open();
+        assert_eq!(first.join().expect("no panic"), Ok(()));
+        assert_eq!(troupe.join(), Ok(()));
+    });
+}
+
 /// The threads of actors that retired long ago are gone as well.
 #[test]
 fn join_waits_for_retired_threads() {

@@ -392,6 +392,43 @@ fn a_place_freed_by_sharing_wakes_a_waiter() {
     });
 }
 
+/// As many waiters get in as places come free, though one mailbox frees them all and then nothing moves any more.
+#[test]
+fn every_place_wakes_a_waiter() {
+    within(HANG, || {
+        let troupe = Arc::new(fixed(1, 4));
+        let (first, rest) = (Gate::new(), Gate::new());
+        troupe.assign(first.work()).expect("the idle actor");
+        first.wait_for(1);
+        for _ in 0..2 {
+            troupe.assign(|| Ok(())).expect("room");
+        }
+        assert_eq!(fill(&troupe, &rest), 2);
+        let waiters: Vec<_> = ["place-a", "place-b", "place-c"]
+            .into_iter()
+            .map(|name| {
+                let (troupe, work) = (Arc::clone(&troupe), rest.work());
+                let waiter = start(name, move || troupe.assign_wait(work).is_ok());
+                wait_until_blocked(name);
+                waiter
+            })
+            .collect();
+        // Three works are taken one after the other, and the third stays: three places.
+        first.open();
+        for waiter in waiters {
+            assert!(waiter.join().expect("no panic"));
+        }
+        assert!(
+            troupe
+                .assign(|| Ok(()))
+                .expect_err("and no fourth")
+                .is_full()
+        );
+        rest.open();
+        end(&troupe);
+    });
+}
+
 /// "Calls that would wait for the troupe itself (`assign_wait` and `assign_timeout` when they would have to wait)
 /// return `WouldDeadlock` at once", with the work; with room they are accepted there as everywhere.
 #[test]
