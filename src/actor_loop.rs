@@ -19,12 +19,13 @@ const STREAM: u32 = 4;
 /// the mailbox's cache lines do not travel with every single work.
 const LOOK_AWAY: Duration = Duration::from_micros(12);
 
-/// In a streak of works the clock is read once in so many, at most: it costs
-/// as much as a fifth of a small work.
-const STAMP_EVERY: u32 = 32;
+/// In a streak of short works the clock is read once in so many: it costs as
+/// much as a fifth of a small work. More would leave the stamps behind for too
+/// long when longer works follow.
+const STAMP_EVERY: u32 = 8;
 
-/// A batch between two readings must not take longer than this.
-const STAMP_WITHIN: Duration = Duration::from_millis(250);
+/// What a short work takes, at most.
+const SHORT: Duration = Duration::from_millis(1);
 
 /// The life of the actor `id`. Its thread runs this and nothing else.
 pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
@@ -331,11 +332,11 @@ impl<E> Life<'_, E> {
         self.stamps.left -= 1;
         if self.stamps.left == 0 {
             let now = Instant::now();
-            let slow = now.saturating_duration_since(self.stamps.last) > STAMP_WITHIN;
-            let every = if slow {
-                1
-            } else {
+            let took = now.saturating_duration_since(self.stamps.last);
+            let every = if took < SHORT * self.stamps.every {
                 (self.stamps.every * 2).min(STAMP_EVERY)
+            } else {
+                1
             };
             self.stamps = Stamps {
                 last: now,
