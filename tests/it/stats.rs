@@ -325,6 +325,53 @@ fn timestamps_move_under_steady_load() {
     });
 }
 
+/// The same when works that take long come after many that take nothing, in one go: the clock is looked at by time, not
+/// only by count.
+#[test]
+fn timestamps_lag_by_a_second_at_most() {
+    within(HANG, || {
+        let troupe = fixed(1, 256);
+        let gate = occupy(&troupe, 1);
+        for _ in 0..200 {
+            troupe.assign(|| Ok(())).expect("room");
+        }
+        let (sender, ends) = mpsc::channel();
+        for _ in 0..16 {
+            let sender = sender.clone();
+            troupe
+                .assign(move || {
+                    let (_open, never) = mpsc::channel::<()>();
+                    let _ = never.recv_timeout(Duration::from_millis(90));
+                    Ok(sender.send(Instant::now())?)
+                })
+                .expect("room");
+        }
+        gate.open();
+        let mut last = None;
+        for _ in 0..16 {
+            let end = receive(&ends);
+            // The work that has just ended need not be counted yet, the one before it is.
+            if let Some(end) = last.replace(end) {
+                let actor = troupe.actors()[0];
+                let second = Duration::from_secs(1);
+                assert!(
+                    actor
+                        .last_finished
+                        .is_some_and(|finished| finished + second >= end),
+                    "last_finished"
+                );
+                assert!(
+                    actor
+                        .last_accepted
+                        .is_some_and(|accepted| accepted + second >= end),
+                    "last_accepted"
+                );
+            }
+        }
+        end(&troupe);
+    });
+}
+
 /// "In every snapshot the finished never exceed the accepted and `queued + running` never exceeds `capacity`", and
 /// counters never go back, while works succeed, fail, panic and are retried, actors come and go, and the end comes.
 #[test]
