@@ -15,7 +15,7 @@ use std::time::Duration;
 use shuttle::sync::Arc;
 use shuttle::sync::mpsc;
 use shuttle::thread;
-use troupe_pool::{AssignError, Config, Failure, Handle, JoinError, Troupe, Work};
+use troupe_pool::{AssignError, Config, Context, Failure, Handle, JoinError, Troupe, Work};
 
 type Error = &'static str;
 
@@ -30,6 +30,14 @@ fn iterations() -> usize {
 fn check(model: fn()) {
     shuttle::check_random(model, iterations());
     shuttle::check_pct(model, iterations(), 3);
+}
+
+/// Lets others run between zero and three times.
+fn linger() {
+    use shuttle::rand::Rng;
+    for _ in 0..shuttle::rand::thread_rng().gen_range(0..4) {
+        thread::yield_now();
+    }
 }
 
 /// Counts how often works were run and captures dropped.
@@ -85,6 +93,9 @@ fn build(config: Config) -> Troupe<Error> {
 
 /// Every accepted work is run, and every capture dropped, though actors retire
 /// at any moment and the system refuses threads.
+///
+/// Fails when growth checks `max` only before it takes the board's lock, and
+/// when a refused spawn keeps its reservation or loses its work.
 #[test]
 fn retire_against_assign() {
     check(|| {
@@ -117,6 +128,11 @@ fn retire_against_assign() {
 
 /// Nobody shuts down and nobody joins until every work has been run: a lost
 /// wake-up is a deadlock.
+///
+/// Fails when an actor parks without a last look after giving up its token,
+/// when a sender wakes nobody, when an actor takes from a mailbox without
+/// finding that it has been popped, and when a hint is cleared without a second
+/// look.
 #[test]
 fn going_idle_against_assign() {
     check(|| {
@@ -150,6 +166,8 @@ fn going_idle_against_assign() {
 }
 
 /// Accepted before a shutdown is run; refused is not.
+///
+/// Fails when a sender does not look for a shutdown after its send.
 #[test]
 fn shutdown_against_assign() {
     check(|| {
@@ -175,6 +193,12 @@ fn shutdown_against_assign() {
 
 /// Accepted works are run or returned, never both; once it has returned, no
 /// work starts.
+///
+/// Fails when a sender does not look for a shutdown after its send or does not
+/// wait for actors between two works, and when `shutdown_now` empties hands
+/// before mailboxes, pops the idle before both and takes them for settled, does
+/// not wait for the unsettled, or is given what is laid down after it has
+/// returned.
 #[test]
 fn shutdown_now_is_a_partition() {
     check(|| {
@@ -201,6 +225,9 @@ fn shutdown_now_is_a_partition() {
 }
 
 /// A retry is run, or returned by `shutdown_now`, or handed back to the handler.
+///
+/// Fails when `reassign` looks for the shutdown before it has the hand's lock,
+/// and when `shutdown_now` does not wait for the unsettled.
 #[test]
 fn reassign_against_shutdown_now() {
     check(|| {
@@ -231,6 +258,10 @@ fn reassign_against_shutdown_now() {
 }
 
 /// With one place left, exactly one of two assigners gets it.
+///
+/// Fails when a sender takes a mailbox for full without a second try, and when
+/// an actor leaves the idle ones before it has taken its work and opened the
+/// gate.
 #[test]
 fn full_is_exact() {
     check(|| {
@@ -262,6 +293,9 @@ fn full_is_exact() {
 /// While one place is freed after the other, an assign that finds `Full` found
 /// it at an instant when it was true: never right after a place was freed and
 /// before anybody could have taken it.
+///
+/// Fails when an actor parks without a last look after giving up its token, and
+/// when a sender wakes nobody.
 #[test]
 fn a_freed_place_is_seen() {
     check(|| {
@@ -297,6 +331,9 @@ fn a_freed_place_is_seen() {
 
 /// Waiting assigners get their places without anybody's help, timed ones do or
 /// say `Full`, and a shutdown wakes them all.
+///
+/// Fails when a waiter sleeps though the generation has risen since it noted
+/// it.
 #[test]
 fn waiters_against_room_and_shutdown() {
     check(|| {
@@ -354,6 +391,9 @@ fn waiters_against_room_and_shutdown() {
 
 /// Hand-off: who waits for an idle actor gets one, and after `wait_idle` there
 /// is one.
+///
+/// Fails when an actor that goes idle wakes no waiter, and when `wait_idle`
+/// takes an actor for clean once it has finished its work, before it is idle.
 #[test]
 fn hand_off() {
     check(|| {
@@ -376,6 +416,8 @@ fn hand_off() {
 
 /// When `wait_idle` returns, what was accepted before is finished, whatever a
 /// feeder adds meanwhile.
+///
+/// Fails when an actor counts as clean though it has taken an early work.
 #[test]
 fn wait_idle_against_a_feeder() {
     check(|| {
@@ -431,6 +473,8 @@ fn wait_idle_waits_for_no_later_work() {
 }
 
 /// With max 1, works run in the order of acceptance.
+///
+/// Fails when a hand-off overtakes what is in the actor's mailbox.
 #[test]
 fn one_actor_keeps_the_order() {
     check(|| {
@@ -452,6 +496,9 @@ fn one_actor_keeps_the_order() {
 }
 
 /// Two assigners at max - 1: max is never passed, and neither is refused.
+///
+/// Fails when growth checks `max` only before it takes the board's lock, and
+/// when an actor that goes idle wakes no waiter.
 #[test]
 fn growth_by_two() {
     check(|| {
@@ -488,6 +535,8 @@ fn growth_by_two() {
 
 /// The system refuses threads in the middle of growth: nothing is lost, and
 /// who had no actor at all gets the work back.
+///
+/// Fails when a refused spawn keeps its reservation or loses its work.
 #[test]
 fn spawn_refusals_lose_nothing() {
     check(|| {
@@ -522,6 +571,8 @@ fn spawn_refusals_lose_nothing() {
 
 /// The troupe is dropped on its own actor's thread while another handle
 /// assigns: nothing is joined there, nothing is lost.
+///
+/// Fails when a sender does not look for a shutdown after its send.
 #[test]
 fn drop_on_an_actor() {
     check(|| {
@@ -542,6 +593,291 @@ fn drop_on_an_actor() {
         assert!(handle.assign(tally.work()).unwrap_err().is_shutting_down());
         while tally.run() < accepted {
             thread::yield_now();
+        }
+    });
+}
+
+/// As many works as there are actors run together, whichever mailbox they are
+/// in: two that wait for each other do not wait for ever.
+///
+/// Fails when an actor that leaves the idle ones with a work does not pass on.
+#[test]
+fn two_works_meet() {
+    check(|| {
+        let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
+        let (to_first, first) = mpsc::channel();
+        let (to_second, second) = mpsc::channel();
+        for (say, hear) in [(to_second, first), (to_first, second)] {
+            troupe
+                .assign(move || {
+                    say.send(()).unwrap();
+                    hear.recv().unwrap();
+                    Ok(())
+                })
+                .unwrap();
+        }
+        troupe.wait_idle().unwrap();
+    });
+}
+
+/// A work that has begun has left its place: while fewer works wait than
+/// mailboxes have places, nobody is told `Full`.
+///
+/// Fails when a sender takes a mailbox for full without a second try.
+#[test]
+fn full_is_never_said_too_early() {
+    check(|| {
+        let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
+        let begun = Arc::new(AtomicUsize::new(0));
+        for accepted in 0..10 {
+            loop {
+                let begun = Arc::clone(&begun);
+                let waiting = accepted - begun.load(Ordering::SeqCst);
+                let assigned = troupe.assign(move || {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    thread::yield_now();
+                    Ok(())
+                });
+                if assigned.is_ok() {
+                    break;
+                }
+                assert!(waiting >= 4, "{waiting} works wait for 2 actors");
+                thread::yield_now();
+            }
+        }
+        troupe.shutdown();
+        troupe.join().unwrap();
+    });
+}
+
+/// Two places are freed by takes of which only the first opens the gate, and
+/// nobody ever goes idle: two waiting assigners get them.
+///
+/// Fails when a waiter that has got its place does not wake the next, and when
+/// a gate that opens wakes nobody.
+#[test]
+fn one_opened_gate_is_room_for_two() {
+    check(|| {
+        let troupe = build(Config::fixed(1).mailbox_size(2).thread_name("sure"));
+        let (open, gate) = mpsc::channel::<()>();
+        troupe
+            .assign(move || {
+                gate.recv().unwrap();
+                Ok(())
+            })
+            .unwrap();
+        troupe.assign(|| Ok(())).unwrap();
+        let (let_go, held) = mpsc::channel::<()>();
+        troupe
+            .assign(move || {
+                held.recv().unwrap();
+                Ok(())
+            })
+            .unwrap();
+        let tally = Tally::default();
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let (handle, tally) = (troupe.handle(), tally.clone());
+                thread::spawn(move || handle.assign_wait(tally.work()).unwrap())
+            })
+            .collect();
+        open.send(()).unwrap();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        let_go.send(()).unwrap();
+        troupe.shutdown();
+        troupe.join().unwrap();
+        assert_eq!(tally.run(), 2);
+    });
+}
+
+/// As many works as have begun have left places behind, however far the takers
+/// have got with opening the gates.
+///
+/// Fails when a taker opens a full gate before it has uncounted it.
+#[test]
+fn three_begun_are_three_places() {
+    check(|| {
+        let troupe = build(Config::fixed(2).mailbox_size(3).thread_name("sure"));
+        let (begun, begin) = mpsc::channel();
+        let holds: Vec<_> = (0..2)
+            .map(|_| {
+                let (open, gate) = mpsc::channel::<()>();
+                let begun = begun.clone();
+                troupe
+                    .assign(move || {
+                        begun.send(()).unwrap();
+                        gate.recv().unwrap();
+                        Ok(())
+                    })
+                    .unwrap();
+                open
+            })
+            .collect();
+        for _ in &holds {
+            begin.recv().unwrap();
+        }
+        for _ in 0..6 {
+            let begun = begun.clone();
+            troupe
+                .assign(move || {
+                    begun.send(()).unwrap();
+                    Ok(())
+                })
+                .unwrap();
+        }
+        assert!(troupe.assign(|| Ok(())).unwrap_err().is_full());
+        for hold in holds {
+            hold.send(()).unwrap();
+        }
+        for _ in 0..3 {
+            begin.recv().unwrap();
+        }
+        for _ in 0..3 {
+            troupe.assign(|| Ok(())).unwrap();
+        }
+        troupe.shutdown();
+        troupe.join().unwrap();
+    });
+}
+
+/// A `wait_idle` that begins while an actor is being started does not wait for
+/// one that is never born, and nothing is sent to where it would have been.
+///
+/// Fails when an actor that is refused stays one that may hold an early work,
+/// and when a sender sends to a vacant slot.
+#[test]
+fn wait_idle_against_a_refused_growth() {
+    check(|| {
+        let troupe = build(Config::dynamic(0, 1).mailbox_size(1));
+        let tally = Tally::default();
+        let first = assigner(troupe.handle(), tally.clone(), 1);
+        let second = assigner(troupe.handle(), tally.clone(), 1);
+        troupe.wait_idle().unwrap();
+        let accepted = first.join().unwrap() + second.join().unwrap();
+        troupe.wait_idle().unwrap();
+        assert_eq!((tally.run(), tally.dropped()), (accepted, 2));
+    });
+}
+
+/// A work that meets the only actor on its way out is run, though no other work
+/// ever comes.
+///
+/// Fails when a retiring actor does not look at its mailbox once its slot is
+/// vacant, and when a sender does not look at the tenancy again after its send.
+#[test]
+fn the_only_actor_retires_against_assign() {
+    fn model() {
+        let troupe = build(
+            Config::dynamic(0, 1)
+                .mailbox_size(1)
+                .idle_timeout(Duration::ZERO)
+                .thread_name("sure"),
+        );
+        let (say, said) = mpsc::channel();
+        for _ in 0..2 {
+            let say = say.clone();
+            troupe
+                .assign(move || {
+                    say.send(()).unwrap();
+                    Ok(())
+                })
+                .unwrap();
+            said.recv().unwrap();
+            linger();
+        }
+    }
+    // Small, and two preemptions have to fall right.
+    for _ in 0..4 {
+        check(model);
+    }
+}
+
+/// When `join` returns, the error handler has been dropped, also where there is
+/// no actor to do it.
+///
+/// Fails when the end is marked before the handler is dropped.
+#[test]
+fn the_handler_goes_before_the_end() {
+    check(|| {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let lease = Lease(Arc::clone(&dropped));
+        let troupe = Troupe::<Error>::builder(Config::dynamic(0, 1).thread_name("sure"))
+            .error_handler(move |_: Failure<Error>, _: &Context<'_, Error>| {
+                let _lease = &lease;
+            })
+            .build()
+            .unwrap();
+        let handle = troupe.handle();
+        let closer = thread::spawn(move || handle.shutdown());
+        troupe.join().unwrap();
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        closer.join().unwrap();
+    });
+}
+
+/// A sender that comes too late for `shutdown_now` does not wait for an actor
+/// that is never born.
+///
+/// Fails when a refused growth does not move on the phase of the actor that was
+/// not born.
+#[test]
+fn a_late_sender_against_a_refused_growth() {
+    check(|| {
+        let troupe = build(
+            Config::dynamic(0, 2)
+                .mailbox_size(1)
+                .idle_timeout(Duration::MAX),
+        );
+        let (begun, begin) = mpsc::channel();
+        let (open, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(shuttle::sync::Mutex::new(gate));
+        let held = || {
+            let (begun, gate) = (begun.clone(), Arc::clone(&gate));
+            move || {
+                begun.send(()).unwrap();
+                gate.lock().unwrap().recv().unwrap();
+                Ok(())
+            }
+        };
+        while troupe.assign(held()).is_err() {}
+        begin.recv().unwrap();
+        let tally = Tally::default();
+        let first = assigner(troupe.handle(), tally.clone(), 1);
+        let second = assigner(troupe.handle(), tally.clone(), 1);
+        let returned = troupe.shutdown_now();
+        let accepted = first.join().unwrap() + second.join().unwrap();
+        open.send(()).unwrap();
+        troupe.join().unwrap();
+        assert_eq!(accepted, tally.run() + returned.len());
+    });
+}
+
+/// A work that is sent to a mailbox just as another sender moves the cursor away
+/// from it is found, though its owner does not look there.
+///
+/// Fails when who moves the cursor does not hint again at the mailbox after the
+/// move, and when a hint is cleared without a second look.
+#[test]
+fn the_cursor_moves_on_against_assign() {
+    check(|| {
+        let troupe = build(Config::fixed(2).mailbox_size(1).thread_name("sure"));
+        let (done, all) = mpsc::channel();
+        for _ in 0..3 {
+            let (handle, done) = (troupe.handle(), done.clone());
+            thread::spawn(move || {
+                linger();
+                handle
+                    .assign(move || {
+                        done.send(()).unwrap();
+                        Ok(())
+                    })
+                    .unwrap();
+            });
+        }
+        for _ in 0..3 {
+            all.recv().unwrap();
         }
     });
 }

@@ -243,6 +243,7 @@ fn with_no_actor_every_assign_tries() {
 
 /// "Waiting assigners are woken by ... growth": one that waits because the system gave no thread gets a place in the
 /// mailbox of the actor that another's assign starts later, though nobody finishes anything.
+/// Fails when a growth that succeeds does not wake one of those that wait.
 #[test]
 fn growth_wakes_a_waiter() {
     if !is_child() {
