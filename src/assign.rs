@@ -108,9 +108,11 @@ impl<E: Send + 'static> Stage<E> {
                 Sent::Done => return Ok(()),
                 Sent::Again(letter) => letter,
                 Sent::NoRoom(letter) => {
-                    // And yet not all mailboxes were known to be full: another
-                    // thread is about to change one or the other.
+                    // And yet not all mailboxes are known to be full: one is
+                    // about to open, with its actor, or another thread is in
+                    // the middle of finding out.
                     if self.state.load() == now {
+                        drop(self.nursery.lock());
                         yield_now();
                     }
                     letter
