@@ -259,9 +259,9 @@ impl<E: Send + 'static> Stage<E> {
             if let Some(letter) = self.take_back_if_late(at, slot, thread_number()) {
                 return Sent::Again(letter);
             }
-            self.wake_if_wanted();
-        } else if now.wants_waking() && !slot.mailbox.is_empty() {
-            self.wake_if_wanted();
+            self.pass_on();
+        } else if now.wants_waking() {
+            self.pass_on();
         }
         Sent::Done
     }

@@ -174,21 +174,16 @@ impl<E> Stage<E> {
     }
 
     /// Moves the cursor on, unless somebody has done so. What it leaves behind
-    /// stays findable.
+    /// stays findable; whoever moves it goes on to place a work or to find that
+    /// nobody is idle, so nobody need be woken here.
     pub(crate) fn move_cursor(&self, from: usize, to: usize) {
-        if self.shift_cursor(from, to) {
-            self.wake_if_wanted();
-        }
-    }
-
-    /// Moves the cursor on. True if it leaves work behind, for which somebody
-    /// may have to be woken.
-    pub(crate) fn shift_cursor(&self, from: usize, to: usize) -> bool {
         // Before the move, for who looks from now on at the hints only.
         self.hint_at_work(from);
-        // And after it: a looker may have cleared the hint just before an
-        // assigner that still saw the cursor here sent another work.
-        self.cursor.replace(from as u64, to as u64) && self.hint_at_work(from)
+        if self.cursor.replace(from as u64, to as u64) {
+            // And after it: a looker may have cleared the hint just before an
+            // assigner that still saw the cursor here sent another work.
+            self.hint_at_work(from);
+        }
     }
 
     /// A mailbox other than `full` that may have room.
@@ -262,14 +257,9 @@ impl<E> Stage<E> {
 
     // ---- Waking -------------------------------------------------------
 
-    /// Step (3): wakes an actor if one is idle and nobody is on the way.
-    pub(crate) fn wake_if_wanted(&self) {
-        if self.state.load().wants_waking() {
-            self.wake();
-        }
-    }
-
-    /// Who leaves the idle ones with a work passes on: other work may be there.
+    /// Wakes an actor if one is idle, nobody is on the way to look, and there is
+    /// something to be found: step (3) of a sender, and what an actor does that
+    /// leaves the idle ones with a work.
     pub(crate) fn pass_on(&self) {
         if self.state.load().wants_waking() && self.find_work().is_some() {
             self.wake();
