@@ -27,6 +27,9 @@ const STAMP_EVERY: u32 = 8;
 /// What a short work takes, at most.
 const SHORT: Duration = Duration::from_millis(1);
 
+/// How long an actor that is needed for now stays before it asks again.
+const SPELL: Duration = Duration::from_millis(1);
+
 /// The life of the actor `id`. Its thread runs this and nothing else.
 pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
     stage.adopt_thread();
@@ -89,6 +92,8 @@ enum Retire {
     Called,
     /// There are as few actors as there may be.
     Needed,
+    /// There are, until a growth under way has ended.
+    NeededForNow,
 }
 
 struct Life<'a, E> {
@@ -359,6 +364,7 @@ impl<E> Life<'_, E> {
         };
         let stage = self.stage;
         let mut board = stage.board.lock();
+        stage.open(&mut board, self.id);
         if let Some(mut taken) = stage.is_watched().then(|| self.take_any()).flatten() {
             stage.note_taken(&mut board, self.id, &mut taken);
             return Next::Run(taken);
@@ -427,6 +433,9 @@ impl<E> Life<'_, E> {
                         // If there are ever more, those have time-outs of
                         // their own.
                         Retire::Needed => deadline = None,
+                        Retire::NeededForNow => {
+                            deadline = Instant::now().checked_add(SPELL);
+                        }
                     },
                 },
                 Attempt::Nothing => token = false,
@@ -533,12 +542,16 @@ impl<E> Life<'_, E> {
         if stage.state.load().live() <= stage.config.fewest() {
             return Retire::Needed;
         }
+        if board.open <= stage.config.fewest() {
+            // The others are only reserved, and may never be.
+            return Retire::NeededForNow;
+        }
         // (1) From here on a sender sees that its work is late.
         let Some(at) = board.idle.iter().position(|idle| idle.id == self.id) else {
             return Retire::Called;
         };
         let idle = board.idle.remove(at);
-        stage.close(self.id);
+        stage.close(&mut board, self.id);
         if stage.cursor() == self.id {
             let other = board.occupied().find(|id| *id != self.id);
             if let Some(to) = other {
@@ -550,7 +563,7 @@ impl<E> Life<'_, E> {
         // (2)
         if !self.slot.mailbox.is_empty() {
             stage.state.idle_actor_stays();
-            stage.open(self.id);
+            stage.open(&mut board, self.id);
             stage.hint_at_work(self.id);
             board.idle.insert(at, idle);
             return Retire::Called;

@@ -76,7 +76,8 @@ impl<E: Send + 'static> Stage<E> {
             // (3)
             last_try = self.waiters.sleep(noted, deadline) == Wake::TimedOut;
         };
-        self.waiters.leave(&self.state, placed.is_ok());
+        let with_full = placed.as_ref().is_err_and(AssignError::is_full);
+        self.waiters.leave(&self.state, with_full);
         placed
     }
 
@@ -293,9 +294,10 @@ impl<E: Send + 'static> Stage<E> {
     #[cold]
     fn take_back_if_late(&self, at: usize, slot: &Slot<E>, sender: u32) -> Option<Letter<E>> {
         let mut board = self.board.lock();
-        let now = self.state.load();
-        let is_dead = if now.is_shutting_down() {
-            self.is_halted() || now.live() == 0
+        // What is in the mailbox of an open slot will be looked at; also by the
+        // others, unless they are only reserved.
+        let is_dead = if self.state.load().is_shutting_down() {
+            self.is_halted() || board.open == 0
         } else {
             is_vacant(slot.tenancy())
         };
@@ -306,6 +308,7 @@ impl<E: Send + 'static> Stage<E> {
                 board.strays.push(letter);
             }
             slot.gate.taken(&self.state);
+            self.end_round_if_over(&mut board);
         } else {
             self.hint_at_work(at);
         }

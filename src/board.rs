@@ -27,7 +27,9 @@ pub(crate) struct Seat {
     pub(crate) occupied: bool,
     /// Which birth of the troupe it was: tells two actors of one number apart.
     pub(crate) birth: u64,
-    /// Its thread, once the growth that started it has filed it.
+    /// Is it a growth that has not been counted yet?
+    pub(crate) uncounted: bool,
+    /// Its thread, once who started it has filed it.
     pub(crate) thread: Option<JoinHandle<()>>,
 }
 
@@ -40,6 +42,9 @@ pub(crate) struct Board<E> {
     /// Numbers that have been given and are vacant again, lowest first.
     vacant: BinaryHeap<Reverse<usize>>,
     births: u64,
+    /// How many slots are open: actors that have come to the board, or whose
+    /// thread has been filed.
+    pub(crate) open: usize,
     /// Growths that have not yet filed the thread that they started.
     pub(crate) spawning: usize,
     /// Initial actors that have not yet come to rest.
@@ -80,6 +85,7 @@ impl<E> Board<E> {
             seats: Vec::new(),
             vacant: BinaryHeap::new(),
             births: 0,
+            open: 0,
             spawning: 0,
             awaited: 0,
             departed: Vec::new(),
@@ -94,7 +100,7 @@ impl<E> Board<E> {
     }
 
     /// Gives the lowest vacant number, and the number of the birth.
-    pub(crate) fn occupy(&mut self) -> (usize, u64) {
+    pub(crate) fn occupy(&mut self, is_growth: bool) -> (usize, u64) {
         let id = match self.vacant.pop() {
             Some(Reverse(id)) => id,
             None => {
@@ -106,6 +112,7 @@ impl<E> Board<E> {
         self.seats[id] = Seat {
             occupied: true,
             birth: self.births,
+            uncounted: is_growth,
             thread: None,
         };
         (id, self.births)
@@ -154,14 +161,14 @@ mod tests {
     #[test]
     fn vacant_numbers_are_given_again_lowest_first() {
         let mut board = Board::<()>::new();
-        let ids: Vec<usize> = (0..4).map(|_| board.occupy().0).collect();
+        let ids: Vec<usize> = (0..4).map(|_| board.occupy(true).0).collect();
         assert_eq!(ids, [0, 1, 2, 3]);
         board.vacate(2);
         board.vacate(0);
         assert_eq!(board.occupied().collect::<Vec<_>>(), [1, 3]);
-        assert_eq!(board.occupy().0, 0);
-        assert_eq!(board.occupy().0, 2);
-        let (id, birth) = board.occupy();
+        assert_eq!(board.occupy(true).0, 0);
+        assert_eq!(board.occupy(true).0, 2);
+        let (id, birth) = board.occupy(true);
         assert_eq!((id, birth), (4, 7));
     }
 }

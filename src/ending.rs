@@ -143,7 +143,9 @@ impl<E> Stage<E> {
         if !self.is_halted() && (self.holds_work(id) || self.find_work().is_some()) {
             return false;
         }
-        self.close(id);
+        // It may never have been on the board.
+        self.open(&mut board, id);
+        self.close(&mut board, id);
         if let Some(slot) = self.slot(id) {
             slot.told.step();
         }

@@ -30,8 +30,6 @@ pub(crate) enum Growth<E> {
 struct Reserved {
     id: usize,
     birth: u64,
-    /// How many actors there are with it.
-    actors: usize,
 }
 
 impl<E: Send + 'static> Stage<E> {
@@ -49,7 +47,7 @@ impl<E: Send + 'static> Stage<E> {
         if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
             return Growth::Again(letter);
         }
-        let (reserved, slot) = self.reserve(&mut board);
+        let (reserved, slot) = self.reserve(&mut board, true);
         board.rounds.mark(&mut letter);
         board.rounds.holds_nothing(reserved.id);
         let filled = slot.put_in_hand(letter, || false);
@@ -63,7 +61,6 @@ impl<E: Send + 'static> Stage<E> {
         match spawned {
             Ok(thread) => {
                 self.bear(&mut board, &reserved, thread);
-                board.tally.grown += 1;
                 drop(board);
                 if patience.take().is_some() {
                     self.state.growth_granted();
@@ -81,6 +78,11 @@ impl<E: Send + 'static> Stage<E> {
                 board.tally.spawn_failures += 1;
                 let before = self.unreserve(&mut board, &reserved, slot);
                 drop(board);
+                // Without mailboxes, somebody may have found `Full` because of
+                // the reservation.
+                if before.is_waited_for() {
+                    self.waiters.wake_one();
+                }
                 let is_last = before.live() == 1;
                 if !is_last {
                     *patience = Instant::now().checked_add(PATIENCE);
@@ -105,7 +107,7 @@ impl<E: Send + 'static> Stage<E> {
     /// Starts one of the actors that a troupe begins with.
     pub(crate) fn grow_initial(self: &Arc<Self>) -> Result<(), (String, io::Error)> {
         let mut board = self.board.lock();
-        let (reserved, slot) = self.reserve(&mut board);
+        let (reserved, slot) = self.reserve(&mut board, false);
         board.awaited += 1;
         drop(board);
 
@@ -136,13 +138,12 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Counts an actor that is not there yet, and gives it the lowest vacant
     /// number.
-    fn reserve(&self, board: &mut Board<E>) -> (Reserved, &Slot<E>) {
-        let (id, birth) = board.occupy();
+    fn reserve(&self, board: &mut Board<E>, is_growth: bool) -> (Reserved, &Slot<E>) {
+        let (id, birth) = board.occupy(is_growth);
         board.spawning += 1;
         let slot = self.furnish(id);
-        let actors = self.state.reserve().live() + 1;
-        let reserved = Reserved { id, birth, actors };
-        (reserved, slot)
+        self.state.reserve();
+        (Reserved { id, birth }, slot)
     }
 
     fn start(self: &Arc<Self>, id: usize) -> io::Result<JoinHandle<()>> {
@@ -154,9 +155,8 @@ impl<E: Send + 'static> Stage<E> {
     /// The thread exists, and may have come to its end already.
     fn bear(&self, board: &mut Board<E>, reserved: &Reserved, thread: JoinHandle<()>) {
         board.spawning -= 1;
-        board.tally.peak = board.tally.peak.max(reserved.actors);
         if board.file(reserved.id, reserved.birth, thread) {
-            self.open(reserved.id);
+            self.open(board, reserved.id);
         }
         self.changed.notify_all();
     }

@@ -108,23 +108,30 @@ impl<E> Stage<E> {
         self.slots[id].get_or_init(|| Slot::new(self.config.mailbox_size))
     }
 
-    /// Opens the slot of an actor that is there. Under the board's lock.
-    pub(crate) fn open(&self, id: usize) {
-        if let Some(slot) = self.slot(id) {
-            slot.set_vacant(false);
-            slot.gate.open();
-            if self.has_mailboxes() {
-                self.room_hints.set(id);
-            }
+    /// Opens the slot of an actor that is there, unless it is open. Whoever
+    /// comes first does this: who started its thread, or the actor itself,
+    /// before it does anything else on the board.
+    pub(crate) fn open(&self, board: &mut Board<E>, id: usize) {
+        let Some(slot) = self.slot(id).filter(|slot| is_vacant(slot.tenancy())) else {
+            return;
+        };
+        slot.set_vacant(false);
+        slot.gate.open();
+        if self.has_mailboxes() {
+            self.room_hints.set(id);
         }
+        board.open += 1;
+        board.tally.peak = board.tally.peak.max(board.open);
+        board.tally.grown += u64::from(std::mem::take(&mut board.seats[id].uncounted));
     }
 
-    /// Closes the slot of an actor that leaves. Under the board's lock.
-    pub(crate) fn close(&self, id: usize) {
+    /// Closes the slot of an actor that leaves.
+    pub(crate) fn close(&self, board: &mut Board<E>, id: usize) {
         if let Some(slot) = self.slot(id) {
             slot.set_vacant(true);
             slot.gate.close(&self.state);
             self.room_hints.clear(id);
+            board.open -= 1;
         }
     }
 
@@ -352,30 +359,29 @@ impl<E> Stage<E> {
             refused: self.counts.refused(),
             ..Stats::default()
         };
-        for (id, seat) in board.seats.iter().enumerate() {
-            let Some(slot) = self.slot(id) else { continue };
-            // What has been finished is read before what runs, and that before
-            // what waits: a work on its way from one to the next is then
-            // missed rather than counted twice.
+        // What has been finished is read before what runs, and that before what
+        // waits, each of all actors: a work on its way from one to the next is
+        // then missed rather than counted twice.
+        let slots = || (0..board.seats.len()).filter_map(|id| self.slot(id));
+        for slot in slots() {
             stats.completed += slot.told.completed.get();
             stats.failed += slot.told.failed.get();
             stats.panicked += slot.told.panicked.get();
             stats.handler_panics += slot.told.handler_panics.get();
             stats.shared += slot.told.shared.get();
-            // One place for the work that the actor holds, run or not yet.
-            let is_running = slot.told.is_running();
-            stats.running += usize::from(is_running);
-            // What has been put where no actor is yet, or is any more, or into
-            // a halted troupe, may still go back to its sender.
-            if seat.occupied && !is_vacant(slot.tenancy()) && !self.is_halted() {
-                let in_hand = !is_running && !slot.is_hand_empty();
-                stats.queued += slot.mailbox.len() + usize::from(in_hand);
-            }
         }
-        // One that is being started does not count, unless it has come to life
-        // before its parent could say so.
-        let started = now.live().saturating_sub(board.spawning);
-        stats.actors = started.max(stats.idle).max(stats.running);
+        stats.running = slots().filter(|slot| slot.told.is_running()).count();
+        // What has been put where no actor is yet, or is any more, or into a
+        // halted troupe, may still go back to its sender.
+        let is_halted = self.is_halted();
+        for slot in slots().filter(|slot| !is_halted && !is_vacant(slot.tenancy())) {
+            let in_hand = !slot.told.is_running() && !slot.is_hand_empty();
+            stats.queued += slot.mailbox.len() + usize::from(in_hand);
+        }
+        // An actor that ran a moment ago may hold another work by now.
+        stats.queued = stats.queued.min(stats.capacity - stats.running);
+        // One can run its first work before its slot is open.
+        stats.actors = board.open.max(stats.idle).max(stats.running);
         board.tally.peak = board.tally.peak.max(stats.actors);
         stats.peak = board.tally.peak;
         // A work can be taken, and even finished, before its sender has counted

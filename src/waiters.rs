@@ -30,14 +30,14 @@ impl Waiters {
         }
     }
 
-    /// Ends waiting. Who leaves with a place wakes the next: there may be more
-    /// room than there were calls.
-    pub(crate) fn leave(&self, state: &State, with_place: bool) {
+    /// Ends waiting. Who leaves otherwise than with `Full` wakes the next: there
+    /// may be more room than there were calls, or a reason for all to leave.
+    pub(crate) fn leave(&self, state: &State, with_full: bool) {
         let mut line = self.line.lock();
         line.waiting -= 1;
         if line.waiting == 0 {
             state.nobody_waits();
-        } else if with_place {
+        } else if !with_full {
             line.generation += 1;
             self.room.notify_one();
         }
