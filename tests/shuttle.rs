@@ -881,3 +881,224 @@ fn the_cursor_moves_on_against_assign() {
         }
     });
 }
+
+/// Works that take a while, so that others come and go meanwhile.
+fn long_work(tally: &Tally) -> Work<Error> {
+    let work = tally.work();
+    Work::new(move || {
+        use shuttle::rand::Rng;
+        for _ in 0..shuttle::rand::thread_rng().gen_range(0..120) {
+            thread::yield_now();
+        }
+        work.run()
+    })
+}
+
+/// An assigner of `works` long works: how many were accepted.
+fn slow_assigner(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHandle<usize> {
+    thread::spawn(move || {
+        (0..works)
+            .filter(|_| handle.assign(long_work(&tally)).is_ok())
+            .count()
+    })
+}
+
+/// An actor can be idle before its parent has opened its slot: what is put
+/// into its mailbox then is not taken for late.
+///
+/// Fails when an actor goes idle without opening its slot itself.
+#[test]
+fn an_actor_idle_before_it_is_filed() {
+    check(|| {
+        let config = Config::dynamic(0, 1)
+            .mailbox_size(2)
+            .idle_timeout(Duration::from_secs(1))
+            .thread_name("sure");
+        let troupe = build(config);
+        let tally = Tally::default();
+        let assigners: Vec<_> = (0..3)
+            .map(|_| slow_assigner(troupe.handle(), tally.clone(), 2))
+            .collect();
+        let accepted: usize = assigners.into_iter().map(|a| a.join().unwrap()).sum();
+        troupe.shutdown();
+        troupe.join().unwrap();
+        assert_eq!((tally.run(), tally.dropped()), (accepted, 6));
+    });
+}
+
+/// Who waits because of a reservation hears of its end: the system's refusal
+/// comes back to every waiter of a troupe without an actor.
+///
+/// Fails when a refused growth wakes no waiter, and when a waiter that leaves
+/// with a refusal of the system's does not wake the next.
+#[test]
+fn waiters_against_a_refused_growth() {
+    check(|| {
+        let troupe = build(Config::dynamic(0, 1).mailbox_size(0));
+        let tally = Tally::default();
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let (handle, tally) = (troupe.handle(), tally.clone());
+                thread::spawn(move || match handle.assign_wait(tally.work()) {
+                    Ok(()) | Err(AssignError::Spawn { .. }) => {}
+                    Err(other) => panic!("{other:?}"),
+                })
+            })
+            .collect();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+    });
+}
+
+/// A late sender is not accepted on the strength of an actor that is only
+/// reserved.
+///
+/// Fails when a reservation keeps late works from going back.
+#[test]
+fn shutdown_against_a_refused_growth() {
+    check(|| {
+        let config = Config::dynamic(1, 2).mailbox_size(2);
+        let Ok(troupe) = Troupe::<Error>::builder(config).build() else {
+            return;
+        };
+        let tally = Tally::default();
+        let assigners: Vec<_> = [2, 1, 1]
+            .into_iter()
+            .map(|works| assigner(troupe.handle(), tally.clone(), works))
+            .collect();
+        troupe.shutdown();
+        let accepted: usize = assigners.into_iter().map(|a| a.join().unwrap()).sum();
+        troupe.join().unwrap();
+        assert_eq!((tally.run(), tally.dropped()), (accepted, 4));
+    });
+}
+
+/// `wait_idle` ends though a late sender takes its work back out of a mailbox.
+///
+/// Fails when a mailbox is swept and nobody looks whether the round is over.
+#[test]
+fn wait_idle_against_the_end() {
+    check(|| {
+        let troupe = Arc::new(build(Config::fixed(1).mailbox_size(1).thread_name("sure")));
+        let tally = Tally::default();
+        let first = troupe.assign(tally.work());
+        assert!(first.is_ok());
+        let sender = assigner(troupe.handle(), tally.clone(), 1);
+        let waiter = {
+            let troupe = Arc::clone(&troupe);
+            thread::spawn(move || troupe.wait_idle().unwrap())
+        };
+        drop(troupe.shutdown_now());
+        sender.join().unwrap();
+        troupe.join().unwrap();
+        waiter.join().unwrap();
+        assert_eq!(tally.dropped(), 2);
+    });
+}
+
+/// Never fewer actors than min, also while the system refuses more.
+///
+/// Fails when an actor that retires counts a reservation as another actor.
+#[test]
+fn min_against_a_refused_growth() {
+    check(|| {
+        let config = Config::dynamic(1, 2)
+            .mailbox_size(0)
+            .idle_timeout(Duration::ZERO);
+        let Ok(troupe) = Troupe::<Error>::builder(config).build() else {
+            return;
+        };
+        let tally = Tally::default();
+        let assigners: Vec<_> = (0..2)
+            .map(|_| {
+                let (handle, tally) = (troupe.handle(), tally.clone());
+                thread::spawn(move || match handle.assign(tally.work()) {
+                    Err(AssignError::Spawn { .. }) => panic!("no actor at all, though min is 1"),
+                    Ok(()) | Err(_) => {}
+                })
+            })
+            .collect();
+        for assigner in assigners {
+            assigner.join().unwrap();
+        }
+        assert!(troupe.stats().actors >= 1);
+    });
+}
+
+/// At rest the accepted are the finished, whoever takes a snapshot on the way.
+///
+/// Fails when a snapshot reads actor by actor, and so counts a shared work
+/// where it waited and where it runs.
+#[test]
+fn snapshots_against_sharing() {
+    check(|| {
+        let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
+        let tally = Tally::default();
+        let feeder = assigner(troupe.handle(), tally.clone(), 5);
+        for _ in 0..2 {
+            let stats = troupe.stats();
+            assert!(stats.queued + stats.running <= stats.capacity);
+        }
+        feeder.join().unwrap();
+        troupe.wait_idle().unwrap();
+        let stats = troupe.stats();
+        assert_eq!(stats.accepted, stats.completed);
+    });
+}
+
+/// No more retired than grown, in any snapshot.
+///
+/// Fails when a growth is counted only when its parent comes back to it.
+#[test]
+fn snapshots_against_a_short_life() {
+    check(|| {
+        let config = Config::dynamic(0, 1)
+            .mailbox_size(0)
+            .idle_timeout(Duration::ZERO)
+            .thread_name("sure");
+        let troupe = build(config);
+        let tally = Tally::default();
+        let feeder = assigner(troupe.handle(), tally.clone(), 1);
+        for _ in 0..40 {
+            let stats = troupe.stats();
+            assert!(stats.grown >= stats.retired, "{stats:?}");
+            thread::yield_now();
+        }
+        feeder.join().unwrap();
+    });
+}
+
+/// No mailbox stays counted as full: once all are at rest there is room again,
+/// exactly as much as there should be.
+///
+/// Fails when a slot that is open is opened again.
+#[test]
+fn a_mailbox_is_not_full_for_ever() {
+    check(|| {
+        let config = Config::dynamic(0, 1)
+            .mailbox_size(1)
+            .idle_timeout(Duration::from_secs(1))
+            .thread_name("sure");
+        let troupe = build(config);
+        let tally = Tally::default();
+        let assigners: Vec<_> = (0..3)
+            .map(|_| slow_assigner(troupe.handle(), tally.clone(), 3))
+            .collect();
+        for assigner in assigners {
+            assigner.join().unwrap();
+        }
+        troupe.wait_idle().unwrap();
+        let (open, gate) = mpsc::channel::<()>();
+        let held = troupe.assign(move || {
+            gate.recv().unwrap();
+            Ok(())
+        });
+        assert!(held.is_ok());
+        assert!(troupe.assign(tally.work()).is_ok());
+        assert!(troupe.assign(tally.work()).unwrap_err().is_full());
+        open.send(()).unwrap();
+        troupe.shutdown();
+        troupe.join().unwrap();
+    });
+}
