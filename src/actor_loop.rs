@@ -559,15 +559,14 @@ impl<E> Life<'_, E> {
                 stage.move_cursor(self.id, to);
             }
         }
-        let before = stage.state.idle_actor_retires();
         // (2)
         if !self.slot.mailbox.is_empty() {
-            stage.state.idle_actor_stays();
             stage.open(&mut board, self.id);
             stage.hint_at_work(self.id);
             board.idle.insert(at, idle);
             return Retire::Called;
         }
+        let before = stage.state.idle_actor_retires();
         let departed = std::mem::take(&mut board.departed);
         board.vacate(self.id);
         board.tally.retired += 1;
