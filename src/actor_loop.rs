@@ -27,7 +27,7 @@ const STAMP_EVERY: u32 = 8;
 /// What a short work takes, at most.
 const SHORT: Duration = Duration::from_millis(1);
 
-/// How long an actor that is needed for now stays before it asks again.
+/// How long an actor that is needed for now stays at least before it asks again.
 const SPELL: Duration = Duration::from_millis(1);
 
 /// The life of the actor `id`. Its thread runs this and nothing else.
@@ -434,7 +434,8 @@ impl<E> Life<'_, E> {
                         // their own.
                         Retire::Needed => deadline = None,
                         Retire::NeededForNow => {
-                            deadline = Instant::now().checked_add(SPELL);
+                            let spell = self.stage.config.idle_timeout.max(SPELL);
+                            deadline = Instant::now().checked_add(spell);
                         }
                     },
                 },

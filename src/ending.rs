@@ -176,9 +176,9 @@ impl<E> Stage<E> {
             return Err(JoinError::WouldDeadlock);
         }
         let mut board = self.board.lock();
-        while !board.ended || board.spawning > 0 {
-            self.wait_on_board(&mut board, deadline)?;
-        }
+        self.wait_on_board(&mut board, deadline, |board| {
+            board.ended && board.spawning == 0
+        })?;
         let threads = std::mem::take(&mut board.departed);
         board.joining += 1;
         drop(board);
@@ -189,10 +189,7 @@ impl<E> Stage<E> {
         let mut board = self.board.lock();
         board.joining -= 1;
         self.changed.notify_all();
-        while board.joining > 0 {
-            self.wait_on_board(&mut board, deadline)?;
-        }
-        Ok(())
+        self.wait_on_board(&mut board, deadline, |board| board.joining == 0)
     }
 
     /// Waits until all works accepted so far are finished.
@@ -205,20 +202,22 @@ impl<E> Stage<E> {
         if !board.rounds.is_under_way() {
             self.begin_round(&mut board);
         }
-        while !board.rounds.is_over(round) {
-            self.wait_on_board(&mut board, deadline)?;
-        }
-        Ok(())
+        self.wait_on_board(&mut board, deadline, |board| board.rounds.is_over(round))
     }
 
     fn wait_on_board(
         &self,
         board: &mut MutexGuard<'_, Board<E>>,
         deadline: Option<Instant>,
+        is_done: impl Fn(&Board<E>) -> bool,
     ) -> Result<(), JoinError> {
-        match self.changed.wait(board, deadline) {
-            Wake::Called => Ok(()),
-            Wake::TimedOut => Err(JoinError::Timeout),
+        let mut last_look = false;
+        while !is_done(board) {
+            if last_look {
+                return Err(JoinError::Timeout);
+            }
+            last_look = self.changed.wait(board, deadline) == Wake::TimedOut;
         }
+        Ok(())
     }
 }
