@@ -126,8 +126,8 @@
 //! ```
 //!
 //! Whatever a closure captures is dropped exactly once, whether the work ran,
-//! panicked, was refused, returned or discarded, and before [`join`](Troupe::join)
-//! returns. So a *lease*, a captured value whose drop without a verdict gives a
+//! panicked, or was given back and dropped; [`join`](Troupe::join) returns after
+//! the drop of all that the troupe ran. So a *lease*, a captured value whose drop without a verdict gives a
 //! message back to its broker, covers every way a work can end.
 //!
 //! # Stopping
@@ -171,7 +171,6 @@
     clippy::print_stdout,
     clippy::print_stderr
 )]
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod sync;
 

@@ -397,7 +397,9 @@ impl<E> Stage<E> {
         let board = self.board.lock();
         board
             .occupied()
-            .filter_map(|id| self.slot(id).map(|slot| self.actor_stats(id, slot)))
+            .filter_map(|id| self.slot(id).map(|slot| (id, slot)))
+            .filter(|(_, slot)| !is_vacant(slot.tenancy()))
+            .map(|(id, slot)| self.actor_stats(id, slot))
             .collect()
     }
 
