@@ -146,7 +146,8 @@ impl<E: Send + 'static> Stage<E> {
     #[cold]
     fn hand_off(&self, mut letter: Letter<E>) -> Sent<E> {
         let mut board = self.board.lock();
-        // Nobody is popped for nothing after a shutdown, and nobody is idle.
+        // After a shutdown the stack stays empty, so nobody is popped for a
+        // work that would be refused.
         let Some(idle) = board.idle.pop() else {
             return Sent::Again(letter);
         };

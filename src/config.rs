@@ -39,7 +39,7 @@ pub enum Mode {
     Fixed,
     /// Between [`min`](Config::min) and [`max`](Config::max) actors: it grows
     /// when no actor is idle, and an actor that has been idle for
-    /// [`idle_timeout`](Config::idle_timeout) leaves.
+    /// [`idle_timeout`](Config::idle_timeout) retires.
     Dynamic,
 }
 
@@ -81,7 +81,7 @@ pub struct Config {
     /// 67,108,864, since all places are allocated up front. 0 means hand-off:
     /// only an idle or a new actor takes a work. The default is 16.
     pub mailbox_size: usize,
-    /// How long an actor above `min` may be idle before it leaves; Dynamic
+    /// How long an actor above `min` may be idle before it retires; Dynamic
     /// only. `Duration::MAX` is never. The default is 60 seconds.
     pub idle_timeout: Duration,
     /// What threads are called, before `-` and the actor's number: not empty,
@@ -181,7 +181,7 @@ impl Config {
         }
     }
 
-    /// Sets how long an actor above `min` may be idle before it leaves;
+    /// Sets how long an actor above `min` may be idle before it retires;
     /// Dynamic only. The default is 60 seconds.
     ///
     /// # Examples

@@ -99,6 +99,7 @@ impl<E: Send + 'static> Context<'_, E> {
     /// troupe.join()?;
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
+    #[must_use = "a handle does nothing by itself"]
     pub fn troupe(&self) -> &Handle<E> {
         self.handle
     }

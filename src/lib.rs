@@ -76,7 +76,7 @@
 //! [`Config::fixed`] keeps `max` actors. [`Config::dynamic`] keeps between `min`
 //! and `max`: a work that finds nobody idle starts an actor before it queues
 //! behind another, and an actor above `min` that has had nothing to do for
-//! [`idle_timeout`](Config::idle_timeout) leaves. Load is packed onto the most
+//! [`idle_timeout`](Config::idle_timeout) retires. Load is packed onto the most
 //! recently idle actors, so that the others can time out. If the system refuses
 //! a thread, a troupe that has an actor carries on with it and asks again later;
 //! one that has none gives the work back in [`AssignError::Spawn`].

@@ -119,7 +119,7 @@ impl<E> Slot<E> {
         if refuse() {
             return Err(letter);
         }
-        debug_assert!(hand.is_none(), "a hand that is filled must be empty");
+        debug_assert!(hand.is_none(), "a hand is empty before it is filled");
         *hand = Some(letter);
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! | 45 | shutting down | set once, under the board's lock |
 //! | 46 | somebody waits for room | under the waiters' lock |
 //! | 47 | the system has refused a thread | by who grows, under the nursery's lock |
+//! | 48 | unused | |
 //! | 49..64 | full: mailboxes known to be full | by who moves a gate |
 //!
 //! `full` is on top: an uncount can come before its count (`gate.rs`), and a

@@ -45,7 +45,7 @@ pub struct Stats {
     pub returned: u64,
     /// Actors started after the initial ones.
     pub grown: u64,
-    /// Actors that left because they were idle for `idle_timeout`.
+    /// Actors that retired: they were idle for `idle_timeout`.
     pub retired: u64,
     /// Works that an actor took from another actor's mailbox.
     pub shared: u64,

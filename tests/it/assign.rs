@@ -340,7 +340,7 @@ fn a_handle_assigns() {
     end(&troupe);
 }
 
-/// The four shapes of work that design.md names for inference, and a `Work` built by hand.
+/// The four shapes of work that the documentation names for inference, and a `Work` built by hand.
 #[test]
 fn what_can_be_assigned() {
     fn named() -> Result<(), BoxError> {

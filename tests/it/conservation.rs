@@ -297,7 +297,7 @@ fn balance(ledger: &Ledger, stats: &Stats, returned: Vec<Work<Fault>>) -> u64 {
     of(&ledger.accepted) + of(&ledger.refused)
 }
 
-/// Claim ("exactly once", "nothing is leaked", "counting"): all of section 4 at once, and the books balance.
+/// Claim ("exactly once", "nothing is leaked", "counting"): all of it at once, and the books balance.
 #[test]
 fn every_work_and_every_lease_is_accounted_for() {
     let total = rounds(if cfg!(debug_assertions) {

@@ -1,4 +1,4 @@
-//! The integration tests: what `design.md`, the contract, promises, through the public surface alone.
+//! The integration tests: what the documentation promises, through the public surface alone.
 //!
 //! # The matrix
 //!

@@ -371,7 +371,7 @@ fn contradictory_sizes_are_refused() {
 }
 
 /// "Its assign cost grows with the number of actors." Counted rather than timed: an assign to a large troupe leaves
-/// every actor but one alone, whichever are idle. (The time is a benchmark's: design.md, section 5.)
+/// every actor but one alone, whichever are idle. (The time is a benchmark's.)
 #[test]
 fn assign_touches_one_actor_however_many_there_are() {
     let troupe = build(Config::dynamic(0, 400).initial(300).mailbox_size(1));
