@@ -34,8 +34,10 @@ use crate::work::{BoxError, Work};
 /// let troupe = Troupe::new(Config::fixed(2))?;
 /// let handle = troupe.handle();
 /// troupe.assign(move || halve(&handle, 8))?;
-/// # while troupe.stats().completed < 4 { std::thread::yield_now(); }
-/// troupe.wait_idle()?;
+/// // It does not wait for what the works assign: ask until all are done.
+/// while troupe.stats().completed < 4 {
+///     troupe.wait_idle()?;
+/// }
 /// assert_eq!(troupe.stats().completed, 4);
 /// # troupe.shutdown();
 /// # troupe.join()?;
