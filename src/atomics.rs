@@ -114,51 +114,88 @@ impl Owned {
 }
 
 /// How many lines a striped counter is spread over.
-const STRIPES: usize = 8;
+const STRIPES: usize = 16;
 
 /// What one stripe counts.
 #[derive(Debug, Default)]
 struct Stripe {
+    /// The number of the thread that this stripe belongs to; zero if none.
+    /// Never changed again: a stripe is not worth knowing that a thread ended.
+    owner: AtomicU64,
+    /// What the owner has counted.
+    own: Tally,
+    /// What all the others have whose numbers fall on this stripe.
+    shared: Tally,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
     accepted: AtomicU64,
     refused: AtomicU64,
 }
 
-/// Counts what assigners do, without letting them share a cache line.
+/// Counts what assigners do, without letting them share a cache line, and
+/// mostly without a read-modify-write: the first thread to come to a stripe
+/// owns it.
 #[derive(Debug, Default)]
 pub(crate) struct Striped([Padded<Stripe>; STRIPES]);
 
 impl Striped {
     #[inline]
-    fn mine(&self) -> &Stripe {
-        &self.0[thread_number() as usize % STRIPES]
-    }
-
-    #[inline]
     pub(crate) fn accept(&self) {
-        // ORDERING: no data is published; a reader sees each of its own
-        // thread's increments, and those that happened before it looked.
-        self.mine().accepted.fetch_add(1, Ordering::Relaxed);
+        self.raise(|tally| &tally.accepted);
     }
 
     #[inline]
     pub(crate) fn refuse(&self) {
-        // ORDERING: as `accept`.
-        self.mine().refused.fetch_add(1, Ordering::Relaxed);
+        self.raise(|tally| &tally.refused);
     }
 
     pub(crate) fn accepted(&self) -> u64 {
-        // ORDERING: as `accept`.
-        self.0
-            .iter()
-            .map(|stripe| stripe.accepted.load(Ordering::Relaxed))
-            .sum()
+        self.sum(|tally| &tally.accepted)
     }
 
     pub(crate) fn refused(&self) -> u64 {
-        // ORDERING: as `accept`.
+        self.sum(|tally| &tally.refused)
+    }
+
+    #[inline(always)]
+    fn raise(&self, counter: impl Fn(&Tally) -> &AtomicU64) {
+        let me = thread_number();
+        let stripe = &self.0[me as usize % STRIPES];
+        // ORDERING: no data is published here or below; a reader sees each of
+        // its own thread's increments, and those that happened before it looked.
+        if stripe.owner.load(Ordering::Relaxed) == u64::from(me) {
+            let own = counter(&stripe.own);
+            own.store(own.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        } else {
+            stripe.claim_or_share(me, counter);
+        }
+    }
+
+    fn sum(&self, counter: impl Fn(&Tally) -> &AtomicU64) -> u64 {
         self.0
             .iter()
-            .map(|stripe| stripe.refused.load(Ordering::Relaxed))
+            .flat_map(|stripe| [&stripe.own, &stripe.shared])
+            // ORDERING: as in `raise`.
+            .map(|tally| counter(tally).load(Ordering::Relaxed))
             .sum()
+    }
+}
+
+impl Stripe {
+    #[cold]
+    fn claim_or_share(&self, me: u32, counter: impl Fn(&Tally) -> &AtomicU64) {
+        // ORDERING: as in `raise`; only the owner writes its tally, and it knows
+        // that it is the owner.
+        let claimed =
+            self.owner
+                .compare_exchange(0, u64::from(me), Ordering::Relaxed, Ordering::Relaxed);
+        let tally = if claimed.is_ok() {
+            &self.own
+        } else {
+            &self.shared
+        };
+        counter(tally).fetch_add(1, Ordering::Relaxed);
     }
 }
