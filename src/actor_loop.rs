@@ -1,14 +1,15 @@
 //! An actor's life: look for work, run it, rest, retire or leave.
 
-use crate::board::Idle;
+use crate::board::{Board, Idle};
 use crate::failure::{Failure, Panic};
 use crate::slot::{Call, Slot};
-use crate::stage::{Stage, Taken};
+use crate::stage::Stage;
 use crate::sync::{Arc, Duration, Instant, LOOKS, Wake, current, park, pause, spin, yield_now};
 use crate::unwind::{contain, drop_contained};
-use crate::work::Job;
+use crate::work::Letter;
 
-/// At most so many actors look for work without having any.
+/// At most so many actors look for work without having any. On one processor
+/// only one can, and a second would be in its way.
 const SEARCHERS: usize = 2;
 
 /// After so many works in a row an actor that runs out of work is in a stream,
@@ -19,13 +20,17 @@ const STREAM: u32 = 4;
 /// the mailbox's cache lines do not travel with every single work.
 const LOOK_AWAY: Duration = Duration::from_micros(12);
 
-/// In a streak of short works the clock is read once in so many: it costs as
-/// much as a fifth of a small work. More would leave the stamps behind for too
-/// long when longer works follow.
-const STAMP_EVERY: u32 = 8;
+/// The clock is read once in so much time of works that are shorter: then a
+/// reading, which takes as long as a small work, costs a hundredth of it.
+const READING_WORTH: Duration = Duration::from_nanos(2_500);
 
-/// What a short work takes, at most.
-const SHORT: Duration = Duration::from_millis(1);
+/// And once in so many works at least: more would leave the stamps behind for
+/// too long when longer works follow.
+const STAMP_EVERY: u128 = 16;
+
+/// An actor that takes from another's mailbox looks into its own before one in
+/// so many works.
+const HOMESICK: u32 = 16;
 
 /// How long an actor that is needed for now stays at least before it asks again.
 const SPELL: Duration = Duration::from_millis(1);
@@ -45,6 +50,8 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             slot,
             id,
             source: id,
+            is_from_mailbox: false,
+            is_noted: false,
             streak: 0,
             rested: true,
             at_rest: false,
@@ -57,7 +64,7 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
 /// What comes after a rest.
 enum Next<E> {
     /// This work.
-    Run(Taken<E>),
+    Run(Letter<E>),
     /// A look round.
     Look,
     /// Nothing: the actor is off the stage.
@@ -67,7 +74,7 @@ enum Next<E> {
 /// What came of an attempt to take work while idle.
 enum Attempt<E> {
     /// Taken; the actor is off the idle stack.
-    Taken(Taken<E>),
+    Taken(Letter<E>),
     /// There was nothing.
     Nothing,
     /// The actor has been popped.
@@ -100,8 +107,13 @@ struct Life<'a, E> {
     stage: &'a Arc<Stage<E>>,
     slot: &'a Slot<E>,
     id: usize,
-    /// The mailbox that the last work came from.
+    /// The mailbox that the last work came from that was in one.
     source: usize,
+    /// Was the work that it holds in a mailbox, in that of `source`, rather
+    /// than in its hand?
+    is_from_mailbox: bool,
+    /// Has it been noted for the `wait_idle` round under way?
+    is_noted: bool,
     /// Works since the last rest.
     streak: u32,
     /// Has the actor rested since its last work?
@@ -133,17 +145,15 @@ impl<E> Life<'_, E> {
             Next::Look
         };
         loop {
-            next = match next {
-                Next::Run(taken) => {
-                    self.perform(taken);
-                    Next::Look
-                }
-                Next::Look => match self.look() {
-                    Some(taken) => Next::Run(taken),
-                    None => self.rest(),
-                },
+            match next {
+                Next::Run(letter) => self.perform(letter),
+                Next::Look => {}
                 Next::Gone => return,
-            };
+            }
+            while let Some(letter) = self.look() {
+                self.perform(letter);
+            }
+            next = self.rest();
         }
     }
 
@@ -154,22 +164,18 @@ impl<E> Life<'_, E> {
     }
 
     fn look_into_hand(&mut self) -> Next<E> {
-        match self.slot.take_from_hand() {
-            Some(letter) => Next::Run(Taken {
-                letter,
-                from: None,
-                noted: false,
-            }),
+        match self.take_from_hand() {
+            Some(letter) => Next::Run(letter),
             None => Next::Look,
         }
     }
 
     // ---- Busy ---------------------------------------------------------
 
-    /// The next work, wherever it is: in the own mailbox, where the last one
-    /// came from, anywhere. `None` also if a `wait_idle` is under way: then
+    /// The next work, wherever it is: where the last one came from, in the own
+    /// mailbox, anywhere. `None` also if a `wait_idle` is under way: then
     /// this is done under the board's lock, see `rest`.
-    fn look(&mut self) -> Option<Taken<E>> {
+    fn look(&mut self) -> Option<Letter<E>> {
         if self.stage.is_watched() {
             None
         } else {
@@ -177,49 +183,76 @@ impl<E> Life<'_, E> {
         }
     }
 
-    fn take_any(&mut self) -> Option<Taken<E>> {
+    fn take_any(&mut self) -> Option<Letter<E>> {
         // A take touches what the assigners write less than a look does, so
         // where work is most likely there is no look before it.
-        let own_first = self.source == self.id || !self.slot.mailbox.is_empty();
-        for (id, is_likely) in [(self.id, own_first), (self.source, self.source != self.id)] {
-            if let Some(taken) = is_likely.then(|| self.take(id)).flatten() {
-                return Some(taken);
+        if let Some(letter) = self.take(self.first_choice()) {
+            return Some(letter);
+        }
+        if self.source != self.id {
+            if let Some(letter) = self.take(self.id) {
+                return Some(letter);
             }
         }
         while let Some(id) = self.stage.find_work() {
-            if let Some(taken) = self.take(id) {
-                return Some(taken);
+            if let Some(letter) = self.take(id) {
+                return Some(letter);
             }
         }
         None
     }
 
-    fn take(&mut self, id: usize) -> Option<Taken<E>> {
+    /// The mailbox that the last work came from, as a rule. From somebody
+    /// else's, now and then back to the own: it must not be left for as long as
+    /// assigners keep the other one filled.
+    #[inline]
+    fn first_choice(&self) -> usize {
+        if self.streak % HOMESICK == 0 && !self.slot.mailbox.is_empty() {
+            self.id
+        } else {
+            self.source
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, id: usize) -> Option<Letter<E>> {
         let letter = self.stage.take_from(id)?;
         self.source = id;
-        Some(Taken {
-            letter,
-            from: Some(id),
-            noted: false,
-        })
+        self.is_from_mailbox = true;
+        self.is_noted = false;
+        Some(letter)
+    }
+
+    fn take_from_hand(&mut self) -> Option<Letter<E>> {
+        let letter = self.slot.take_from_hand()?;
+        self.is_from_mailbox = false;
+        self.is_noted = false;
+        Some(letter)
+    }
+
+    /// Notes for the round under way what the actor has taken.
+    fn note_taken(&mut self, board: &mut Board<E>, letter: &mut Letter<E>) {
+        let from = self.is_from_mailbox.then_some(self.source);
+        self.stage
+            .note_taken(board, self.id, from, letter.note().late_for);
+        self.is_noted = true;
     }
 
     /// Begins a work, unless the troupe has been halted, and runs it, its
     /// failure's handler, and the retries that this leaves in the hand.
-    fn perform(&mut self, mut taken: Taken<E>) {
+    fn perform(&mut self, mut letter: Letter<E>) {
         loop {
-            let signalled = self.stage.is_signalled();
-            if signalled && !self.may_begin(&mut taken) {
-                return self.lay_down(taken);
+            if self.stage.is_signalled() && !self.may_begin(&mut letter) {
+                return self.lay_down(letter);
             }
             let told = &self.slot.told;
             let phase = told.phase.get();
             told.phase.set(phase + 1);
-            if taken.from.is_some_and(|id| id != self.id) {
+            if self.is_from_mailbox && self.source != self.id {
                 told.shared.raise();
             }
             self.stamp_begin();
-            let outcome = self.run(taken.letter.job);
+            let outcome = self.run(letter);
             // First it does not run any more, then it is finished: a snapshot
             // between the two misses it rather than counting it twice.
             told.phase.set(phase + 2);
@@ -230,34 +263,30 @@ impl<E> Life<'_, E> {
             if matches!(outcome, Outcome::Completed) {
                 return;
             }
-            match self.slot.take_from_hand() {
-                Some(letter) => {
-                    taken = Taken {
-                        letter,
-                        from: None,
-                        noted: false,
-                    }
-                }
+            match self.take_from_hand() {
+                Some(retry) => letter = retry,
                 None => return,
             }
         }
     }
 
     /// Notes the work for the round under way. False if the troupe is halted.
-    fn may_begin(&self, taken: &mut Taken<E>) -> bool {
+    #[cold]
+    fn may_begin(&mut self, letter: &mut Letter<E>) -> bool {
         if self.stage.is_halted() {
             return false;
         }
-        if !taken.noted {
-            let mut board = self.stage.board.lock();
-            self.stage.note_taken(&mut board, self.id, taken);
+        if !self.is_noted {
+            let stage = self.stage;
+            self.note_taken(&mut stage.board.lock(), letter);
         }
         true
     }
 
     /// Gives a work to the `shutdown_now` that waits for it; if that is over,
     /// to the sender that waits for it.
-    fn lay_down(&self, taken: Taken<E>) {
+    #[cold]
+    fn lay_down(&self, letter: Letter<E>) {
         let mut board = self.stage.board.lock();
         let board = &mut *board;
         if board.halted {
@@ -265,13 +294,13 @@ impl<E> Life<'_, E> {
         } else {
             &mut board.laid_down
         }
-        .push(taken.letter);
+        .push(letter);
         self.slot.told.step();
     }
 
     /// Runs a work, and the handler if it fails.
-    fn run(&self, job: Job<E>) -> Outcome {
-        let (failure, panicked) = match contain(job) {
+    fn run(&self, letter: Letter<E>) -> Outcome {
+        let (failure, panicked) = match contain(|| letter.run()) {
             Ok(Ok(())) => return Outcome::Completed,
             Ok(Err(error)) => (Failure::Error(error), false),
             Err(payload) => (Failure::Panic(Panic::new(payload)), true),
@@ -338,11 +367,8 @@ impl<E> Life<'_, E> {
         if self.stamps.left == 0 {
             let now = Instant::now();
             let took = now.saturating_duration_since(self.stamps.last);
-            let every = if took < SHORT * self.stamps.every {
-                (self.stamps.every * 2).min(STAMP_EVERY)
-            } else {
-                1
-            };
+            let worth = READING_WORTH * self.stamps.every;
+            let every = (worth.as_nanos() / took.as_nanos().max(1)).clamp(1, STAMP_EVERY) as u32;
             self.stamps = Stamps {
                 last: now,
                 every,
@@ -365,16 +391,21 @@ impl<E> Life<'_, E> {
         let stage = self.stage;
         let mut board = stage.board.lock();
         stage.open(&mut board, self.id);
-        if let Some(mut taken) = stage.is_watched().then(|| self.take_any()).flatten() {
-            stage.note_taken(&mut board, self.id, &mut taken);
-            return Next::Run(taken);
+        if let Some(mut letter) = stage.is_watched().then(|| self.take_any()).flatten() {
+            self.note_taken(&mut board, &mut letter);
+            return Next::Run(letter);
         }
         if stage.state.load().is_shutting_down() {
             drop(board);
             return self.leave();
         }
         // (a)
-        let token = stage.state.load().awake() < SEARCHERS;
+        let searchers = if stage.has_one_processor {
+            1
+        } else {
+            SEARCHERS
+        };
+        let token = stage.state.load().awake() < searchers;
         board.idle.push(Idle {
             id: self.id,
             thread: current(),
@@ -415,7 +446,7 @@ impl<E> Life<'_, E> {
                 self.attempt()
             };
             match attempt {
-                Attempt::Taken(taken) => return Next::Run(taken),
+                Attempt::Taken(letter) => return Next::Run(letter),
                 Attempt::Popped => return self.popped(),
                 // (b) has been done without a token: what is sent from now on
                 // gives one to somebody. (c)
@@ -496,22 +527,23 @@ impl<E> Life<'_, E> {
             let Some(id) = self.stage.find_work() else {
                 return Attempt::Nothing;
             };
-            let mut board = self.stage.board.lock();
+            let stage = self.stage;
+            let mut board = stage.board.lock();
             if self.slot.call() == Call::Popped {
                 return Attempt::Popped;
             }
-            let Some(mut taken) = self.take(id) else {
+            let Some(mut letter) = self.take(id) else {
                 continue;
             };
             // The place in the mailbox is free, and only now does the actor
             // cease to be idle.
             let had_token = board.remove_idle(self.id).is_some_and(|idle| idle.token);
             self.slot.set_call(Call::None);
-            self.stage.state.actor_leaves_idle(had_token);
-            self.stage.note_taken(&mut board, self.id, &mut taken);
+            stage.state.actor_leaves_idle(had_token);
+            self.note_taken(&mut board, &mut letter);
             drop(board);
-            self.stage.pass_on();
-            return Attempt::Taken(taken);
+            stage.pass_on();
+            return Attempt::Taken(letter);
         }
     }
 

@@ -24,32 +24,60 @@ enum Sent<E> {
 
 impl<E: Send + 'static> Stage<E> {
     /// Assigns a work; never waits for room.
+    #[inline]
     pub(crate) fn assign(self: &Arc<Self>, work: Work<E>) -> Result<(), AssignError<E>> {
-        let placed = self.place(into_letter(work));
-        self.count(placed)
+        self.send_off(work.into_letter(thread_number()))
+    }
+
+    fn send_off(self: &Arc<Self>, letter: Letter<E>) -> Result<(), AssignError<E>> {
+        match self.place_at_once(letter) {
+            Ok(()) => self.accepted(),
+            Err(letter) => self.counted(self.place(letter)),
+        }
     }
 
     /// Assigns a work; waits for room, if a time is given at most so long.
+    #[inline]
     pub(crate) fn assign_waiting(
         self: &Arc<Self>,
         work: Work<E>,
         timeout: Option<Duration>,
     ) -> Result<(), AssignError<E>> {
-        let placed = match self.place(into_letter(work)) {
+        self.send_off_waiting(work.into_letter(thread_number()), timeout)
+    }
+
+    fn send_off_waiting(
+        self: &Arc<Self>,
+        letter: Letter<E>,
+        timeout: Option<Duration>,
+    ) -> Result<(), AssignError<E>> {
+        let letter = match self.place_at_once(letter) {
+            Ok(()) => return self.accepted(),
+            Err(letter) => letter,
+        };
+        let placed = match self.place(letter) {
             Err(AssignError::Full(work)) if timeout != Some(Duration::ZERO) => {
                 self.wait_for_place(work, timeout)
             }
             placed => placed,
         };
-        self.count(placed)
+        self.counted(placed)
     }
 
-    fn count(&self, placed: Result<(), AssignError<E>>) -> Result<(), AssignError<E>> {
-        match &placed {
-            Ok(()) => self.counts.accept(),
-            Err(_) => self.counts.refuse(),
+    #[inline(always)]
+    fn accepted(&self) -> Result<(), AssignError<E>> {
+        self.counts.accept();
+        Ok(())
+    }
+
+    fn counted(&self, placed: Result<(), AssignError<E>>) -> Result<(), AssignError<E>> {
+        match placed {
+            Ok(()) => self.accepted(),
+            Err(refused) => {
+                self.counts.refuse();
+                Err(refused)
+            }
         }
-        placed
     }
 
     #[cold]
@@ -63,14 +91,16 @@ impl<E: Send + 'static> Stage<E> {
         }
         // A time that overflows the clock is for ever.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut letter = into_letter(work);
+        let mut letter = work.into_letter(thread_number());
         let mut last_try = false;
         self.waiters.enter(&self.state);
         let placed = loop {
             // (1), (2)
             let noted = self.waiters.generation();
             match self.place(letter) {
-                Err(AssignError::Full(work)) if !last_try => letter = into_letter(work),
+                Err(AssignError::Full(work)) if !last_try => {
+                    letter = work.into_letter(thread_number())
+                }
                 placed => break placed,
             }
             // (3)
@@ -81,12 +111,42 @@ impl<E: Send + 'static> Stage<E> {
         placed
     }
 
+    /// What nearly every assign does while all are busy: one try at the cursor,
+    /// on a path of its own along which the work is never copied.
+    #[inline(always)]
+    fn place_at_once(&self, letter: Letter<E>) -> Result<(), Letter<E>> {
+        let now = self.state.load();
+        if !self.fills_mailboxes(now) {
+            return Err(letter);
+        }
+        let at = self.cursor();
+        match self.slot(at) {
+            Some(slot) => match self.send(at, slot, letter) {
+                Sent::Done => Ok(()),
+                Sent::NoRoom(letter) | Sent::Again(letter) => Err(letter),
+            },
+            None => Err(letter),
+        }
+    }
+
+    /// Does a work go to a mailbox, whether somebody is idle or not?
+    #[inline]
+    fn fills_mailboxes(&self, now: Snapshot) -> bool {
+        // At max, an actor that is looking for work finds it in a mailbox too,
+        // and nobody has to be woken.
+        now.live() == self.config.max
+            && (now.idle() == 0 || now.awake() > 0)
+            && now.full() != now.live()
+            && !now.is_shutting_down()
+            && self.has_mailboxes()
+    }
+
     /// Finds a place for a work.
     fn place(self: &Arc<Self>, mut letter: Letter<E>) -> Result<(), AssignError<E>> {
         loop {
             let now = self.state.load();
             let sent = if now.is_shutting_down() {
-                return Err(AssignError::ShuttingDown(letter.into_work()));
+                return Err(AssignError::ShuttingDown(letter.into_work(thread_number())));
             } else if now.idle() > 0 {
                 self.place_with_idle(letter, now)
             } else if self.should_grow(now) {
@@ -95,13 +155,13 @@ impl<E: Send + 'static> Stage<E> {
                     Growth::Again(letter) => Sent::Again(letter),
                     Growth::Refused(letter, source) => {
                         return Err(AssignError::Spawn {
-                            work: letter.into_work(),
+                            work: letter.into_work(thread_number()),
                             source,
                         });
                     }
                 }
             } else if now.full() == now.live() || !self.has_mailboxes() {
-                return Err(AssignError::Full(letter.into_work()));
+                return Err(AssignError::Full(letter.into_work(thread_number())));
             } else {
                 self.place_in_mailbox(letter)
             };
@@ -131,9 +191,7 @@ impl<E: Send + 'static> Stage<E> {
     // ---- With an idle actor -------------------------------------------
 
     fn place_with_idle(&self, mut letter: Letter<E>, now: Snapshot) -> Sent<E> {
-        // At max, an actor that is looking for work finds it in a mailbox too,
-        // and nobody has to be woken.
-        if now.awake() > 0 && now.live() == self.config.max && self.has_mailboxes() {
+        if self.fills_mailboxes(now) {
             match self.place_in_mailbox(letter) {
                 Sent::NoRoom(back) => letter = back,
                 sent => return sent,
@@ -157,8 +215,10 @@ impl<E: Send + 'static> Stage<E> {
         self.state.actor_is_popped(idle.token);
         // The hand never overtakes the actor's own mailbox.
         let (in_hand, behind) = match self.take_from(idle.id) {
-            Some(oldest) => {
-                board.rounds.taken(idle.id, Some(idle.id), oldest.late_for);
+            Some(mut oldest) => {
+                board
+                    .rounds
+                    .taken(idle.id, Some(idle.id), oldest.note().late_for);
                 (oldest, Some(letter))
             }
             None => {
@@ -241,7 +301,7 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Sends to a mailbox, and sees to it that the work will be found.
-    #[inline]
+    #[inline(always)]
     fn send(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
         let tenancy = slot.tenancy();
         if is_vacant(tenancy) {
@@ -268,7 +328,7 @@ impl<E: Send + 'static> Stage<E> {
         Sent::Done
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Result<(), Letter<E>> {
         if self.is_watched() {
             return self.put_under_lock(&mut self.board.lock(), at, slot, letter);
@@ -327,14 +387,10 @@ impl<E: Send + 'static> Stage<E> {
     }
 }
 
-fn into_letter<E>(work: Work<E>) -> Letter<E> {
-    Letter::new(work, thread_number())
-}
-
 fn take_stray<E>(board: &mut Board<E>, sender: u32) -> Option<Letter<E>> {
     let mine = board
         .strays
-        .iter()
-        .position(|letter| letter.is_from(sender))?;
+        .iter_mut()
+        .position(|letter| letter.note().sender == sender)?;
     Some(board.strays.swap_remove(mine))
 }

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::handle::Handle;
 use crate::stage::{OnFailure, Stage};
 use crate::sync::{Arc, thread_number};
-use crate::work::{BoxError, Letter, Work};
+use crate::work::{BoxError, Work};
 
 /// Where a failure happened, and the way to try again.
 ///
@@ -136,7 +136,7 @@ impl<E: Send + 'static> Context<'_, E> {
         if self.reassigned.get() {
             return self.handle.assign(work);
         }
-        let mut letter = Letter::new(work, thread_number());
+        let mut letter = work.into_letter(thread_number());
         if stage.is_watched() {
             stage.board.lock().rounds.mark(&mut letter);
         }
@@ -151,7 +151,7 @@ impl<E: Send + 'static> Context<'_, E> {
             }
             Err(letter) => {
                 stage.counts.refuse();
-                Err(AssignError::ShuttingDown(letter.into_work()))
+                Err(AssignError::ShuttingDown(letter.into_work(thread_number())))
             }
         }
     }

@@ -86,7 +86,10 @@ impl<E> Stage<E> {
         if nobody {
             self.end();
         }
-        letters.into_iter().map(Letter::into_work).collect()
+        letters
+            .into_iter()
+            .map(|letter| letter.into_work(0))
+            .collect()
     }
 
     /// Empties mailboxes, and then hands. Returns the actors whose hand held a

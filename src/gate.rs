@@ -40,6 +40,12 @@ impl Gate {
         Self(Announced::new(CLOSED))
     }
 
+    /// Is there anything that a taker has to undo?
+    #[inline]
+    pub(crate) fn is_shut(&self) -> bool {
+        self.0.load() & STATES != OPEN
+    }
+
     /// Is it open or marked, so that trying is worth while?
     #[inline]
     pub(crate) fn may_have_room(&self) -> bool {

@@ -26,7 +26,7 @@ impl<E> Mailbox<E> {
     }
 
     /// Puts a work at the end, or hands it back if there is no room.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&self, letter: Letter<E>) -> Result<(), Letter<E>> {
         match &self.0 {
             Some(ends) => ends
@@ -40,11 +40,9 @@ impl<E> Mailbox<E> {
     }
 
     /// Takes the oldest work.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self) -> Option<Letter<E>> {
-        self.0
-            .as_ref()
-            .and_then(|ends| ends.receiver.try_recv().ok())
+        self.0.as_ref()?.receiver.try_recv().ok()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -78,7 +78,7 @@ impl Rounds {
 
     /// A work that is assigned during a round is marked as late for it.
     pub(crate) fn mark<E>(&self, letter: &mut Letter<E>) {
-        letter.late_for = if self.is_under_way() {
+        letter.note().late_for = if self.is_under_way() {
             tag(self.begun)
         } else {
             0

@@ -65,15 +65,6 @@ pub(crate) struct Stage<E> {
     pub(crate) on_failure: Mutex<Option<Arc<dyn OnFailure<E>>>>,
 }
 
-/// A work on its way to be run, and where it comes from.
-pub(crate) struct Taken<E> {
-    pub(crate) letter: Letter<E>,
-    /// The mailbox; `None` if it was in the actor's hand.
-    pub(crate) from: Option<usize>,
-    /// Has the take been noted for the round under way?
-    pub(crate) noted: bool,
-}
-
 impl<E> Stage<E> {
     pub(crate) fn new(config: Config, on_failure: Option<Arc<dyn OnFailure<E>>>) -> Self {
         let max = config.max;
@@ -250,16 +241,25 @@ impl<E> Stage<E> {
     }
 
     /// Takes the oldest work of a mailbox, and gives its place free.
+    #[inline(always)]
     pub(crate) fn take_from(&self, id: usize) -> Option<Letter<E>> {
         let slot = self.slot(id)?;
         let letter = slot.mailbox.take()?;
+        if slot.gate.is_shut() {
+            self.open_gate(id, slot);
+        }
+        Some(letter)
+    }
+
+    /// A work has been taken from a mailbox whose gate was not open.
+    #[cold]
+    fn open_gate(&self, id: usize, slot: &Slot<E>) {
         if let Some(before) = slot.gate.taken(&self.state) {
             self.room_hints.set(id);
             if before.is_waited_for() {
                 self.waiters.wake_one();
             }
         }
-        Some(letter)
     }
 
     // ---- Waking -------------------------------------------------------
@@ -295,9 +295,14 @@ impl<E> Stage<E> {
     // ---- Rounds of wait_idle ------------------------------------------
 
     /// Notes for the round under way that an actor has taken a work.
-    pub(crate) fn note_taken(&self, board: &mut Board<E>, actor: usize, taken: &mut Taken<E>) {
-        board.rounds.taken(actor, taken.from, taken.letter.late_for);
-        taken.noted = true;
+    pub(crate) fn note_taken(
+        &self,
+        board: &mut Board<E>,
+        actor: usize,
+        mailbox: Option<usize>,
+        late_for: u32,
+    ) {
+        board.rounds.taken(actor, mailbox, late_for);
         self.end_round_if_over(board);
     }
 

@@ -3,45 +3,71 @@
 
 use std::fmt;
 
-use crate::sync::Sealed;
+use crate::sync::{Sealed, thread_number};
 
 /// The error type of works, unless said otherwise: any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The bare closure: two words.
-pub(crate) type Job<E> = Box<dyn FnOnce() -> Result<(), E> + Send>;
-
-/// A work on its way through the troupe, with what the troupe has to know of
-/// it: three words.
-pub(crate) struct Letter<E> {
-    pub(crate) job: Job<E>,
-    /// The number of the thread that assigned it. A thread assigns one work at
+/// What a troupe has to know of a work on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Note {
+    /// The number of the thread that assigns it. A thread assigns one work at
     /// a time, so among the works that have not been answered for this says
     /// which one it is.
-    sender: u32,
+    pub(crate) sender: u32,
     /// The `wait_idle` round for which it came too late to be waited for; zero
     /// if it was assigned while no round was under way.
     pub(crate) late_for: u32,
 }
 
+/// A closure in one box with its note.
+struct Noted<F> {
+    note: Note,
+    code: F,
+}
+
+/// What can be done with the box, whatever the closure is.
+trait Content<E> {
+    fn run(self: Box<Self>) -> Result<(), E>;
+    fn note(&mut self) -> &mut Note;
+}
+
+impl<F, E> Content<E> for Noted<F>
+where
+    F: FnOnce() -> Result<(), E>,
+{
+    fn run(self: Box<Self>) -> Result<(), E> {
+        (self.code)()
+    }
+
+    fn note(&mut self) -> &mut Note {
+        &mut self.note
+    }
+}
+
+/// A work on its way through the troupe. Two words, which travel in registers:
+/// the note is in the box, so that the mailboxes stay small and nothing has to
+/// be copied on the way.
+pub(crate) struct Letter<E>(Box<dyn Content<E> + Send>);
+
 impl<E> Letter<E> {
-    pub(crate) fn new(work: Work<E>, sender: u32) -> Self {
-        Self {
-            job: work.job.into_inner(),
-            sender,
-            late_for: 0,
-        }
-    }
-
-    /// The work as the user made it.
-    pub(crate) fn into_work(self) -> Work<E> {
+    /// The work as the user made it. `sender` is what its note says, or zero if
+    /// that is not known.
+    #[inline]
+    pub(crate) fn into_work(self, sender: u32) -> Work<E> {
         Work {
-            job: Sealed::new(self.job),
+            letter: Sealed::new(self),
+            sender,
         }
     }
 
-    pub(crate) fn is_from(&self, sender: u32) -> bool {
-        self.sender == sender
+    #[inline]
+    pub(crate) fn run(self) -> Result<(), E> {
+        self.0.run()
+    }
+
+    pub(crate) fn note(&mut self) -> &mut Note {
+        self.0.note()
     }
 }
 
@@ -70,14 +96,16 @@ impl<E> Letter<E> {
 pub struct Work<E = BoxError> {
     // A bare box is not `Sync`, and an error that carries one could not be
     // turned into the usual boxed errors. The mutex is never locked.
-    job: Sealed<Job<E>>,
+    letter: Sealed<Letter<E>>,
+    /// The sender in the letter's note, known without a look into the box. Zero
+    /// if unknown: no thread has this number.
+    sender: u32,
 }
 
 impl<E> Work<E> {
     /// Makes a work of a closure.
     ///
-    /// This allocates once, unless the closure captures nothing; it does not
-    /// block and does not panic.
+    /// This allocates once; it does not block and does not panic.
     ///
     /// # Examples
     ///
@@ -95,9 +123,23 @@ impl<E> Work<E> {
     where
         F: FnOnce() -> Result<(), E> + Send + 'static,
     {
-        Self {
-            job: Sealed::new(Box::new(work)),
+        // Most works are assigned by the thread that makes them.
+        let sender = thread_number();
+        let note = Note {
+            sender,
+            late_for: 0,
+        };
+        Letter(Box::new(Noted { note, code: work })).into_work(sender)
+    }
+
+    /// The work as it travels, when the thread `sender` assigns it.
+    #[inline]
+    pub(crate) fn into_letter(self, sender: u32) -> Letter<E> {
+        let mut letter = self.letter.into_inner();
+        if self.sender != sender {
+            letter.note().sender = sender;
         }
+        letter
     }
 
     /// Runs the work by hand, on the calling thread.
@@ -132,7 +174,7 @@ impl<E> Work<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn run(self) -> Result<(), E> {
-        (self.job.into_inner())()
+        self.letter.into_inner().run()
     }
 }
 
@@ -147,7 +189,10 @@ where
 
 impl<E> fmt::Debug for Work<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { job: _ } = self;
+        let Self {
+            letter: _,
+            sender: _,
+        } = self;
         f.write_str("Work(..)")
     }
 }

@@ -341,7 +341,7 @@ fn timestamps_lag_by_a_second_at_most() {
             troupe
                 .assign(move || {
                     let (_open, never) = mpsc::channel::<()>();
-                    let _ = never.recv_timeout(Duration::from_millis(90));
+                    let _ = never.recv_timeout(Duration::from_millis(50));
                     Ok(sender.send(Instant::now())?)
                 })
                 .expect("room");
