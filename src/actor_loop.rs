@@ -245,7 +245,7 @@ impl<E> Life<'_, E> {
             if self.stage.is_signalled() && !self.may_begin(&mut letter) {
                 return self.lay_down(letter);
             }
-            let told = &self.slot.told;
+            let told = self.slot.told();
             let phase = told.phase.get();
             told.phase.set(phase + 1);
             if self.is_from_mailbox && self.source != self.id {
@@ -295,7 +295,7 @@ impl<E> Life<'_, E> {
             &mut board.laid_down
         }
         .push(letter);
-        self.slot.told.step();
+        self.slot.told().step();
     }
 
     /// Runs a work, and the handler if it fails.
@@ -325,7 +325,7 @@ impl<E> Life<'_, E> {
     }
 
     fn count(&self, outcome: &Outcome) {
-        let told = &self.slot.told;
+        let told = self.slot.told();
         match outcome {
             Outcome::Completed => told.completed.raise(),
             Outcome::Failed {
@@ -346,7 +346,7 @@ impl<E> Life<'_, E> {
     }
 
     fn stamp_begin(&mut self) {
-        let told = &self.slot.told;
+        let told = self.slot.told();
         if self.rested {
             self.rested = false;
             let now = Instant::now();
@@ -374,7 +374,7 @@ impl<E> Life<'_, E> {
                 every,
                 left: every,
             };
-            self.slot.told.stamp_finished(self.stage.birth, now);
+            self.slot.told().stamp_finished(self.stage.birth, now);
         }
     }
 
@@ -427,7 +427,7 @@ impl<E> Life<'_, E> {
         }
         if !self.rested {
             self.rested = true;
-            self.slot.told.stamp_finished(stage.birth, since);
+            self.slot.told().stamp_finished(stage.birth, since);
         }
         let in_stream = std::mem::take(&mut self.streak) >= STREAM;
         self.idle(token, in_stream, since)

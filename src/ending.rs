@@ -121,7 +121,7 @@ impl<E> Stage<E> {
         board
             .occupied()
             .filter(|id| !settled.contains(id))
-            .filter_map(|id| self.slot(id).map(|slot| (id, slot.told.phase.get())))
+            .filter_map(|id| self.slot(id).map(|slot| (id, slot.told().phase.get())))
             .filter(|(_, phase)| !is_running(*phase))
             .collect()
     }
@@ -132,7 +132,7 @@ impl<E> Stage<E> {
         for (id, phase) in unsettled {
             while self
                 .slot(*id)
-                .is_some_and(|slot| slot.told.phase.get() == *phase)
+                .is_some_and(|slot| slot.told().phase.get() == *phase)
             {
                 yield_now();
             }
@@ -150,7 +150,7 @@ impl<E> Stage<E> {
         self.open(&mut board, id);
         self.close(&mut board, id);
         if let Some(slot) = self.slot(id) {
-            slot.told.step();
+            slot.told().step();
         }
         board.vacate(id);
         board.rounds.holds_nothing(id);

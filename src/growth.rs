@@ -166,7 +166,7 @@ impl<E: Send + 'static> Stage<E> {
         board.spawning -= 1;
         board.vacate(reserved.id);
         // In place of the actor that was not born: it begins nothing.
-        slot.told.step();
+        slot.told().step();
         board.rounds.holds_nothing(reserved.id);
         self.end_round_if_over(board);
         self.changed.notify_all();

@@ -21,21 +21,22 @@ pub(crate) enum Call {
 /// One actor's place in the troupe. It outlives the actor, and is given to
 /// the next one of the same number.
 pub(crate) struct Slot<E> {
-    /// Read by assigners, hardly ever written.
+    // What assigners and takers read at each work comes first, and is hardly
+    // ever written.
     pub(crate) mailbox: Mailbox<E>,
     /// Odd while the slot is vacant. Written under the board's lock, at each
     /// birth and each leave.
     tenancy: Announced,
-    /// Is the mailbox known to be full? On a line of its own: takers look at
-    /// it after each take.
-    pub(crate) gate: Padded<Gate>,
-    /// What others hand to the actor.
-    inbox: Padded<Inbox<E>>,
-    /// What the actor tells of itself. It alone writes here.
-    pub(crate) told: Padded<Told>,
+    /// Is the mailbox known to be full?
+    pub(crate) gate: Gate,
+    /// On cache lines of its own: the actor writes here at each work.
+    own: Padded<Own<E>>,
 }
 
-struct Inbox<E> {
+/// What the actor writes, or others do while it is idle.
+struct Own<E> {
+    /// What the actor tells of itself. It alone writes here.
+    told: Told,
     /// A work put straight to this actor. Filled by who popped it, by the
     /// growth that bears it, and by its own handler; emptied by the actor and
     /// by `shutdown_now`.
@@ -65,13 +66,19 @@ impl<E> Slot<E> {
         Self {
             mailbox: Mailbox::new(mailbox_size),
             tenancy: Announced::new(1),
-            gate: Padded(Gate::new()),
-            inbox: Padded(Inbox {
+            gate: Gate::new(),
+            own: Padded(Own {
+                told: Told::default(),
                 hand: Mutex::new(None),
                 call: Announced::new(0),
             }),
-            told: Padded(Told::default()),
         }
+    }
+
+    /// What the actor tells of itself.
+    #[inline]
+    pub(crate) fn told(&self) -> &Told {
+        &self.own.told
     }
 
     /// A number that changes whenever an actor moves in or out.
@@ -88,7 +95,7 @@ impl<E> Slot<E> {
     }
 
     pub(crate) fn call(&self) -> Call {
-        match self.inbox.call.load() {
+        match self.own.call.load() {
             0 => Call::None,
             1 => Call::Search,
             _ => Call::Popped,
@@ -97,13 +104,13 @@ impl<E> Slot<E> {
 
     /// Calls the actor. Under the board's lock, or by the actor itself.
     pub(crate) fn set_call(&self, call: Call) {
-        self.inbox.call.store(call as u64);
+        self.own.call.store(call as u64);
     }
 
     /// The actor has heard the call to search. False if it has been popped
     /// meanwhile.
     pub(crate) fn hear_search(&self) -> bool {
-        self.inbox
+        self.own
             .call
             .replace(Call::Search as u64, Call::None as u64)
     }
@@ -115,7 +122,7 @@ impl<E> Slot<E> {
         letter: Letter<E>,
         refuse: impl FnOnce() -> bool,
     ) -> Result<(), Letter<E>> {
-        let mut hand = self.inbox.hand.lock();
+        let mut hand = self.own.hand.lock();
         if refuse() {
             return Err(letter);
         }
@@ -125,11 +132,11 @@ impl<E> Slot<E> {
     }
 
     pub(crate) fn take_from_hand(&self) -> Option<Letter<E>> {
-        self.inbox.hand.lock().take()
+        self.own.hand.lock().take()
     }
 
     pub(crate) fn is_hand_empty(&self) -> bool {
-        self.inbox.hand.lock().is_none()
+        self.own.hand.lock().is_none()
     }
 }
 

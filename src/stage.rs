@@ -47,8 +47,9 @@ pub(crate) struct Stage<E> {
     signals: Padded<Announced>,
     /// The mailbox that assigners fill at present.
     cursor: Padded<Announced>,
-    /// By number; filled at the first birth of that number.
-    slots: Box<[OnceLock<Slot<E>>]>,
+    /// By number; filled at the first birth of that number. Boxed, because most
+    /// troupes never have as many actors as they may.
+    slots: Box<[OnceLock<Box<Slot<E>>>]>,
     /// Mailboxes that may hold work, besides the cursor's.
     work_hints: Hints,
     /// Mailboxes that may have room.
@@ -91,12 +92,15 @@ impl<E> Stage<E> {
 
     /// The slot of this number, if there has ever been an actor in it.
     pub(crate) fn slot(&self, id: usize) -> Option<&Slot<E>> {
-        self.slots.get(id).and_then(OnceLock::get)
+        self.slots
+            .get(id)
+            .and_then(OnceLock::get)
+            .map(|slot| &**slot)
     }
 
     /// The slot of this number, made if need be. Under the board's lock.
     pub(crate) fn furnish(&self, id: usize) -> &Slot<E> {
-        self.slots[id].get_or_init(|| Slot::new(self.config.mailbox_size))
+        self.slots[id].get_or_init(|| Box::new(Slot::new(self.config.mailbox_size)))
     }
 
     /// Opens the slot of an actor that is there, unless it is open. Whoever
@@ -369,18 +373,18 @@ impl<E> Stage<E> {
         // then missed rather than counted twice.
         let slots = || (0..board.seats.len()).filter_map(|id| self.slot(id));
         for slot in slots() {
-            stats.completed += slot.told.completed.get();
-            stats.failed += slot.told.failed.get();
-            stats.panicked += slot.told.panicked.get();
-            stats.handler_panics += slot.told.handler_panics.get();
-            stats.shared += slot.told.shared.get();
+            stats.completed += slot.told().completed.get();
+            stats.failed += slot.told().failed.get();
+            stats.panicked += slot.told().panicked.get();
+            stats.handler_panics += slot.told().handler_panics.get();
+            stats.shared += slot.told().shared.get();
         }
-        stats.running = slots().filter(|slot| slot.told.is_running()).count();
+        stats.running = slots().filter(|slot| slot.told().is_running()).count();
         // What has been put where no actor is yet, or is any more, or into a
         // halted troupe, may still go back to its sender.
         let is_halted = self.is_halted();
         for slot in slots().filter(|slot| !is_halted && !is_vacant(slot.tenancy())) {
-            let in_hand = !slot.told.is_running() && !slot.is_hand_empty();
+            let in_hand = !slot.told().is_running() && !slot.is_hand_empty();
             stats.queued += slot.mailbox.len() + usize::from(in_hand);
         }
         // An actor that ran a moment ago may hold another work by now.
@@ -411,11 +415,11 @@ impl<E> Stage<E> {
     pub(crate) fn actor_stats(&self, id: usize, slot: &Slot<E>) -> ActorStats {
         ActorStats {
             id,
-            is_busy: slot.told.is_running() || !slot.is_hand_empty(),
+            is_busy: slot.told().is_running() || !slot.is_hand_empty(),
             queued: slot.mailbox.len(),
-            finished: slot.told.finished(),
-            last_accepted: slot.told.last_accepted(self.birth),
-            last_finished: slot.told.last_finished(self.birth),
+            finished: slot.told().finished(),
+            last_accepted: slot.told().last_accepted(self.birth),
+            last_finished: slot.told().last_finished(self.birth),
         }
     }
 }
