@@ -2,9 +2,12 @@
 
 use crate::board::{Board, Idle};
 use crate::failure::{Failure, Panic};
+use crate::pace::Pace;
 use crate::slot::{Call, Slot};
 use crate::stage::Stage;
-use crate::sync::{Arc, Duration, Instant, LOOKS, Wake, current, park, pause, spin, yield_now};
+use crate::sync::{
+    Arc, Duration, Instant, LINGERING, LOOKS, Wake, current, park, pause, yield_for, yield_now,
+};
 use crate::unwind::{contain, drop_contained};
 use crate::work::Letter;
 
@@ -12,12 +15,8 @@ use crate::work::Letter;
 /// only one can, and a second would be in its way.
 const SEARCHERS: usize = 2;
 
-/// After so many works in a row an actor that runs out of work is in a stream,
-/// and looks away for a while before it looks again.
-const STREAM: u32 = 4;
-
-/// How long it looks away: long enough for the assigners to run ahead, so that
-/// the mailbox's cache lines do not travel with every single work.
+/// How long an actor looks away: long enough for the assigners to run ahead, so
+/// that the mailbox's cache lines do not travel with every single work.
 const LOOK_AWAY: Duration = Duration::from_micros(12);
 
 /// The clock is read once in so much time of works that are shorter: then a
@@ -53,6 +52,7 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             is_from_mailbox: false,
             is_noted: false,
             streak: 0,
+            pace: Pace::new(),
             rested: true,
             at_rest: false,
             stamps,
@@ -114,8 +114,9 @@ struct Life<'a, E> {
     is_from_mailbox: bool,
     /// Has it been noted for the `wait_idle` round under way?
     is_noted: bool,
-    /// Works since the last rest.
+    /// Works since it last ran out of work.
     streak: u32,
+    pace: Pace,
     /// Has the actor rested since its last work?
     rested: bool,
     /// Has it come to rest once, since it was born?
@@ -153,7 +154,8 @@ impl<E> Life<'_, E> {
             while let Some(letter) = self.look() {
                 self.perform(letter);
             }
-            next = self.rest();
+            let in_stream = self.pace.runs_out(std::mem::take(&mut self.streak));
+            next = self.run_out(in_stream);
         }
     }
 
@@ -380,8 +382,45 @@ impl<E> Life<'_, E> {
 
     // ---- Idle ---------------------------------------------------------
 
+    /// Out of work: lingers if that may help, else or afterwards goes idle.
+    fn run_out(&mut self, in_stream: bool) -> Next<E> {
+        if !in_stream && self.may_linger() {
+            if let Some(letter) = self.linger() {
+                return Next::Run(letter);
+            }
+        }
+        self.rest(in_stream)
+    }
+
+    /// Would a work that comes now be put into a mailbox, and has this actor a
+    /// processor to itself to look for it?
+    fn may_linger(&self) -> bool {
+        let stage = self.stage;
+        let now = stage.state.load();
+        !self.rested
+            && !stage.has_one_processor
+            && stage.has_mailboxes()
+            && now.live() == stage.config.max
+            && !now.is_shutting_down()
+    }
+
+    /// Looks at the mailbox at the cursor for a moment, before it goes to the
+    /// length of being idle: the next work may be on its way.
+    fn linger(&mut self) -> Option<Letter<E>> {
+        for _ in 0..LINGERING {
+            pause();
+            let cursor = self.stage.cursor();
+            if self.stage.holds_work(cursor) && !self.stage.is_watched() {
+                if let Some(letter) = self.take(cursor) {
+                    return Some(letter);
+                }
+            }
+        }
+        None
+    }
+
     /// Goes idle, and stays so until there is work, or a reason to leave.
-    fn rest(&mut self) -> Next<E> {
+    fn rest(&mut self, in_stream: bool) -> Next<E> {
         // The end of the last work, if the clock has just been read for it.
         let since = if self.stamps.is_fresh() {
             self.stamps.last
@@ -429,7 +468,6 @@ impl<E> Life<'_, E> {
             self.rested = true;
             self.slot.told().stamp_finished(stage.birth, since);
         }
-        let in_stream = std::mem::take(&mut self.streak) >= STREAM;
         self.idle(token, in_stream, since)
     }
 
@@ -484,18 +522,16 @@ impl<E> Life<'_, E> {
         next
     }
 
-    /// Looks for work for a while, then gives the token up.
+    /// Looks for work for a while, then gives the token up. Between two looks
+    /// others may run, on the same processor too: there they may be the
+    /// assigners.
     fn search(&mut self, in_stream: bool) -> Attempt<E> {
         // With one processor nobody can run ahead while this one spins.
-        let alone = self.stage.has_one_processor;
-        if in_stream && !alone {
-            spin(LOOK_AWAY, || self.slot.call() == Call::Popped);
+        if in_stream && !self.stage.has_one_processor {
+            yield_for(LOOK_AWAY, || self.slot.call() == Call::Popped);
         }
-        let (in_a_row, yielding) = LOOKS;
-        let in_a_row = if alone { 0 } else { in_a_row };
-        for look in 0..in_a_row + yielding {
+        for _ in 0..LOOKS {
             match self.attempt() {
-                Attempt::Nothing if look < in_a_row => pause(),
                 Attempt::Nothing => yield_now(),
                 found => return found,
             }

@@ -99,7 +99,7 @@ impl<E: Send + 'static> Stage<E> {
             let noted = self.waiters.generation();
             match self.place(letter) {
                 Err(AssignError::Full(work)) if !last_try => {
-                    letter = work.into_letter(thread_number())
+                    letter = work.into_letter(thread_number());
                 }
                 placed => break placed,
             }
@@ -226,9 +226,6 @@ impl<E: Send + 'static> Stage<E> {
                 (letter, None)
             }
         };
-        let filled = slot.put_in_hand(in_hand, || false);
-        debug_assert!(filled.is_ok(), "nobody refuses");
-        slot.set_call(Call::Popped);
         let sent = match behind {
             None => Sent::Done,
             Some(letter) => match self.put_under_lock(&mut board, idle.id, slot, letter) {
@@ -239,6 +236,11 @@ impl<E: Send + 'static> Stage<E> {
         if matches!(sent, Sent::Done) && self.cursor() != idle.id {
             self.hint_at_work(idle.id);
         }
+        // The call comes last: an actor that is awake hears it at once, and
+        // passes on what it then finds in the mailbox.
+        let filled = slot.put_in_hand(in_hand, || false);
+        debug_assert!(filled.is_ok(), "nobody refuses");
+        slot.set_call(Call::Popped);
         drop(board);
         // One that has a token is awake, or is being woken.
         if !idle.token {

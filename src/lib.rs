@@ -186,6 +186,7 @@ mod stats;
 mod gate;
 mod hints;
 mod mailbox;
+mod pace;
 mod round;
 mod slot;
 mod state;

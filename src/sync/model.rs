@@ -125,8 +125,9 @@ where
     shuttle::thread::Builder::new().name(name).spawn(body)
 }
 
+/// The model's own numbers begin at zero, which is no thread's here.
 pub(crate) fn thread_number() -> u32 {
-    u32::try_from(usize::from(shuttle::current::me())).expect("a model has few threads")
+    1 + u32::try_from(usize::from(shuttle::current::me())).expect("a model has few threads")
 }
 
 pub(crate) fn park(deadline: Option<Instant>) -> Wake {
@@ -138,8 +139,8 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
     Wake::Called
 }
 
-/// Looks away for a while.
-pub(crate) fn spin(_time: Duration, mut done: impl FnMut() -> bool) {
+/// Lets others run for a while.
+pub(crate) fn yield_for(_time: Duration, mut done: impl FnMut() -> bool) {
     if !done() {
         linger();
     }
@@ -155,7 +156,10 @@ pub(crate) fn has_passed(_instant: Instant) -> bool {
 }
 
 /// Fewer than in earnest: a look that finds nothing teaches a model nothing.
-pub(crate) const LOOKS: (u32, u32) = (1, 1);
+pub(crate) const LOOKS: u32 = 2;
+
+/// As `LOOKS`.
+pub(crate) const LINGERING: u32 = 1;
 
 /// Two, so that both the spinning and the yielding paths are modelled.
 pub(crate) fn processors() -> usize {

@@ -94,19 +94,18 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
     }
 }
 
-/// Spins until `done`, or until `time` is over.
-pub(crate) fn spin(time: Duration, mut done: impl FnMut() -> bool) {
+/// Lets others run until `done`, or until `time` is over.
+pub(crate) fn yield_for(time: Duration, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() && begin.elapsed() < time {
-        pause();
+        yield_now();
     }
 }
 
 /// Spins for the time between two looks at a shared word.
 pub(crate) fn pause() {
-    for _ in 0..16 {
-        std::hint::spin_loop();
-    }
+    std::hint::spin_loop();
+    std::hint::spin_loop();
 }
 
 /// Is it later than this?
@@ -114,9 +113,12 @@ pub(crate) fn has_passed(instant: Instant) -> bool {
     Instant::now() >= instant
 }
 
-/// How often an idle actor looks for work before it gives its token up: first
-/// in a row, then letting others run in between.
-pub(crate) const LOOKS: (u32, u32) = (30, 3);
+/// How often an idle actor looks for work before it gives its token up.
+pub(crate) const LOOKS: u32 = 20;
+
+/// How often an actor that has run out of work looks for more before it goes
+/// idle.
+pub(crate) const LINGERING: u32 = 25;
 
 /// How many threads can run at once, as far as this process may use them.
 pub(crate) fn processors() -> usize {

@@ -21,13 +21,14 @@ state: atomics
 gate: atomics state sync
 hints: atomics
 mailbox: sync work
+pace:
 slot: atomics gate mailbox sync work
 round: work
 board: round sync work
 waiters: state sync
 stage: atomics board config failure hints slot state stats sync waiters work
 ending: board error slot stage sync unwind work
-actor_loop: board failure slot stage sync unwind work
+actor_loop: board failure pace slot stage sync unwind work
 growth: actor_loop board slot stage state sync work
 assign: board error growth slot stage state sync work
 handle: error stage stats sync work

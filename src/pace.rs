@@ -1,0 +1,81 @@
+//! How an actor that has run out of work looks for more: at once, or after a
+//! while of looking away.
+//!
+//! Works that come one by one, each sent once the last has begun, are begun
+//! soonest by an actor that keeps looking. A stream of small works is done
+//! soonest by one that looks away while the assigners run ahead: else the
+//! mailbox's cache lines travel with every single work. Which of the two it
+//! is cannot be seen, but tried out: looking away has paid if many works have
+//! come meanwhile.
+
+/// So many works found in a row after a look away have paid for it.
+const PAID: u32 = 16;
+
+/// So many works come before the first look away, and before the next if the
+/// last has paid.
+const SOON: u32 = 4;
+
+/// So many at most, if it does not pay.
+const LATE: u32 = 4_096;
+
+/// What one actor has learned of the works that come to it.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// Works run since the last look away was judged.
+    works: u32,
+    /// So many come before the next look away.
+    wait: u32,
+    /// Did it look away when it ran out of work the last time?
+    looked_away: bool,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self {
+            works: 0,
+            wait: SOON,
+            looked_away: false,
+        }
+    }
+
+    /// The actor has run out of work, after so many works since the last time.
+    /// True if it had better look away for a while.
+    pub(crate) fn runs_out(&mut self, works: u32) -> bool {
+        if self.looked_away {
+            self.works = 0;
+            self.wait = if works >= PAID {
+                SOON
+            } else {
+                (self.wait * 4).min(LATE)
+            };
+        }
+        self.works = self.works.saturating_add(works);
+        self.looked_away = self.works >= self.wait;
+        self.looked_away
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LATE, PAID, Pace, SOON};
+
+    #[test]
+    fn it_looks_away_as_long_as_that_pays() {
+        let mut pace = Pace::new();
+        assert!(!pace.runs_out(SOON - 1));
+        assert!(pace.runs_out(1));
+        for _ in 0..10 {
+            assert!(pace.runs_out(PAID));
+        }
+    }
+
+    #[test]
+    fn it_tries_ever_more_rarely_if_that_does_not_pay() {
+        let mut pace = Pace::new();
+        let gaps: Vec<u32> = (0..8)
+            .map(|_| 1 + (0..).take_while(|_| !pace.runs_out(1)).count() as u32)
+            .collect();
+        assert_eq!(gaps[..4], [SOON, 4 * SOON, 16 * SOON, 64 * SOON]);
+        assert_eq!(gaps[6..], [LATE, LATE]);
+    }
+}
