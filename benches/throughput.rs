@@ -4,8 +4,9 @@
 //! nothing, to 2 and to 16 threads; timed from the first producer's start until
 //! the last work has been run; the figure is the time per work. Troupe's
 //! mailboxes hold 128 works each, and a work that is refused is tried again
-//! after a yield. `threadpool` and `rusty_pool` never refuse: their queues grow
-//! instead. `floor` is one bare bounded channel with as many places as all
+//! after a yield. `dynamic` is a Dynamic troupe that stays at its max.
+//! `threadpool`, `rusty_pool`, `rayon` and `tokio` (its `spawn_blocking`) never
+//! refuse: their queues grow instead. `floor` is one bare bounded channel with as many places as all
 //! mailboxes together.
 //!
 //! Pools are built once for all rounds, outside the timing. `compare` has the
@@ -36,7 +37,7 @@ fn throughput(criterion: &mut Criterion) {
                 group.bench_function(BenchmarkId::from_parameter(contestant.name()), |bencher| {
                     bencher.iter_custom(|works| {
                         let works = usize::try_from(works).expect("fewer works than addresses");
-                        support::round(contestant.as_ref(), producers, works)
+                        support::round(producers, works, |count| contestant.produce(count))
                     });
                 });
             }

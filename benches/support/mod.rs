@@ -1,161 +1,229 @@
 //! The contestants, and how a round of them is timed.
 //!
-//! Every work is one boxed closure that captures a number, as small as a real
-//! work gets: it does nothing, then counts itself. It counts on a cache line
-//! of its thread's own, so that counting adds no traffic between cores. The
-//! clock runs from the first producer's start until the last work has counted
-//! itself. Whoever waits for that is parked meanwhile, and wakes a handful of
-//! times.
+//! A work is one boxed closure. Of the benches that measure throughput it
+//! captures a number, as small as a real work gets: it does nothing, then
+//! counts itself. It counts on a cache line of its thread's own, so that
+//! counting adds no traffic between cores. The clock runs from the first
+//! producer's start until the last work has counted itself. Whoever waits for
+//! that is parked meanwhile, and wakes a handful of times.
 
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use parking_lot::Mutex;
+use tokio::runtime::Runtime;
 use troupe_pool::{AssignError, BoxError, Config, Troupe};
 
 /// The places in one actor's mailbox.
 pub(crate) const MAILBOX: usize = 128;
 
+/// Longer than any bench runs: what a pool may do to threads that are idle for
+/// so long is no part of the figures.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+
 /// Something that runs works on threads of its own.
-pub(crate) trait Contestant: Sync {
-    /// What it is called in tables.
-    fn name(&self) -> &'static str;
-
-    /// Hands `count` works over, one by one, from the calling thread. One that
-    /// is refused is tried again after a yield.
-    fn produce(&self, count: usize);
+pub(crate) enum Pool {
+    Troupe(Troupe),
+    Dynamic(Troupe),
+    Threadpool(threadpool::ThreadPool),
+    Rusty(rusty_pool::ThreadPool),
+    Rayon(rayon::ThreadPool),
+    Tokio(Runtime),
+    Floor(Floor),
 }
 
-impl Contestant for Troupe {
-    fn name(&self) -> &'static str {
-        "troupe"
+impl Pool {
+    /// Troupe, Fixed.
+    pub(crate) fn troupe(actors: usize, mailbox_size: usize) -> Self {
+        let config = Config::fixed(actors).mailbox_size(mailbox_size);
+        Self::Troupe(Troupe::new(config).expect("a troupe")).started(actors)
     }
 
-    fn produce(&self, count: usize) {
-        for number in 0..count {
-            let mut outcome = self.assign(move || {
-                no_op(number);
-                Ok(())
+    /// Troupe, Dynamic, grown to its max, where it stays.
+    pub(crate) fn dynamic(actors: usize, mailbox_size: usize) -> Self {
+        let config = Config::dynamic(0, actors)
+            .mailbox_size(mailbox_size)
+            .idle_timeout(FOR_EVER);
+        Self::Dynamic(Troupe::new(config).expect("a troupe")).started(actors)
+    }
+
+    pub(crate) fn threadpool(threads: usize) -> Self {
+        Self::Threadpool(threadpool::ThreadPool::new(threads)).started(threads)
+    }
+
+    pub(crate) fn rusty_pool(threads: usize) -> Self {
+        Self::Rusty(rusty_pool::ThreadPool::new(threads, threads, FOR_EVER)).started(threads)
+    }
+
+    pub(crate) fn rayon(threads: usize) -> Self {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        Self::Rayon(builder.build().expect("a pool of rayon")).started(threads)
+    }
+
+    /// `spawn_blocking`, whose threads are not those that run futures. Of the
+    /// latter there is one, which has nothing to do.
+    pub(crate) fn tokio(threads: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(threads)
+            .thread_keep_alive(FOR_EVER)
+            .build();
+        Self::Tokio(runtime.expect("a runtime")).started(threads)
+    }
+
+    pub(crate) fn floor(threads: usize) -> Self {
+        Self::Floor(Floor::new(threads)).started(threads)
+    }
+
+    /// Makes each thread run one work: some pools start their threads only
+    /// when there is work.
+    fn started(self, threads: usize) -> Self {
+        let all = Arc::new(Barrier::new(threads + 1));
+        for _ in 0..threads {
+            let all = Arc::clone(&all);
+            self.assign(move || {
+                all.wait();
+                count();
             });
-            while let Err(AssignError::Full(work)) = outcome {
-                thread::yield_now();
-                outcome = self.assign(work);
+        }
+        let expected = counted() + threads as u64;
+        all.wait();
+        wait_until_counted(expected);
+        self
+    }
+
+    /// What it is called in tables.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Troupe(_) => "troupe",
+            Self::Dynamic(_) => "dynamic",
+            Self::Threadpool(_) => "threadpool",
+            Self::Rusty(_) => "rusty_pool",
+            Self::Rayon(_) => "rayon",
+            Self::Tokio(_) => "tokio",
+            Self::Floor(_) => "floor",
+        }
+    }
+
+    /// Hands one work over. One that is refused is tried again after a yield.
+    pub(crate) fn assign(&self, work: impl FnOnce() + Send + 'static) {
+        let mut work = Some(work);
+        self.feed(1, |_| work.take().expect("it is asked for one"));
+    }
+
+    /// Hands over `count` works that do nothing, one by one.
+    pub(crate) fn produce(&self, count: usize) {
+        self.feed(count, |number| move || no_op(number));
+    }
+
+    /// Hands `count` works over, one by one. Which pool it is is looked at
+    /// once: the loop is the one that a user of that pool would write.
+    pub(crate) fn feed<W>(&self, count: usize, work: impl FnMut(usize) -> W)
+    where
+        W: FnOnce() + Send + 'static,
+    {
+        let numbers = 0..count;
+        match self {
+            Self::Troupe(pool) | Self::Dynamic(pool) => {
+                numbers.map(work).for_each(|work| persist(pool, work));
             }
-            outcome.expect("nobody shuts this troupe down");
+            Self::Threadpool(pool) => numbers.map(work).for_each(|work| pool.execute(work)),
+            Self::Rusty(pool) => numbers.map(work).for_each(|work| pool.execute(work)),
+            Self::Rayon(pool) => numbers.map(work).for_each(|work| pool.spawn(work)),
+            Self::Tokio(pool) => numbers
+                .map(work)
+                .for_each(|work| drop(pool.spawn_blocking(work))),
+            Self::Floor(pool) => numbers.map(work).for_each(|work| pool.persist(work)),
         }
     }
 }
 
-impl Contestant for threadpool::ThreadPool {
-    fn name(&self) -> &'static str {
-        "threadpool"
+/// Assigns a work until it is accepted.
+fn persist(troupe: &Troupe, work: impl FnOnce() + Send + 'static) {
+    let mut outcome = troupe.assign(move || {
+        work();
+        Ok(())
+    });
+    while let Err(AssignError::Full(work)) = outcome {
+        thread::yield_now();
+        outcome = troupe.assign(work);
     }
-
-    fn produce(&self, count: usize) {
-        for number in 0..count {
-            self.execute(move || no_op(number));
-        }
-    }
-}
-
-impl Contestant for rusty_pool::ThreadPool {
-    fn name(&self) -> &'static str {
-        "rusty_pool"
-    }
-
-    fn produce(&self, count: usize) {
-        for number in 0..count {
-            self.execute(move || no_op(number));
-        }
-    }
+    outcome.expect("nobody shuts this troupe down");
 }
 
 /// The same boxes through one bare bounded channel to the same number of
 /// threads, with as many places as all mailboxes together: what a pool made of
 /// such a channel cannot beat.
-#[derive(Debug)]
 pub(crate) struct Floor {
-    sender: Sender<Boxed>,
+    pub(crate) sender: Sender<Boxed>,
 }
 
-type Boxed = Box<dyn FnOnce() -> Result<(), BoxError> + Send>;
+pub(crate) type Boxed = Box<dyn FnOnce() -> Result<(), BoxError> + Send>;
 
 impl Floor {
     /// Starts the threads. They end when the floor is dropped.
-    pub(crate) fn new(threads: usize) -> Self {
+    fn new(threads: usize) -> Self {
         let (sender, receiver) = bounded::<Boxed>(MAILBOX * threads);
         for _ in 0..threads {
             let receiver = receiver.clone();
             thread::Builder::new()
                 .spawn(move || {
                     for work in receiver {
-                        work().expect("a no-op does not fail");
+                        work().expect("a work of a bench does not fail");
                     }
                 })
                 .expect("a thread for the floor");
         }
         Self { sender }
     }
-}
 
-impl Contestant for Floor {
-    fn name(&self) -> &'static str {
-        "floor"
-    }
-
-    fn produce(&self, count: usize) {
-        for number in 0..count {
-            let work: Boxed = Box::new(move || {
-                no_op(number);
-                Ok(())
-            });
-            let mut outcome = self.sender.try_send(work);
-            while let Err(TrySendError::Full(work)) = outcome {
-                thread::yield_now();
-                outcome = self.sender.try_send(work);
-            }
-            outcome.expect("the receivers live as long as the sender");
+    /// Sends a work until there is room.
+    fn persist(&self, work: impl FnOnce() + Send + 'static) {
+        let work: Boxed = Box::new(move || {
+            work();
+            Ok(())
+        });
+        let mut outcome = self.sender.try_send(work);
+        while let Err(TrySendError::Full(work)) = outcome {
+            thread::yield_now();
+            outcome = self.sender.try_send(work);
         }
+        outcome.expect("the receivers live as long as the sender");
     }
-}
-
-/// Troupe, Fixed.
-pub(crate) fn troupe(actors: usize) -> Troupe {
-    Troupe::new(Config::fixed(actors).mailbox_size(MAILBOX)).expect("a troupe")
 }
 
 /// Troupe, its peers and, last, the floor, each with `actors` threads that have
 /// all been started.
-pub(crate) fn contestants(actors: usize) -> Vec<Box<dyn Contestant>> {
-    let threadpool = threadpool::ThreadPool::new(actors);
-    let rusty_pool = rusty_pool::ThreadPool::new(actors, actors, Duration::from_secs(3600));
-    rusty_pool.start_core_threads();
+pub(crate) fn contestants(actors: usize) -> Vec<Pool> {
     vec![
-        Box::new(troupe(actors)),
-        Box::new(threadpool),
-        Box::new(rusty_pool),
-        Box::new(Floor::new(actors)),
+        Pool::troupe(actors, MAILBOX),
+        Pool::dynamic(actors, MAILBOX),
+        Pool::threadpool(actors),
+        Pool::rusty_pool(actors),
+        Pool::rayon(actors),
+        Pool::tokio(actors),
+        Pool::floor(actors),
     ]
 }
 
 /// Times how long it takes until `works` works have been run that `producers`
-/// threads share out among them.
-pub(crate) fn round(contestant: &dyn Contestant, producers: usize, works: usize) -> Duration {
+/// threads share out among them; `produce` hands over so many.
+pub(crate) fn round(producers: usize, works: usize, produce: impl Fn(usize) + Sync) -> Duration {
     let expected = counted() + works as u64;
     let barrier = Barrier::new(producers);
     let began = thread::scope(|scope| {
         let threads: Vec<_> = (0..producers)
             .map(|index| {
-                let barrier = &barrier;
+                let (barrier, produce) = (&barrier, &produce);
                 let share = works / producers + usize::from(index < works % producers);
                 scope.spawn(move || {
                     barrier.wait();
                     let began = Instant::now();
-                    contestant.produce(share);
+                    produce(share);
                     began
                 })
             })
@@ -170,7 +238,7 @@ pub(crate) fn round(contestant: &dyn Contestant, producers: usize, works: usize)
 }
 
 /// What a work does.
-fn no_op(number: usize) {
+pub(crate) fn no_op(number: usize) {
     black_box(number);
     count();
 }
