@@ -9,7 +9,7 @@ use crate::growth::Growth;
 use crate::slot::{Call, Slot, is_vacant};
 use crate::stage::Stage;
 use crate::state::Snapshot;
-use crate::sync::{Arc, Duration, Instant, Wake, thread_number, yield_now};
+use crate::sync::{Arc, Duration, Instant, TRIES, Wake, has_passed, thread_number, yield_now};
 use crate::work::{Letter, Work};
 
 /// What came of an attempt to place a work.
@@ -31,8 +31,12 @@ impl<E: Send + 'static> Stage<E> {
 
     fn send_off(self: &Arc<Self>, letter: Letter<E>) -> Result<(), AssignError<E>> {
         match self.place_at_once(letter) {
-            Ok(()) => self.accepted(),
-            Err(letter) => self.counted(self.place(letter)),
+            Sent::Done => self.accepted(),
+            Sent::NoRoom(letter) => {
+                self.counts.refuse();
+                Err(AssignError::Full(letter.into_work(thread_number())))
+            }
+            Sent::Again(letter) => self.counted(self.place(letter)),
         }
     }
 
@@ -52,8 +56,8 @@ impl<E: Send + 'static> Stage<E> {
         timeout: Option<Duration>,
     ) -> Result<(), AssignError<E>> {
         let letter = match self.place_at_once(letter) {
-            Ok(()) => return self.accepted(),
-            Err(letter) => letter,
+            Sent::Done => return self.accepted(),
+            Sent::NoRoom(letter) | Sent::Again(letter) => letter,
         };
         let placed = match self.place(letter) {
             Err(AssignError::Full(work)) if timeout != Some(Duration::ZERO) => {
@@ -92,6 +96,18 @@ impl<E: Send + 'static> Stage<E> {
         // A time that overflows the clock is for ever.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut letter = work.into_letter(thread_number());
+        // To sleep and be woken takes longer than it often takes until there is
+        // room, and not for one work only.
+        for _ in 0..TRIES {
+            yield_now();
+            match self.place(letter) {
+                Err(AssignError::Full(work)) => letter = work.into_letter(thread_number()),
+                placed => return placed,
+            }
+            if deadline.is_some_and(has_passed) {
+                break;
+            }
+        }
         let mut last_try = false;
         self.waiters.enter(&self.state);
         let placed = loop {
@@ -112,21 +128,30 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// What nearly every assign does while all are busy: one try at the cursor,
-    /// on a path of its own along which the work is never copied.
+    /// or a refusal, on a path of its own along which the work is never copied.
+    /// `NoRoom` is final: the troupe is full.
     #[inline(always)]
-    fn place_at_once(&self, letter: Letter<E>) -> Result<(), Letter<E>> {
+    fn place_at_once(&self, letter: Letter<E>) -> Sent<E> {
         let now = self.state.load();
-        if !self.fills_mailboxes(now) {
-            return Err(letter);
+        if self.fills_mailboxes(now) {
+            let at = self.cursor();
+            if let Some(slot) = self.slot(at) {
+                return match self.send(at, slot, letter) {
+                    Sent::NoRoom(letter) => match self.place_elsewhere(at, slot, letter) {
+                        Sent::NoRoom(letter) => Sent::Again(letter),
+                        sent => sent,
+                    },
+                    sent => sent,
+                };
+            }
+        } else if now.idle() == 0
+            && now.live() == self.config.max
+            && self.is_full(now)
+            && !now.is_shutting_down()
+        {
+            return Sent::NoRoom(letter);
         }
-        let at = self.cursor();
-        match self.slot(at) {
-            Some(slot) => match self.send(at, slot, letter) {
-                Sent::Done => Ok(()),
-                Sent::NoRoom(letter) | Sent::Again(letter) => Err(letter),
-            },
-            None => Err(letter),
-        }
+        Sent::Again(letter)
     }
 
     /// Does a work go to a mailbox, whether somebody is idle or not?
@@ -139,6 +164,13 @@ impl<E: Send + 'static> Stage<E> {
             && now.full() != now.live()
             && !now.is_shutting_down()
             && self.has_mailboxes()
+    }
+
+    /// Is there no mailbox that may have room? With nobody idle and no way to
+    /// grow, this is the instant at which a work may be refused.
+    #[inline]
+    fn is_full(&self, now: Snapshot) -> bool {
+        now.full() == now.live() || !self.has_mailboxes()
     }
 
     /// Finds a place for a work.
@@ -160,7 +192,7 @@ impl<E: Send + 'static> Stage<E> {
                         });
                     }
                 }
-            } else if now.full() == now.live() || !self.has_mailboxes() {
+            } else if self.is_full(now) {
                 return Err(AssignError::Full(letter.into_work(thread_number())));
             } else {
                 self.place_in_mailbox(letter)
@@ -272,9 +304,8 @@ impl<E: Send + 'static> Stage<E> {
         mut letter: Letter<E>,
     ) -> Sent<E> {
         loop {
-            match self.mark_and_send(at, slot, letter) {
-                Sent::NoRoom(back) => letter = back,
-                sent => return sent,
+            if !self.is_certainly_full(at, slot) {
+                return Sent::Again(letter);
             }
             let next = self.find_room(at).and_then(|id| Some((id, self.slot(id)?)));
             let Some((next, next_slot)) = next else {
@@ -282,24 +313,26 @@ impl<E: Send + 'static> Stage<E> {
             };
             self.move_cursor(at, next);
             (at, slot) = (next, next_slot);
+            match self.send(at, slot, letter) {
+                Sent::NoRoom(back) => letter = back,
+                sent => return sent,
+            }
         }
     }
 
-    /// Sends to a mailbox that was full a moment ago, and finds out whether it
-    /// certainly is.
-    #[cold]
-    fn mark_and_send(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
+    /// Finds out whether a mailbox that was full a moment ago certainly is. False
+    /// if it may have room again.
+    fn is_certainly_full(&self, at: usize, slot: &Slot<E>) -> bool {
         let Some(mark) = slot.gate.mark() else {
-            return Sent::NoRoom(letter);
+            return true;
         };
         // Before the gate can become full: whoever opens it sets the hint again.
         self.unhint_room(at);
-        let sent = self.send(at, slot, letter);
-        let certain = matches!(sent, Sent::NoRoom(_)) && slot.gate.confirm(mark, &self.state);
+        let certain = slot.mailbox.is_full() && slot.gate.confirm(mark, &self.state);
         if !certain {
             self.hint_room(at);
         }
-        sent
+        certain
     }
 
     /// Sends to a mailbox, and sees to it that the work will be found.

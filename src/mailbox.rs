@@ -45,6 +45,11 @@ impl<E> Mailbox<E> {
         self.0.as_ref()?.receiver.try_recv().ok()
     }
 
+    /// Was there an instant during this call at which it was full?
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.as_ref().is_none_or(|ends| ends.sender.is_full())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|ends| ends.receiver.is_empty())
     }

@@ -159,6 +159,9 @@ pub(crate) fn has_passed(_instant: Instant) -> bool {
 pub(crate) const LOOKS: u32 = 2;
 
 /// As `LOOKS`.
+pub(crate) const TRIES: u32 = 1;
+
+/// As `LOOKS`.
 pub(crate) const LINGERING: u32 = 1;
 
 /// Two, so that both the spinning and the yielding paths are modelled.
@@ -206,6 +209,10 @@ impl<T> Sender<T> {
         }
         items.push_back(item);
         Ok(())
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.items.lock().len() == self.0.capacity
     }
 }
 

@@ -116,6 +116,9 @@ pub(crate) fn has_passed(instant: Instant) -> bool {
 /// How often an idle actor looks for work before it gives its token up.
 pub(crate) const LOOKS: u32 = 20;
 
+/// How often an assigner that waits for room tries again before it sleeps.
+pub(crate) const TRIES: u32 = 10;
+
 /// How often an actor that has run out of work looks for more before it goes
 /// idle.
 pub(crate) const LINGERING: u32 = 25;
