@@ -6,7 +6,7 @@ use crate::pace::Pace;
 use crate::slot::{Call, Slot};
 use crate::stage::Stage;
 use crate::sync::{
-    Arc, Duration, Instant, LINGERING, LOOKS, Wake, current, park, pause, yield_for, yield_now,
+    Arc, Duration, Instant, LINGERING, Wake, current, is_over, park, pause, yield_for, yield_now,
 };
 use crate::unwind::{contain, drop_contained};
 use crate::work::Letter;
@@ -18,6 +18,9 @@ const SEARCHERS: usize = 2;
 /// How long an actor looks away: long enough for the assigners to run ahead, so
 /// that the mailbox's cache lines do not travel with every single work.
 const LOOK_AWAY: Duration = Duration::from_micros(12);
+
+/// How long an idle actor looks for work before it gives its token up.
+const LOOKING: Duration = Duration::from_micros(15);
 
 /// The clock is read once in so much time of works that are shorter: then a
 /// reading, which takes as long as a small work, costs a hundredth of it.
@@ -524,19 +527,21 @@ impl<E> Life<'_, E> {
 
     /// Looks for work for a while, then gives the token up. Between two looks
     /// others may run, on the same processor too: there they may be the
-    /// assigners.
+    /// assigners. Where that takes long, one more look is all: under load the
+    /// system lets one that is woken run before one that looks.
     fn search(&mut self, in_stream: bool) -> Attempt<E> {
         // With one processor nobody can run ahead while this one spins.
         if in_stream && !self.stage.has_one_processor {
             yield_for(LOOK_AWAY, || self.slot.call() == Call::Popped);
         }
-        for _ in 0..LOOKS {
+        let begin = Instant::now();
+        loop {
             match self.attempt() {
+                Attempt::Nothing if is_over(begin, LOOKING) => return self.give_up(),
                 Attempt::Nothing => yield_now(),
                 found => return found,
             }
         }
-        self.give_up()
     }
 
     /// (a), once more: gives the token up.

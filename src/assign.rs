@@ -9,8 +9,11 @@ use crate::growth::Growth;
 use crate::slot::{Call, Slot, is_vacant};
 use crate::stage::Stage;
 use crate::state::Snapshot;
-use crate::sync::{Arc, Duration, Instant, TRIES, Wake, has_passed, thread_number, yield_now};
+use crate::sync::{Arc, Duration, Instant, Wake, is_over, thread_number, yield_now};
 use crate::work::{Letter, Work};
+
+/// How long an assigner that waits for room tries again before it sleeps.
+const TRYING: Duration = Duration::from_micros(15);
 
 /// What came of an attempt to place a work.
 enum Sent<E> {
@@ -98,14 +101,12 @@ impl<E: Send + 'static> Stage<E> {
         let mut letter = work.into_letter(thread_number());
         // To sleep and be woken takes longer than it often takes until there is
         // room, and not for one work only.
-        for _ in 0..TRIES {
+        let begin = Instant::now();
+        while !is_over(begin, timeout.unwrap_or(TRYING).min(TRYING)) {
             yield_now();
             match self.place(letter) {
                 Err(AssignError::Full(work)) => letter = work.into_letter(thread_number()),
                 placed => return placed,
-            }
-            if deadline.is_some_and(has_passed) {
-                break;
             }
         }
         let mut last_try = false;

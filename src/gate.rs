@@ -3,7 +3,7 @@
 //! | state | what it says | who leaves it |
 //! |---|---|---|
 //! | open | nothing is known | a sender that found the mailbox full, to marked; who closes, to closed |
-//! | marked | a sender is about to try once more | that sender, to full; a taker, to open |
+//! | marked | a sender is about to look once more | that sender, to full; a taker, to open |
 //! | full | the mailbox is full, and counted so in the state word | a taker, to opening |
 //! | opening | that taker is uncounting it | that taker, to open |
 //! | closed | the slot is vacant: do not send here | who opens it for a new actor |

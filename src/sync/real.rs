@@ -97,9 +97,14 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
 /// Lets others run until `done`, or until `time` is over.
 pub(crate) fn yield_for(time: Duration, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
-    while !done() && begin.elapsed() < time {
+    while !done() && !is_over(begin, time) {
         yield_now();
     }
+}
+
+/// Is so much time over?
+pub(crate) fn is_over(begin: Instant, time: Duration) -> bool {
+    begin.elapsed() >= time
 }
 
 /// Spins for the time between two looks at a shared word.
@@ -112,12 +117,6 @@ pub(crate) fn pause() {
 pub(crate) fn has_passed(instant: Instant) -> bool {
     Instant::now() >= instant
 }
-
-/// How often an idle actor looks for work before it gives its token up.
-pub(crate) const LOOKS: u32 = 20;
-
-/// How often an assigner that waits for room tries again before it sleeps.
-pub(crate) const TRIES: u32 = 10;
 
 /// How often an actor that has run out of work looks for more before it goes
 /// idle.
