@@ -6,7 +6,7 @@ use crate::pace::Pace;
 use crate::slot::{Call, Slot};
 use crate::stage::Stage;
 use crate::sync::{
-    Arc, Duration, Instant, LINGERING, Wake, current, is_over, park, pause, yield_for, yield_now,
+    Arc, Duration, Instant, LINGERING, Wake, current, is_over, park, pause, spin_for, yield_now,
 };
 use crate::unwind::{contain, drop_contained};
 use crate::work::Letter;
@@ -16,8 +16,9 @@ use crate::work::Letter;
 const SEARCHERS: usize = 2;
 
 /// How long an actor looks away: long enough for the assigners to run ahead, so
-/// that the mailbox's cache lines do not travel with every single work.
-const LOOK_AWAY: Duration = Duration::from_micros(12);
+/// that the mailbox's cache lines do not travel with every single work; no
+/// longer, since an assigner may be waiting for the processor.
+const LOOK_AWAY: Duration = Duration::from_micros(4);
 
 /// How long an idle actor looks for work before it gives its token up.
 const LOOKING: Duration = Duration::from_micros(15);
@@ -532,7 +533,7 @@ impl<E> Life<'_, E> {
     fn search(&mut self, in_stream: bool) -> Attempt<E> {
         // With one processor nobody can run ahead while this one spins.
         if in_stream && !self.stage.has_one_processor {
-            yield_for(LOOK_AWAY, || self.slot.call() == Call::Popped);
+            spin_for(LOOK_AWAY, || self.slot.call() == Call::Popped);
         }
         let begin = Instant::now();
         loop {

@@ -140,7 +140,7 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
 }
 
 /// Lets others run for a while.
-pub(crate) fn yield_for(_time: Duration, mut done: impl FnMut() -> bool) {
+pub(crate) fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
     if !done() {
         linger();
     }

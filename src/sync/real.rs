@@ -94,11 +94,11 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
     }
 }
 
-/// Lets others run until `done`, or until `time` is over.
-pub(crate) fn yield_for(time: Duration, mut done: impl FnMut() -> bool) {
+/// Spins until `done`, or until `time` is over.
+pub(crate) fn spin_for(time: Duration, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() && !is_over(begin, time) {
-        yield_now();
+        pause();
     }
 }
 

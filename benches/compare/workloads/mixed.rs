@@ -22,9 +22,9 @@ const QUANTILES: [f64; 11] = [
 ];
 
 pub(super) fn measure(effort: Effort, _: &str) -> Figures {
-    let rounds = effort.of(3, 1, 1);
+    let rounds = effort.of(2, 1, 1);
     let time = effort.of(
-        Duration::from_secs(5),
+        Duration::from_secs(4),
         Duration::from_millis(300),
         Duration::from_millis(100),
     );

@@ -9,7 +9,7 @@ use crate::section::{Bar, Section, Table};
 use crate::support;
 
 pub(super) fn measure(effort: Effort, _: &str) -> Figures {
-    let rounds = effort.of(9, 5, 1);
+    let rounds = effort.of(7, 5, 1);
     let works: usize = effort.of(200_000, 50_000, 1_000);
     let mut figures = Figures::default();
     // With 256 actors some contestants take seconds, and small sizes say nothing.
