@@ -5,6 +5,7 @@ use crate::failure::{Failure, Panic};
 use crate::pace::Pace;
 use crate::slot::{Call, Slot};
 use crate::stage::Stage;
+use crate::stamps::Stamps;
 use crate::sync::{
     Arc, Duration, Instant, LINGERING, Wake, current, is_over, park, pause, spin_for, yield_now,
 };
@@ -23,14 +24,6 @@ const LOOK_AWAY: Duration = Duration::from_micros(4);
 /// How long an idle actor looks for work before it gives its token up.
 const LOOKING: Duration = Duration::from_micros(15);
 
-/// The clock is read once in so much time of works that are shorter: then a
-/// reading, which takes as long as a small work, costs a hundredth of it.
-const READING_WORTH: Duration = Duration::from_nanos(2_500);
-
-/// And once in so many works at least: more would leave the stamps behind for
-/// too long when longer works follow.
-const STAMP_EVERY: u128 = 16;
-
 /// An actor that takes from another's mailbox looks into its own before one in
 /// so many works.
 const HOMESICK: u32 = 16;
@@ -42,12 +35,6 @@ const SPELL: Duration = Duration::from_millis(1);
 pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
     stage.adopt_thread();
     if let Some(slot) = stage.slot(id) {
-        let now = Instant::now();
-        let stamps = Stamps {
-            last: now,
-            every: 1,
-            left: 1,
-        };
         Life {
             stage,
             slot,
@@ -57,9 +44,8 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             is_noted: false,
             streak: 0,
             pace: Pace::new(),
-            rested: true,
             at_rest: false,
-            stamps,
+            stamps: Stamps::new(stage.birth),
         }
         .live();
     }
@@ -121,25 +107,9 @@ struct Life<'a, E> {
     /// Works since it last ran out of work.
     streak: u32,
     pace: Pace,
-    /// Has the actor rested since its last work?
-    rested: bool,
     /// Has it come to rest once, since it was born?
     at_rest: bool,
     stamps: Stamps,
-}
-
-/// Spares readings of the clock.
-struct Stamps {
-    last: Instant,
-    every: u32,
-    left: u32,
-}
-
-impl Stamps {
-    /// Was the last reading for the last work?
-    fn is_fresh(&self) -> bool {
-        self.left == self.every
-    }
 }
 
 impl<E> Life<'_, E> {
@@ -257,13 +227,13 @@ impl<E> Life<'_, E> {
             if self.is_from_mailbox && self.source != self.id {
                 told.shared.raise();
             }
-            self.stamp_begin();
+            self.stamps.begin(told);
             let outcome = self.run(letter);
             // First it does not run any more, then it is finished: a snapshot
             // between the two misses it rather than counting it twice.
             told.phase.set(phase + 2);
             self.count(&outcome);
-            self.stamp_end();
+            self.stamps.end(told);
             self.streak = self.streak.saturating_add(1);
             // Only a handler can have put something into the hand.
             if matches!(outcome, Outcome::Completed) {
@@ -351,39 +321,6 @@ impl<E> Life<'_, E> {
         }
     }
 
-    fn stamp_begin(&mut self) {
-        let told = self.slot.told();
-        if self.rested {
-            self.rested = false;
-            let now = Instant::now();
-            self.stamps = Stamps {
-                last: now,
-                every: 1,
-                left: 1,
-            };
-            told.stamp_accepted(self.stage.birth, now);
-        } else if self.stamps.is_fresh() {
-            // The end of one work is about the begin of the next.
-            told.stamp_accepted(self.stage.birth, self.stamps.last);
-        }
-    }
-
-    fn stamp_end(&mut self) {
-        self.stamps.left -= 1;
-        if self.stamps.left == 0 {
-            let now = Instant::now();
-            let took = now.saturating_duration_since(self.stamps.last);
-            let worth = READING_WORTH * self.stamps.every;
-            let every = (worth.as_nanos() / took.as_nanos().max(1)).clamp(1, STAMP_EVERY) as u32;
-            self.stamps = Stamps {
-                last: now,
-                every,
-                left: every,
-            };
-            self.slot.told().stamp_finished(self.stage.birth, now);
-        }
-    }
-
     // ---- Idle ---------------------------------------------------------
 
     /// Out of work: lingers if that may help, else or afterwards goes idle.
@@ -401,7 +338,7 @@ impl<E> Life<'_, E> {
     fn may_linger(&self) -> bool {
         let stage = self.stage;
         let now = stage.state.load();
-        !self.rested
+        !self.stamps.is_rested()
             && !stage.has_one_processor
             && stage.has_mailboxes()
             && now.live() == stage.config.max
@@ -425,12 +362,7 @@ impl<E> Life<'_, E> {
 
     /// Goes idle, and stays so until there is work, or a reason to leave.
     fn rest(&mut self, in_stream: bool) -> Next<E> {
-        // The end of the last work, if the clock has just been read for it.
-        let since = if self.stamps.is_fresh() {
-            self.stamps.last
-        } else {
-            Instant::now()
-        };
+        let since = self.stamps.rest(self.slot.told());
         let stage = self.stage;
         let mut board = stage.board.lock();
         stage.open(&mut board, self.id);
@@ -467,10 +399,6 @@ impl<E> Life<'_, E> {
         drop(board);
         if before.is_waited_for() {
             stage.waiters.wake_one();
-        }
-        if !self.rested {
-            self.rested = true;
-            self.slot.told().stamp_finished(stage.birth, since);
         }
         self.idle(token, in_stream, since)
     }

@@ -189,6 +189,7 @@ mod mailbox;
 mod pace;
 mod round;
 mod slot;
+mod stamps;
 mod state;
 
 mod board;

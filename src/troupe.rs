@@ -117,10 +117,11 @@ impl<E: Send + 'static> Troupe<E> {
 
     /// Assigns a work; waits for room for at most `timeout`.
     ///
-    /// Blocks while the troupe is full. It is woken by room, by growth and by
-    /// shutdown; no order among those who wait is promised. A timeout of zero
-    /// is [`assign`](Troupe::assign); one that overflows the clock waits for
-    /// ever.
+    /// Blocks while the troupe is full: for some 15 microseconds it lets other
+    /// threads run and tries again, then it sleeps. It is woken by room, by
+    /// growth and by shutdown; no order among those who wait is promised. A
+    /// timeout of zero is [`assign`](Troupe::assign); one that overflows the
+    /// clock waits for ever.
     ///
     /// # Errors
     ///
@@ -159,8 +160,9 @@ impl<E: Send + 'static> Troupe<E> {
 
     /// Assigns a work; waits for room as long as it takes.
     ///
-    /// Blocks while the troupe is full. This is how a feeder is held to the
-    /// pace of the actors, so that memory stays bounded.
+    /// Blocks while the troupe is full, as
+    /// [`assign_timeout`](Troupe::assign_timeout) does. This is how a feeder is
+    /// held to the pace of the actors, so that memory stays bounded.
     ///
     /// # Errors
     ///

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use troupe_pool::{AssignError, BuildError, Config, JoinError, Troupe};
 
@@ -337,10 +337,13 @@ fn many_assigners_while_threads_are_refused() {
             .idle_timeout(std::time::Duration::from_micros(200));
         let troupe: Troupe = Troupe::new(config).expect("it starts no thread");
         let tally = Tally::new(3_000);
+        // Once the troupe grows there may be no thread left for the next feeder.
+        let all_there = Barrier::new(3);
         thread::scope(|scope| {
             for feeder in 0..3 {
-                let (troupe, tally) = (&troupe, &tally);
+                let (troupe, tally, all_there) = (&troupe, &tally, &all_there);
                 scope.spawn(move || {
+                    all_there.wait();
                     for index in 0..1_000 {
                         let mut work = tally.work(feeder * 1_000 + index);
                         while let Err(refused) = troupe.assign_wait(work) {

@@ -23,12 +23,13 @@ hints: atomics
 mailbox: sync work
 pace:
 slot: atomics gate mailbox sync work
+stamps: slot sync
 round: work
 board: round sync work
 waiters: state sync
 stage: atomics board config failure hints slot state stats sync waiters work
 ending: board error slot stage sync unwind work
-actor_loop: board failure pace slot stage sync unwind work
+actor_loop: board failure pace slot stage stamps sync unwind work
 growth: actor_loop board slot stage state sync work
 assign: board error growth slot stage state sync work
 handle: error stage stats sync work
@@ -259,8 +260,8 @@ fn links_lead_somewhere() {
     }
 }
 
-/// ARCHITECTURE.md names the tests that attack an argument, as `it::module` or
-/// `it::module::test` and as `shuttle::test`.
+/// ARCHITECTURE.md names the tests that attack an argument or a promise, as
+/// `it::module`, `it::module::test`, and of other files as `file::test`.
 #[test]
 fn the_tests_that_architecture_names_exist() {
     let page = read("ARCHITECTURE.md");
@@ -270,7 +271,9 @@ fn the_tests_that_architecture_names_exist() {
             ["it", module] => (format!("tests/it/{module}.rs"), None),
             ["it", module, test] => (format!("tests/it/{module}.rs"), Some(test)),
             ["tidy", test] => ("tests/it/tidy.rs".to_owned(), Some(test)),
-            ["shuttle", test] => ("tests/shuttle.rs".to_owned(), Some(test)),
+            [binary, test] if root().join(format!("tests/{binary}.rs")).exists() => {
+                (format!("tests/{binary}.rs"), Some(test))
+            }
             _ => continue,
         };
         if name.contains('…') {
