@@ -24,9 +24,8 @@ const LOOK_AWAY: Duration = Duration::from_micros(4);
 /// How long an idle actor looks for work before it gives its token up.
 const LOOKING: Duration = Duration::from_micros(15);
 
-/// An actor that takes from another's mailbox looks into its own before one in
-/// so many works.
-const HOMESICK: u32 = 16;
+/// After so many works an actor goes on to the next mailbox that holds work.
+const TURN: u32 = 64;
 
 /// How long an actor that is needed for now stays at least before it asks again.
 const SPELL: Duration = Duration::from_millis(1);
@@ -178,13 +177,13 @@ impl<E> Life<'_, E> {
         None
     }
 
-    /// The mailbox that the last work came from, as a rule. From somebody
-    /// else's, now and then back to the own: it must not be left for as long as
-    /// assigners keep the other one filled.
+    /// The mailbox that the last work came from, as a rule; now and then the
+    /// next one. Else a mailbox could wait for ever whose actor is busy, if
+    /// assigners keep another one filled.
     #[inline]
     fn first_choice(&self) -> usize {
-        if self.streak % HOMESICK == 0 && !self.slot.mailbox.is_empty() {
-            self.id
+        if self.streak % TURN == TURN - 1 {
+            self.stage.next_hinted(self.source).unwrap_or(self.source)
         } else {
             self.source
         }
@@ -234,7 +233,7 @@ impl<E> Life<'_, E> {
             told.phase.set(phase + 2);
             self.count(&outcome);
             self.stamps.end(told);
-            self.streak = self.streak.saturating_add(1);
+            self.streak = self.streak.wrapping_add(1);
             // Only a handler can have put something into the hand.
             if matches!(outcome, Outcome::Completed) {
                 return;

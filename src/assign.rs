@@ -179,7 +179,7 @@ impl<E: Send + 'static> Stage<E> {
         loop {
             let now = self.state.load();
             let sent = if now.is_shutting_down() {
-                return Err(AssignError::ShuttingDown(letter.into_work(thread_number())));
+                return Err(AssignError::ShuttingDown(letter.into_work(0)));
             } else if now.idle() > 0 {
                 self.place_with_idle(letter, now)
             } else if self.should_grow(now) {
@@ -188,13 +188,13 @@ impl<E: Send + 'static> Stage<E> {
                     Growth::Again(letter) => Sent::Again(letter),
                     Growth::Refused(letter, source) => {
                         return Err(AssignError::Spawn {
-                            work: letter.into_work(thread_number()),
+                            work: letter.into_work(0),
                             source,
                         });
                     }
                 }
             } else if self.is_full(now) {
-                return Err(AssignError::Full(letter.into_work(thread_number())));
+                return Err(AssignError::Full(letter.into_work(0)));
             } else {
                 self.place_in_mailbox(letter)
             };
@@ -322,8 +322,11 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Finds out whether a mailbox that was full a moment ago certainly is. False
-    /// if it may have room again.
+    /// if it may have room again. In a vacant slot there is none.
     fn is_certainly_full(&self, at: usize, slot: &Slot<E>) -> bool {
+        if is_vacant(slot.tenancy()) {
+            return true;
+        }
         let Some(mark) = slot.gate.mark() else {
             return true;
         };

@@ -151,7 +151,7 @@ impl<E: Send + 'static> Context<'_, E> {
             }
             Err(letter) => {
                 stage.counts.refuse();
-                Err(AssignError::ShuttingDown(letter.into_work(thread_number())))
+                Err(AssignError::ShuttingDown(letter.into_work(0)))
             }
         }
     }

@@ -234,7 +234,13 @@ impl<E> Stage<E> {
         if self.holds_work(cursor) {
             return Some(cursor);
         }
-        self.work_hints.find(cursor, |id| {
+        self.next_hinted(cursor)
+    }
+
+    /// The first mailbox after `start`, going round, that is hinted at and holds
+    /// work.
+    pub(crate) fn next_hinted(&self, start: usize) -> Option<usize> {
+        self.work_hints.find(start, |id| {
             if self.holds_work(id) {
                 return true;
             }

@@ -20,6 +20,11 @@ pub(crate) struct Note {
     pub(crate) late_for: u32,
 }
 
+/// What a closure may capture, in bytes, to be in one box with its note. To run
+/// it there it is moved to the stack, which an actor may have little of; a
+/// closure that is boxed by itself is run where it is.
+const IN_PLACE: usize = 512;
+
 /// A closure in one box with its note.
 struct Noted<F> {
     note: Note,
@@ -51,8 +56,8 @@ where
 pub(crate) struct Letter<E>(Box<dyn Content<E> + Send>);
 
 impl<E> Letter<E> {
-    /// The work as the user made it. `sender` is what its note says, or zero if
-    /// that is not known.
+    /// The work as the user made it. `sender` is what its note says, if it says
+    /// also that the work is late for no round; else zero.
     #[inline]
     pub(crate) fn into_work(self, sender: u32) -> Work<E> {
         Work {
@@ -97,15 +102,16 @@ pub struct Work<E = BoxError> {
     // A bare box is not `Sync`, and an error that carries one could not be
     // turned into the usual boxed errors. The mutex is never locked.
     letter: Sealed<Letter<E>>,
-    /// The sender in the letter's note, known without a look into the box. Zero
-    /// if unknown: no thread has this number.
+    /// The sender in the letter's note, known without a look into the box; zero,
+    /// which is no thread's number, if the note has to be written anew.
     sender: u32,
 }
 
 impl<E> Work<E> {
     /// Makes a work of a closure.
     ///
-    /// This allocates once; it does not block and does not panic.
+    /// This allocates once, or twice if the closure captures more than 512
+    /// bytes; it does not block and does not panic.
     ///
     /// # Examples
     ///
@@ -129,15 +135,28 @@ impl<E> Work<E> {
             sender,
             late_for: 0,
         };
-        Letter(Box::new(Noted { note, code: work })).into_work(sender)
+        let content: Box<dyn Content<E> + Send> = if size_of::<F>() <= IN_PLACE {
+            Box::new(Noted { note, code: work })
+        } else {
+            let code = Box::new(work);
+            Box::new(Noted { note, code })
+        };
+        Letter(content).into_work(sender)
     }
 
     /// The work as it travels, when the thread `sender` assigns it.
+    ///
+    /// Its note says afterwards that it is late for no round: what is on it may
+    /// be of another troupe. A work that may have been marked comes back with
+    /// its sender unknown, so that this is done.
     #[inline]
     pub(crate) fn into_letter(self, sender: u32) -> Letter<E> {
         let mut letter = self.letter.into_inner();
         if self.sender != sender {
-            letter.note().sender = sender;
+            *letter.note() = Note {
+                sender,
+                late_for: 0,
+            };
         }
         letter
     }

@@ -1,7 +1,7 @@
 //! `assign`: where work goes, exact `Full`, and the work that comes back.
 
 use crate::support::{
-    DropCounter, Gate, Log, Tally, end, eventually, fill, me, occupy, receive, settle,
+    DropCounter, Gate, HANG, Log, Tally, end, eventually, fill, me, occupy, receive, settle, within,
 };
 use std::sync::mpsc;
 use troupe_pool::{AssignError, BoxError, Config, Troupe, Work};
@@ -363,4 +363,23 @@ fn what_can_be_assigned() {
     troupe.assign(Work::from(named)).expect("room");
     end(&troupe);
     assert_eq!((troupe.stats().completed, troupe.stats().failed), (5, 1));
+}
+
+/// However much a closure captures, it is run where it is: the actor's stack need not have room for it.
+#[test]
+fn a_large_capture_needs_no_large_stack() {
+    const KIB: usize = 1024;
+    within(HANG, || {
+        let config = Config::fixed(1).mailbox_size(1).stack_size(64 * KIB);
+        let troupe: Troupe = Troupe::new(config).expect("valid");
+        let large = [7_u8; 96 * KIB];
+        let (sender, sums) = mpsc::channel();
+        let work = move || {
+            let sum: usize = large.iter().map(|byte| usize::from(*byte)).sum();
+            Ok(sender.send(sum)?)
+        };
+        troupe.assign(work).expect("it is idle");
+        assert_eq!(receive(&sums), 7 * 96 * KIB);
+        end(&troupe);
+    });
 }

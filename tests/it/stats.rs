@@ -325,8 +325,8 @@ fn timestamps_move_under_steady_load() {
     });
 }
 
-/// The same when works that take long come after many that take nothing, in one go: the clock is looked at by time, not
-/// only by count.
+/// The same when works that take long come after many that take nothing, in one go: at most 16 of them pass before the
+/// clock is read again.
 #[test]
 fn timestamps_lag_by_a_second_at_most() {
     within(HANG, || {

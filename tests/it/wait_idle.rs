@@ -248,3 +248,50 @@ fn while_the_troupe_shrinks() {
     settle(&troupe);
     end(&troupe);
 }
+
+/// A work that another troupe gave back is waited for like any other.
+///
+/// Fails when it keeps the mark that it came too late for a wait over there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_work_that_another_troupe_gave_back_is_waited_for() {
+    within(HANG, || {
+        let other = fixed(1, 1);
+        let elsewhere = occupy(&other, 1);
+        // The wait that it is late for goes on over there.
+        assert_eq!(
+            other.wait_idle_timeout(Duration::ZERO),
+            Err(JoinError::Timeout)
+        );
+        let (late, done) = (Gate::new(), Arc::new(AtomicBool::new(false)));
+        let work = {
+            let (late, done) = (late.clone(), Arc::clone(&done));
+            move || {
+                late.pass();
+                done.store(true, SeqCst);
+                Ok(())
+            }
+        };
+        other.assign(work).expect("there is room");
+        let returned = other.shutdown_now().pop().expect("it had not begun");
+        elsewhere.open();
+
+        let troupe = Arc::new(fixed(1, 1));
+        let busy = occupy(&troupe, 1);
+        troupe.assign(returned).expect("there is room");
+        let waiter = {
+            let (troupe, done) = (Arc::clone(&troupe), Arc::clone(&done));
+            let builder = thread::Builder::new().name("idle-past-other".to_owned());
+            let wait = move || (troupe.wait_idle(), done.load(SeqCst));
+            builder.spawn(wait).expect("a thread")
+        };
+        wait_until_blocked("idle-past-other");
+        busy.open();
+        late.wait_for(1);
+        assert_eq!(troupe.wait_idle_timeout(SHORT), Err(JoinError::Timeout));
+        late.open();
+        assert_eq!(waiter.join().expect("no panic"), (Ok(()), true));
+        join(&other);
+        end(&troupe);
+    });
+}
