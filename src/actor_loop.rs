@@ -548,7 +548,8 @@ impl<E> Life<'_, E> {
             // The others are only reserved, and may never be.
             return Retire::NeededForNow;
         }
-        // (1) From here on a sender sees that its work is late.
+        // (1) From here on a sender sees that its work is late, or that the
+        // troupe has one actor less.
         let Some(at) = board.idle.iter().position(|idle| idle.id == self.id) else {
             return Retire::Called;
         };
@@ -561,14 +562,15 @@ impl<E> Life<'_, E> {
                 stage.move_cursor(self.id, to);
             }
         }
+        let before = stage.state.idle_actor_retires();
         // (2)
-        if !self.slot.mailbox.is_empty() {
+        if !self.slot.mailbox.is_empty() || stage.find_work().is_some() {
+            stage.state.idle_actor_stays();
             stage.open(&mut board, self.id);
             stage.hint_at_work(self.id);
             board.idle.insert(at, idle);
             return Retire::Called;
         }
-        let before = stage.state.idle_actor_retires();
         let departed = std::mem::take(&mut board.departed);
         board.vacate(self.id);
         board.tally.retired += 1;

@@ -132,7 +132,7 @@ impl<E: Send + 'static> Stage<E> {
     /// or a refusal, on a path of its own along which the work is never copied.
     /// `NoRoom` is final: the troupe is full.
     #[inline(always)]
-    fn place_at_once(&self, letter: Letter<E>) -> Sent<E> {
+    fn place_at_once(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
         let now = self.state.load();
         if self.fills_mailboxes(now) {
             let at = self.cursor();
@@ -223,7 +223,7 @@ impl<E: Send + 'static> Stage<E> {
 
     // ---- With an idle actor -------------------------------------------
 
-    fn place_with_idle(&self, mut letter: Letter<E>, now: Snapshot) -> Sent<E> {
+    fn place_with_idle(self: &Arc<Self>, mut letter: Letter<E>, now: Snapshot) -> Sent<E> {
         if self.fills_mailboxes(now) {
             match self.place_in_mailbox(letter) {
                 Sent::NoRoom(back) => letter = back,
@@ -285,7 +285,7 @@ impl<E: Send + 'static> Stage<E> {
     // ---- With a mailbox -----------------------------------------------
 
     #[inline]
-    fn place_in_mailbox(&self, letter: Letter<E>) -> Sent<E> {
+    fn place_in_mailbox(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
         let at = self.cursor();
         let Some(slot) = self.slot(at) else {
             return Sent::NoRoom(letter);
@@ -299,7 +299,7 @@ impl<E: Send + 'static> Stage<E> {
     /// The mailbox at the cursor is full: makes sure, and moves on to others.
     #[cold]
     fn place_elsewhere<'a>(
-        &'a self,
+        self: &'a Arc<Self>,
         mut at: usize,
         mut slot: &'a Slot<E>,
         mut letter: Letter<E>,
@@ -341,7 +341,7 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Sends to a mailbox, and sees to it that the work will be found.
     #[inline(always)]
-    fn send(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
+    fn send(self: &Arc<Self>, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
         let tenancy = slot.tenancy();
         if is_vacant(tenancy) {
             return Sent::NoRoom(letter);
@@ -363,6 +363,10 @@ impl<E: Send + 'static> Stage<E> {
             self.pass_on();
         } else if now.wants_waking() {
             self.pass_on();
+        }
+        // (4)
+        if now.live() < self.config.max {
+            self.grow_for(at);
         }
         Sent::Done
     }

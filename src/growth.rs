@@ -8,7 +8,7 @@ use crate::board::Board;
 use crate::slot::{Call, Slot};
 use crate::stage::Stage;
 use crate::state::Snapshot;
-use crate::sync::{Arc, Duration, Instant, JoinHandle, Wake, has_passed, spawn};
+use crate::sync::{Arc, Duration, Instant, JoinHandle, MutexGuard, Wake, has_passed, spawn};
 use crate::work::Letter;
 
 /// How long a troupe that has an actor does without another after the system
@@ -26,6 +26,15 @@ pub(crate) enum Growth<E> {
     Refused(Letter<E>, io::Error),
 }
 
+/// The system has refused a thread, and the reservation is undone.
+struct Refusal<E> {
+    error: io::Error,
+    /// What was in the hand of the actor that was not born.
+    hand: Option<Letter<E>>,
+    /// The state before the reservation was undone.
+    before: Snapshot,
+}
+
 /// An actor that is about to be started.
 struct Reserved {
     id: usize,
@@ -40,7 +49,7 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Starts a new actor with this work in its hand.
     pub(crate) fn grow(self: &Arc<Self>, mut letter: Letter<E>) -> Growth<E> {
-        let mut patience = self.nursery.lock();
+        let patience = self.nursery.lock();
         let mut board = self.board.lock();
         let now = self.state.load();
         let too_soon = now.live() > 0 && patience.is_some_and(|patience| !has_passed(patience));
@@ -55,12 +64,61 @@ impl<E: Send + 'static> Stage<E> {
         slot.set_call(Call::Popped);
         drop(board);
 
+        match self.give_birth(patience, &reserved, slot) {
+            Ok(()) => Growth::Grown,
+            Err(Refusal {
+                error,
+                hand,
+                before,
+            }) => match hand {
+                Some(letter) if before.live() == 1 && !before.is_shutting_down() => {
+                    Growth::Refused(letter, error)
+                }
+                Some(letter) => Growth::Again(letter),
+                // `shutdown_now` has returned it.
+                None => Growth::Grown,
+            },
+        }
+    }
+
+    /// Starts a new actor that looks for work, if some is in that mailbox: it was
+    /// put there because the troupe was at max, and now it is not.
+    #[cold]
+    pub(crate) fn grow_for(self: &Arc<Self>, mailbox: usize) {
+        // Where the system has just refused a thread, works wait in mailboxes.
+        if !self.holds_work(mailbox) || self.state.load().is_refused() {
+            return;
+        }
+        let patience = self.nursery.lock();
+        let mut board = self.board.lock();
+        let now = self.state.load();
+        if now.is_shutting_down()
+            || now.live() >= self.config.max
+            || now.is_refused()
+            || !self.holds_work(mailbox)
+        {
+            return;
+        }
+        let (reserved, slot) = self.reserve(&mut board, true);
+        board.rounds.holds_nothing(reserved.id);
+        drop(board);
+        // If the system refuses, the work waits for an actor that is busy.
+        drop(self.give_birth(patience, &reserved, slot));
+    }
+
+    /// Starts the thread of a reserved actor, or undoes the reservation.
+    fn give_birth(
+        self: &Arc<Self>,
+        mut patience: MutexGuard<'_, Option<Instant>>,
+        reserved: &Reserved,
+        slot: &Slot<E>,
+    ) -> Result<(), Refusal<E>> {
         let spawned = self.start(reserved.id);
 
         let mut board = self.board.lock();
         match spawned {
             Ok(thread) => {
-                self.bear(&mut board, &reserved, thread);
+                self.bear(&mut board, reserved, thread);
                 drop(board);
                 if patience.take().is_some() {
                     self.state.growth_granted();
@@ -70,13 +128,13 @@ impl<E: Send + 'static> Stage<E> {
                 if self.has_mailboxes() && self.state.load().is_waited_for() {
                     self.waiters.wake_one();
                 }
-                Growth::Grown
+                Ok(())
             }
             Err(error) => {
                 slot.set_call(Call::None);
-                let letter = slot.take_from_hand();
+                let hand = slot.take_from_hand();
                 board.tally.spawn_failures += 1;
-                let before = self.unreserve(&mut board, &reserved, slot);
+                let before = self.unreserve(&mut board, reserved, slot);
                 drop(board);
                 // Without mailboxes, somebody may have found `Full` because of
                 // the reservation.
@@ -92,14 +150,11 @@ impl<E: Send + 'static> Stage<E> {
                 if is_last && before.is_shutting_down() {
                     self.end();
                 }
-                match letter {
-                    Some(letter) if is_last && !before.is_shutting_down() => {
-                        Growth::Refused(letter, error)
-                    }
-                    Some(letter) => Growth::Again(letter),
-                    // `shutdown_now` has returned it.
-                    None => Growth::Grown,
-                }
+                Err(Refusal {
+                    error,
+                    hand,
+                    before,
+                })
             }
         }
     }

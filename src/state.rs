@@ -144,6 +144,11 @@ impl State {
         self.down(LIVE + IDLE)
     }
 
+    /// It has changed its mind.
+    pub(crate) fn idle_actor_stays(&self) -> Snapshot {
+        self.up(LIVE + IDLE)
+    }
+
     /// A mailbox is known to be full.
     #[inline]
     pub(crate) fn count_full(&self) -> Snapshot {

@@ -1113,3 +1113,55 @@ fn a_mailbox_is_not_full_for_ever() {
         troupe.join().unwrap();
     });
 }
+
+/// An actor retires just as a work comes that was meant to find it awake, while
+/// the other actor is held up: the work does not stay behind the one that is
+/// held up. A stranded work is a deadlock.
+///
+/// Fails when a sender does not look whether the troupe is still at max, and
+/// when a retiring actor looks only into its own mailbox.
+#[test]
+fn an_actor_that_retires_strands_nothing() {
+    check(|| {
+        let troupe = build_at_last(
+            &Config::dynamic(0, 2)
+                .initial(2)
+                .mailbox_size(2)
+                .idle_timeout(Duration::ZERO),
+        );
+        let (open, gate) = mpsc::channel::<()>();
+        let (begun, begin) = mpsc::channel();
+        let (done, rest) = mpsc::channel();
+        let held_up = troupe.assign(move || {
+            begun.send(()).unwrap();
+            gate.recv().unwrap();
+            Ok(())
+        });
+        if held_up.is_err() {
+            return;
+        }
+        begin.recv().unwrap();
+        let mut accepted = 0;
+        for _ in 0..2 {
+            let done = done.clone();
+            let work = move || {
+                done.send(()).unwrap();
+                Ok(())
+            };
+            if troupe.assign(work).is_ok() {
+                accepted += 1;
+            }
+            linger();
+        }
+        // With one actor for want of threads, it may wait.
+        if troupe.stats().spawn_failures > 0 {
+            open.send(()).unwrap();
+        }
+        for _ in 0..accepted {
+            rest.recv().unwrap();
+        }
+        let _ = open.send(());
+        troupe.shutdown();
+        troupe.join().unwrap();
+    });
+}
