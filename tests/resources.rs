@@ -1,0 +1,333 @@
+//! What a troupe takes from the system it gives back: threads, mappings, files and memory are the same after the
+//! ten-thousandth troupe as after the first, and a troupe of thousands of actors works, and is gone afterwards.
+//!
+//! Each test runs again in a child process, where nothing else is counted. `TROUPE_CYCLES` is the number of cycles and
+//! `TROUPE_ACTORS` that of the actors, and both are small without it:
+//!
+//! ```text
+//! TROUPE_CYCLES=10000 TROUPE_ACTORS=10000 cargo test --release --test resources -- --nocapture
+//! ```
+//!
+//! What an idle troupe costs is in `tests/idle.rs`.
+#![cfg(target_os = "linux")]
+
+#[expect(dead_code, reason = "the other functions serve other tests")]
+mod process;
+#[path = "it/support.rs"]
+#[expect(dead_code, reason = "the other functions serve other tests")]
+mod support;
+
+use parking_lot::{Condvar, Mutex};
+use process::{
+    descriptors, expect_success, is_child, mappings, resident_kib, run_child, size, skip, threads,
+    threads_named, until_threads_are,
+};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::any::Any;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use support::{
+    DropCounter, Gate, HANG, eventually, fill, join, occupy, quiet_panic, settle, within,
+};
+use troupe_pool::{BuildError, Config, Failure, Mode, Troupe};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Runs `body`: in the child at once; otherwise this test once more, in a child.
+#[track_caller]
+fn alone(test: &str, body: impl FnOnce() + Send + 'static) {
+    if is_child() {
+        return within(20 * HANG, body);
+    }
+    let this = std::env::current_exe().expect("known here");
+    expect_success(&run_child(Command::new(this), test));
+}
+
+/// What this process has of the system's.
+#[derive(Clone, Copy, Debug)]
+struct Holdings {
+    threads: usize,
+    descriptors: usize,
+    mappings: usize,
+    resident_kib: usize,
+    /// Bytes allocated and not freed.
+    heap: usize,
+}
+
+impl Holdings {
+    fn now() -> Self {
+        // The heap first: the others allocate, and free it again.
+        let stats = ALLOCATOR.stats();
+        Self {
+            heap: stats.bytes_allocated - stats.bytes_deallocated,
+            threads: threads(),
+            descriptors: descriptors(),
+            mappings: mappings(),
+            resident_kib: resident_kib(),
+        }
+    }
+
+    /// Exactly what it was in what we hold ourselves. The C library keeps stacks and arenas for the next thread, some now
+    /// and some then: there, less than a mapping for ten cycles, and less than a page for a cycle.
+    #[track_caller]
+    fn assert_still(self, before: Self, cycles: u64) {
+        println!("{cycles} cycles: {before:?}, then {self:?}");
+        let slack = cycles as usize;
+        assert_eq!(self.threads, before.threads);
+        assert_eq!(self.descriptors, before.descriptors);
+        assert_eq!(self.heap, before.heap, "bytes on the heap");
+        assert!(self.mappings <= before.mappings + (slack / 10).min(64));
+        assert!(self.resident_kib <= before.resident_kib + (4 * slack).clamp(1_024, 8_192));
+    }
+}
+
+/// Runs so many cycles, after some that fill what is filled once only, and compares. How many there were in all.
+#[track_caller]
+fn measure(cycles: u64, mut cycle: impl FnMut(u64)) -> u64 {
+    let warming = cycles / 5;
+    (0..warming).for_each(&mut cycle);
+    let begun = Instant::now();
+    let before = Holdings::now();
+    (0..cycles).for_each(&mut cycle);
+    Holdings::now().assert_still(before, cycles);
+    println!("{:.2} s", begun.elapsed().as_secs_f64());
+    warming + cycles
+}
+
+/// Build, use, end, join, over and over. What a cycle leaves behind, be it a byte, is seen.
+#[test]
+fn cycles_leave_nothing() {
+    alone("cycles_leave_nothing", || {
+        let before = threads();
+        measure(size("TROUPE_CYCLES", 500), |cycle| {
+            build_use_end(cycle);
+            until_threads_are(before);
+        });
+    });
+}
+
+/// A troupe with all that it can have, ended in one of four ways.
+fn build_use_end(cycle: u64) {
+    let config = match cycle % 3 {
+        0 => Config::fixed(3),
+        1 => Config::dynamic(0, 3).idle_timeout(Duration::ZERO),
+        _ => Config::dynamic(1, 3),
+    };
+    let leases = DropCounter::new();
+    let lease = leases.lease();
+    let troupe = Troupe::<String>::builder(config.mailbox_size(4).thread_name("cycle"))
+        .error_handler(move |failure: Failure<String>, context| {
+            let _held = &lease;
+            if let Failure::Error(text) = failure {
+                drop(context.reassign(move || Err(text).or(Ok(()))));
+            }
+        })
+        .build()
+        .expect("there are threads");
+    let handle = troupe.handle();
+    for number in 0..12 {
+        let lease = leases.lease();
+        let work = move || {
+            let _held = &lease;
+            match number {
+                3 => Err("again".to_owned()),
+                5 => quiet_panic("in a work"),
+                _ => Ok(()),
+            }
+        };
+        match number % 3 {
+            0 => drop(troupe.assign(work)),
+            1 => drop(handle.assign_wait(work)),
+            _ => drop(troupe.assign_timeout(work, Duration::from_micros(50))),
+        }
+    }
+    drop((troupe.stats(), troupe.actors()));
+    match cycle % 4 {
+        0 => {
+            settle(&troupe);
+            troupe.shutdown();
+            join(&troupe);
+        }
+        1 => {
+            drop(troupe.shutdown_now());
+            join(&troupe);
+        }
+        2 => {
+            troupe.shutdown();
+            join(&troupe);
+        }
+        _ => {
+            drop(troupe);
+            eventually(|| handle.stats().actors == 0);
+        }
+    }
+    drop(handle);
+    eventually(|| leases.is_balanced());
+}
+
+/// One troupe that grows to its max and shrinks to nothing, over and over.
+#[test]
+fn growing_and_shrinking_leaves_nothing() {
+    alone("growing_and_shrinking_leaves_nothing", || {
+        let before = threads();
+        let config = Config::dynamic(0, 8).idle_timeout(Duration::from_micros(100));
+        let troupe: Troupe =
+            Troupe::new(config.mailbox_size(2).thread_name("tide")).expect("valid");
+        let cycles = measure(size("TROUPE_CYCLES", 500), |_| {
+            let gate = occupy(&troupe, 8);
+            // Numbers are given again, lowest first.
+            let ids = troupe.actors().into_iter().map(|actor| actor.id);
+            assert_eq!(ids.collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+            gate.open();
+            eventually(|| troupe.stats().actors == 0);
+            until_threads_are(before);
+        });
+        let stats = troupe.stats();
+        assert_eq!((stats.peak, stats.grown), (8, stats.retired), "{stats:?}");
+        assert_eq!(stats.grown, 8 * cycles, "{stats:?}");
+        troupe.shutdown();
+        join(&troupe);
+    });
+}
+
+/// Where works wait for each other, however many they are.
+#[derive(Default)]
+struct Crossing {
+    arrived: AtomicUsize,
+    is_open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Crossing {
+    fn pass(&self) {
+        self.arrived.fetch_add(1, SeqCst);
+        let mut is_open = self.is_open.lock();
+        while !*is_open {
+            self.opened.wait(&mut is_open);
+        }
+    }
+
+    #[track_caller]
+    fn wait_for(&self, count: usize) {
+        eventually(|| self.arrived.load(SeqCst) == count);
+    }
+
+    fn open(&self) {
+        *self.is_open.lock() = true;
+        self.opened.notify_all();
+    }
+}
+
+/// Thousands of actors: each runs a work at the same time as all others, each mailbox is filled, nothing more fits, and
+/// after `join` every thread is gone.
+#[test]
+fn a_crowd_works_at_once_and_goes() {
+    alone("a_crowd_works_at_once_and_goes", || {
+        let count = size("TROUPE_ACTORS", 1_000) as usize;
+        let crowds = || crowd(Config::fixed(count)) && crowd(Config::dynamic(0, count));
+        // The first crowd fills what is filled once only, such as the tables of the locks.
+        if crowds() {
+            let before = Holdings::now();
+            if crowds() {
+                Holdings::now().assert_still(before, 2 * count as u64);
+            }
+        }
+    });
+}
+
+/// False if the system has not so many threads.
+fn crowd(config: Config) -> bool {
+    let (threads_before, resident_before) = (threads(), resident_kib());
+    let begun = Instant::now();
+    let (count, is_fixed) = (config.max, config.mode == Mode::Fixed);
+    let lacks_threads = |why: &dyn std::fmt::Display| {
+        skip(&format!("this system has not {count} threads: {why}"));
+        false
+    };
+    let troupe: Troupe = match Troupe::new(config.mailbox_size(1).thread_name("crowd")) {
+        Ok(troupe) => troupe,
+        Err(error @ BuildError::Spawn { .. }) => {
+            until_threads_are(threads_before);
+            return lacks_threads(&error);
+        }
+        Err(other) => panic!("{other}"),
+    };
+    let built = begun.elapsed();
+    let crossing = Arc::new(Crossing::default());
+    for _ in 0..count {
+        let crossing = Arc::clone(&crossing);
+        let work = move || {
+            crossing.pass();
+            Ok(())
+        };
+        let answer = troupe.assign(work);
+        if answer.is_err() {
+            break;
+        }
+    }
+    if troupe.stats().spawn_failures > 0 {
+        crossing.open();
+        troupe.shutdown();
+        join(&troupe);
+        return lacks_threads(&"refused while growing");
+    }
+    crossing.wait_for(count); // all at once
+    let at_once = begun.elapsed();
+    assert_eq!(threads_named("crowd"), count);
+    let stats = troupe.stats();
+    assert_eq!(
+        (stats.actors, stats.running, stats.idle, stats.queued),
+        (count, count, 0, 0)
+    );
+    assert_eq!((stats.peak, stats.capacity), (count, 2 * count));
+    assert_eq!(stats.grown as usize, if is_fixed { 0 } else { count });
+    let actors = troupe.actors();
+    assert!(actors.iter().all(|actor| actor.is_busy));
+    let ids: Vec<usize> = actors.into_iter().map(|actor| actor.id).collect();
+    assert_eq!(ids, (0..count).collect::<Vec<_>>());
+
+    let gate = Gate::new();
+    gate.open();
+    assert_eq!(fill(&troupe, &gate), count);
+    assert_eq!(troupe.stats().queued, count);
+    let resident = resident_kib();
+    crossing.open();
+    settle(&troupe);
+    let stats = troupe.stats();
+    assert_eq!((stats.idle, stats.completed as usize), (count, 2 * count));
+    troupe.shutdown();
+    join(&troupe);
+    assert_eq!(troupe.stats().actors, 0);
+    drop(troupe);
+    until_threads_are(threads_before);
+    println!(
+        "{count} actors: built in {built:?}, all at work after {at_once:?}, gone after {:?}, {} KiB each",
+        begun.elapsed(),
+        resident.saturating_sub(resident_before) / count
+    );
+    true
+}
+
+/// Does nothing as a rule. With `TROUPE_PLANT=leak` it leaks, for `scripts/leaks` to see that leaks are found.
+#[test]
+fn plant() {
+    if std::env::var_os("TROUPE_PLANT").is_some_and(|what| what == "leak") {
+        let troupe: Troupe = Troupe::new(Config::fixed(1)).expect("valid");
+        for _ in 0..50 {
+            let cell = Arc::new(OnceLock::<Box<dyn Any + Send + Sync>>::new());
+            let work = move || {
+                // From here on it owns itself.
+                let itself = Box::new(Arc::clone(&cell));
+                drop(cell.set(itself));
+                Ok(())
+            };
+            troupe.assign_wait(work).expect("it waits for room");
+        }
+        troupe.shutdown();
+        join(&troupe);
+    }
+}
