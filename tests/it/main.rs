@@ -46,6 +46,7 @@ mod failure;
 mod handoff;
 mod order;
 mod original;
+mod peers;
 mod race;
 mod reassign;
 mod refusal;

@@ -279,16 +279,54 @@ fn the_tests_that_architecture_names_exist() {
         if name.contains('…') {
             continue;
         }
-        assert!(
-            root().join(&file).exists(),
-            "ARCHITECTURE.md names {name}: there is no {file}"
-        );
-        let is_there = test.is_none_or(|test| read(&file).contains(&format!("fn {test}(")));
-        assert!(
-            is_there,
-            "ARCHITECTURE.md names {name}, which {file} does not have"
-        );
+        assert_named("ARCHITECTURE.md", &name, &file, test);
     }
+}
+
+/// tests/PEERS.md names them in its last column, as `module::test` of this
+/// binary or `binary::test` of another; and no row is without a name or a
+/// reason.
+#[test]
+fn the_tests_that_peers_name_exist() {
+    let page = read("tests/PEERS.md");
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<Vec<&str>> = rows
+        .map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect())
+        .filter(|cells: &Vec<&str>| cells[0] != "behaviour")
+        .collect();
+    assert!(rows.len() >= 60, "{} rows", rows.len());
+    for cells in rows {
+        let [_, whose, ours] = cells[..] else {
+            panic!("tests/PEERS.md: not three cells: {cells:?}");
+        };
+        assert!(!whose.is_empty(), "tests/PEERS.md: whose is {cells:?}?");
+        let names = spans(ours).into_iter();
+        let names: Vec<String> = names.filter(|name| name.contains("::")).collect();
+        assert!(
+            !names.is_empty() || ours.starts_with("does not apply"),
+            "tests/PEERS.md: neither a test nor a reason: {cells:?}"
+        );
+        for name in names {
+            let (module, test) = name.split_once("::").expect("it contains that");
+            let file = format!("tests/it/{module}.rs");
+            let file = if root().join(&file).exists() {
+                file
+            } else {
+                format!("tests/{module}.rs")
+            };
+            assert_named("tests/PEERS.md", &name, &file, Some(test));
+        }
+    }
+}
+
+/// The page names a test that exists, or a file if no test is given.
+fn assert_named(page: &str, name: &str, file: &str, test: Option<&str>) {
+    assert!(
+        root().join(file).exists(),
+        "{page} names {name}: there is no {file}"
+    );
+    let is_there = test.is_none_or(|test| read(file).contains(&format!("fn {test}(")));
+    assert!(is_there, "{page} names {name}, which {file} does not have");
 }
 
 /// The code map has every module, in the order of the table above.
