@@ -17,7 +17,7 @@
 
 use std::ops::Deref;
 
-use crate::sync::{AtomicU64, Ordering, thread_number};
+use crate::sync::{AtomicU64, Ordering, STRIPES, thread_number};
 
 /// A value on cache lines of its own. 128 bytes, because processors fetch
 /// lines in pairs.
@@ -112,9 +112,6 @@ impl Owned {
         self.set(value + 1);
     }
 }
-
-/// How many lines a striped counter is spread over.
-const STRIPES: usize = 16;
 
 /// What one stripe counts.
 #[derive(Debug, Default)]

@@ -154,7 +154,7 @@ impl<E> Board<E> {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
     use super::Board;
 

@@ -52,7 +52,7 @@ impl Gate {
         matches!(self.0.load() & STATES, OPEN | MARKED)
     }
 
-    #[cfg(all(test, not(feature = "shuttle")))]
+    #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
     fn is_closed(&self) -> bool {
         self.0.load() & STATES == CLOSED
     }
@@ -127,7 +127,7 @@ impl Gate {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
     use super::Gate;
     use crate::state::State;

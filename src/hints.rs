@@ -68,7 +68,7 @@ impl Hints {
     }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
     use super::Hints;
 

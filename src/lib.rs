@@ -221,6 +221,12 @@ pub use crate::stats::{ActorStats, Stats};
 pub use crate::troupe::Troupe;
 pub use crate::work::{BoxError, Work};
 
+/// Models of the small state machines, with weak memory.
+#[cfg(all(test, troupe_loom))]
+mod tests {
+    mod loom;
+}
+
 /// README's example compiles and runs.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -196,7 +196,7 @@ fn tokens(token: bool) -> u64 {
     if token { AWAKE } else { 0 }
 }
 
-#[cfg(all(test, not(feature = "shuttle")))]
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
     use super::State;
 

@@ -3,25 +3,37 @@
 //!
 //! Everything concurrent in this crate imports its primitives from here, so
 //! that the whole core runs unchanged under a model checker: the feature
-//! `shuttle` swaps [`real`] for a model with the same shape. What the
-//! primitives are used *for* is none of this module's business.
+//! `shuttle` swaps [`real`] for a model with the same shape, and `--cfg loom`
+//! for one with weak memory, in which only pieces of the core are small enough
+//! to run. What the primitives are used *for* is none of this module's
+//! business.
 
-#[cfg(feature = "shuttle")]
+#[cfg(all(feature = "shuttle", not(troupe_loom)))]
 #[expect(
     clippy::expect_used,
     reason = "a model that breaks its own rules has to stop"
 )]
 mod model;
-#[cfg(not(feature = "shuttle"))]
+#[cfg(not(any(feature = "shuttle", troupe_loom)))]
 mod real;
+#[cfg(troupe_loom)]
+#[expect(
+    clippy::expect_used,
+    reason = "a model that breaks its own rules has to stop"
+)]
+mod weak;
 
-#[cfg(feature = "shuttle")]
+#[cfg(all(feature = "shuttle", not(troupe_loom)))]
 pub(crate) use model::*;
-#[cfg(not(feature = "shuttle"))]
+#[cfg(not(any(feature = "shuttle", troupe_loom)))]
 pub(crate) use real::*;
+#[cfg(troupe_loom)]
+pub(crate) use weak::*;
 
 pub(crate) use std::sync::{Arc, OnceLock};
-pub(crate) use std::time::{Duration, Instant};
+pub(crate) use std::time::Duration;
+#[cfg(not(troupe_loom))]
+pub(crate) use std::time::Instant;
 
 /// A mutex that is never locked: it lends a `Send` value the `Sync` that a
 /// public type promises, and is only ever opened by value.

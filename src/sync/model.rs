@@ -111,6 +111,8 @@ impl Condvar {
 
 /// Starts a thread, or refuses it when the coin says so. Names that begin
 /// with `sure` are never refused, for models that are about something else.
+/// Now and then this takes so long that others come and go meanwhile, the new
+/// thread among them.
 pub(crate) fn spawn<F>(
     name: String,
     _stack_size: Option<usize>,
@@ -119,10 +121,18 @@ pub(crate) fn spawn<F>(
 where
     F: FnOnce() + Send + 'static,
 {
-    if !name.starts_with("sure") && coin(20) {
-        return Err(io::Error::from(io::ErrorKind::WouldBlock));
+    use shuttle::rand::Rng;
+    let spawned = if !name.starts_with("sure") && coin(20) {
+        Err(io::Error::from(io::ErrorKind::WouldBlock))
+    } else {
+        shuttle::thread::Builder::new().name(name).spawn(body)
+    };
+    if coin(10) {
+        for _ in 0..shuttle::rand::thread_rng().gen_range(0..100) {
+            yield_now();
+        }
     }
-    shuttle::thread::Builder::new().name(name).spawn(body)
+    spawned
 }
 
 /// The model's own numbers begin at zero, which is no thread's here.
@@ -162,6 +172,9 @@ pub(crate) fn has_passed(_instant: Instant) -> bool {
 
 /// Fewer than in earnest: a look that finds nothing teaches a model nothing.
 pub(crate) const LINGERING: u32 = 1;
+
+/// As in earnest.
+pub(crate) const STRIPES: usize = 16;
 
 /// Two, so that lingering and looking away are modelled.
 pub(crate) fn processors() -> usize {

@@ -122,6 +122,9 @@ pub(crate) fn has_passed(instant: Instant) -> bool {
 /// idle.
 pub(crate) const LINGERING: u32 = 25;
 
+/// How many lines a striped counter is spread over.
+pub(crate) const STRIPES: usize = 16;
+
 /// How many threads can run at once, as far as this process may use them.
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

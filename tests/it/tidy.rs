@@ -48,7 +48,8 @@ const PLACES: &[(&str, &[&str])] = &[
     ("std::thread", &["src/sync/"]),
     ("std::sync::mpsc", &[]),
     ("std::sync::Barrier", &[]),
-    ("Ordering::", &["src/atomics.rs"]),
+    ("loom::", &["src/sync/"]),
+    ("Ordering::", &["src/atomics.rs", "src/sync/weak.rs"]),
     ("catch_unwind", &["src/unwind.rs"]),
     ("unbounded", &[]),
 ];

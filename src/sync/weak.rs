@@ -1,0 +1,452 @@
+//! The same primitives under loom, which tries every schedule of a small model
+//! up to a number of preemptions, and every value that a load may return.
+//!
+//! Atomics, locks and condition variables are loom's. Three things differ from
+//! them or from the real ones, and limit what a model shows:
+//!
+//! - loom takes a sequentially consistent load for one that may return any
+//!   value not yet overwritten as far as this thread knows, unless the newer
+//!   value and the older one were both stored with that ordering. So a word
+//!   stores its first value so, too; and such a store is an exchange, since loom
+//!   lets an exchange pass by a store that it does not know of. A word of which all operations are
+//!   sequentially consistent then always shows its newest value; one that is
+//!   written or read in a weaker way may show old ones.
+//! - The mailbox follows the published algorithm of crossbeam's bounded
+//!   channel: places with stamps, and a head and a tail that are moved by
+//!   exchanges. Its orderings are crossbeam's, but for one: where that finds
+//!   "full" and "empty" by a relaxed load behind a sequentially consistent
+//!   fence, this makes the load sequentially consistent too, since loom knows
+//!   such fences only from one another. What is sent is kept outside loom.
+//! - Time stands still, and yet a wait with a deadline times out at once. Works, the errors' place and
+//!   other things that are only ever touched by one thread at a time are not
+//!   loom's.
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+
+use super::{Arc, Duration, Sealed, Wake};
+
+pub(crate) use loom::sync::atomic::Ordering;
+pub(crate) use loom::thread::{JoinHandle, yield_now};
+
+/// Runs a model in every way with at most so many preemptions, or as many as
+/// `LOOM_MAX_PREEMPTIONS` says; tells how many ways that were.
+#[cfg(test)]
+#[expect(clippy::print_stderr, reason = "for who runs the models")]
+pub(crate) fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let ways = Arc::new(Ghost::default());
+    let counter = Arc::clone(&ways);
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 20_000;
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+    builder.check(move || {
+        counter.raise();
+        model();
+    });
+    eprintln!(
+        "{} ways, at most {:?} preemptions",
+        ways.get(),
+        builder.preemption_bound
+    );
+}
+
+/// The one instant that there is. What depends on the time of day would not do
+/// the same twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(unnameable_types, reason = "in place of a public type of std's")]
+pub struct Instant(());
+
+impl Instant {
+    pub(crate) fn now() -> Self {
+        Self(())
+    }
+
+    pub(crate) fn saturating_duration_since(&self, _earlier: Self) -> Duration {
+        Duration::ZERO
+    }
+
+    pub(crate) fn checked_add(&self, _time: Duration) -> Option<Self> {
+        Some(*self)
+    }
+}
+
+/// `thread_local` with a constant, which loom's has not.
+macro_rules! local {
+    ($(#[$about:meta])* static $name:ident: $kind:ty = const $init:block;) => {
+        loom::thread_local! {
+            $(#[$about])*
+            static $name: $kind = $init;
+        }
+    };
+}
+pub(crate) use local as thread_local;
+
+/// A word that has been stored once, with the strongest ordering: see above.
+#[derive(Debug)]
+pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
+
+impl AtomicU64 {
+    pub(crate) fn new(value: u64) -> Self {
+        let word = loom::sync::atomic::AtomicU64::new(value);
+        word.store(value, Ordering::SeqCst);
+        Self(word)
+    }
+
+    pub(crate) fn store(&self, value: u64, order: Ordering) {
+        if order == Ordering::SeqCst {
+            self.0.swap(value, order);
+        } else {
+            self.0.store(value, order);
+        }
+    }
+}
+
+impl Default for AtomicU64 {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl Deref for AtomicU64 {
+    type Target = loom::sync::atomic::AtomicU64;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// A number outside the model, for what a test counts: it costs no schedules,
+/// and orders nothing.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Ghost(std::sync::atomic::AtomicU64);
+
+#[cfg(test)]
+impl Ghost {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn raise(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A mutex in parking_lot's shape: no poisoning.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+/// The guard of a [`Mutex`]. The inner guard leaves it only inside a wait.
+#[derive(Debug)]
+pub(crate) struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    inner: Option<loom::sync::MutexGuard<'a, T>>,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        let inner = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        MutexGuard {
+            mutex: self,
+            inner: Some(inner),
+        }
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.inner
+            .as_deref()
+            .expect("the guard holds its lock outside a wait")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.inner
+            .as_deref_mut()
+            .expect("the guard holds its lock outside a wait")
+    }
+}
+
+/// A condition variable whose deadlines have passed.
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(loom::sync::Condvar);
+
+impl Condvar {
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
+        let inner = guard
+            .inner
+            .take()
+            .expect("the guard holds its lock outside a wait");
+        if deadline.is_some() {
+            drop(inner);
+            guard.inner = guard.mutex.lock().inner.take();
+            return Wake::TimedOut;
+        }
+        guard.inner = Some(
+            self.0
+                .wait(inner)
+                .unwrap_or_else(|poisoned| poisoned.into_inner()),
+        );
+        Wake::Called
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// What a thread parks on. Not loom's own: that forgets a call that comes while
+/// the thread yields.
+#[derive(Clone, Debug)]
+pub(crate) struct Thread(Arc<Token>);
+
+#[derive(Debug, Default)]
+struct Token {
+    called: Mutex<bool>,
+    call: Condvar,
+}
+
+loom::thread_local! {
+    static CURRENT: Thread = Thread(Arc::new(Token::default()));
+}
+
+impl Thread {
+    pub(crate) fn unpark(&self) {
+        *self.0.called.lock() = true;
+        self.0.call.notify_one();
+    }
+}
+
+pub(crate) fn current() -> Thread {
+    CURRENT.with(Thread::clone)
+}
+
+pub(crate) fn park(deadline: Option<Instant>) -> Wake {
+    let Thread(token) = current();
+    let mut called = token.called.lock();
+    let mut wake = Wake::Called;
+    while !*called && wake == Wake::Called {
+        wake = token.call.wait(&mut called, deadline);
+    }
+    *called = false;
+    wake
+}
+
+/// Starts a thread. None is refused.
+pub(crate) fn spawn<F>(
+    name: String,
+    _stack_size: Option<usize>,
+    body: F,
+) -> io::Result<JoinHandle<()>>
+where
+    F: FnOnce() + Send + 'static,
+{
+    loom::thread::Builder::new().name(name).spawn(body)
+}
+
+/// The model's own numbers begin at zero, which is no thread's here.
+pub(crate) fn thread_number() -> u32 {
+    let name = format!("{:?}", loom::thread::current().id());
+    let digits = name.trim_matches(|symbol: char| !symbol.is_ascii_digit());
+    1 + digits
+        .parse::<u32>()
+        .expect("a thread's name in the model has its number")
+}
+
+/// One look is as good as many.
+pub(crate) fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
+    let _: bool = done();
+}
+
+pub(crate) fn pause() {
+    yield_now();
+}
+
+pub(crate) fn has_passed(_instant: Instant) -> bool {
+    true
+}
+
+/// At once: between two looks a thread yields, and one that yields in loom does
+/// not run again before the others have got stuck, which hides most schedules.
+pub(crate) fn is_over(_begin: Instant, _time: Duration) -> bool {
+    true
+}
+
+/// As `is_over`.
+pub(crate) const LINGERING: u32 = 0;
+
+/// One, on which all threads meet.
+pub(crate) const STRIPES: usize = 1;
+
+pub(crate) fn processors() -> usize {
+    2
+}
+
+/// The bounded channel. The place of the n-th item, counted from zero, is the
+/// n-th modulo the capacity; its stamp is 2n while it is free for that item,
+/// and 2n + 1 while it holds it.
+#[derive(Debug)]
+struct Queue<T> {
+    /// How many items have been taken.
+    head: AtomicU64,
+    /// How many have been sent.
+    tail: AtomicU64,
+    places: Box<[Place<T>]>,
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    stamp: AtomicU64,
+    item: Sealed<Option<T>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sender<T>(Arc<Queue<T>>);
+
+#[derive(Debug)]
+pub(crate) struct Receiver<T>(Arc<Queue<T>>);
+
+#[derive(Debug)]
+pub(crate) enum TrySendError<T> {
+    Full(T),
+    #[expect(
+        dead_code,
+        reason = "crossbeam's shape; both ends live as long as the mailbox"
+    )]
+    Disconnected(T),
+}
+
+pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let places = (0..capacity as u64)
+        .map(|number| Place {
+            stamp: AtomicU64::new(2 * number),
+            item: Sealed::new(None),
+        })
+        .collect();
+    let queue = Arc::new(Queue {
+        head: AtomicU64::new(0),
+        tail: AtomicU64::new(0),
+        places,
+    });
+    (Sender(Arc::clone(&queue)), Receiver(queue))
+}
+
+impl<T> Queue<T> {
+    fn capacity(&self) -> u64 {
+        self.places.len() as u64
+    }
+
+    fn place(&self, number: u64) -> &Place<T> {
+        &self.places[(number % self.capacity()) as usize]
+    }
+
+    fn len(&self) -> u64 {
+        loop {
+            // ORDERING: crossbeam's, as all in this file that are not said to differ.
+            let tail = self.tail.load(Ordering::SeqCst);
+            let head = self.head.load(Ordering::SeqCst);
+            if self.tail.load(Ordering::SeqCst) == tail {
+                return tail - head;
+            }
+        }
+    }
+}
+
+impl<T> Sender<T> {
+    pub(crate) fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+        let queue = &*self.0;
+        loop {
+            let tail = queue.tail.load(Ordering::Relaxed);
+            let place = queue.place(tail);
+            let stamp = place.stamp.load(Ordering::Acquire);
+            if stamp == 2 * tail {
+                let moved = queue.tail.compare_exchange(
+                    tail,
+                    tail + 1,
+                    Ordering::SeqCst,
+                    Ordering::Relaxed,
+                );
+                if moved.is_ok() {
+                    *place.item.lock() = Some(item);
+                    place.stamp.store(2 * tail + 1, Ordering::Release);
+                    return Ok(());
+                }
+            } else if stamp + 2 * queue.capacity() == 2 * tail + 1 {
+                loom::sync::atomic::fence(Ordering::SeqCst);
+                // ORDERING: crossbeam's is relaxed; see the head of this file.
+                if queue.head.load(Ordering::SeqCst) + queue.capacity() == tail {
+                    return Err(TrySendError::Full(item));
+                }
+                yield_now();
+            } else {
+                yield_now();
+            }
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        let tail = self.0.tail.load(Ordering::SeqCst);
+        let head = self.0.head.load(Ordering::SeqCst);
+        head + self.0.capacity() == tail
+    }
+}
+
+impl<T> Receiver<T> {
+    pub(crate) fn try_recv(&self) -> Result<T, ()> {
+        let queue = &*self.0;
+        loop {
+            let head = queue.head.load(Ordering::Relaxed);
+            let place = queue.place(head);
+            let stamp = place.stamp.load(Ordering::Acquire);
+            if stamp == 2 * head + 1 {
+                let moved = queue.head.compare_exchange(
+                    head,
+                    head + 1,
+                    Ordering::SeqCst,
+                    Ordering::Relaxed,
+                );
+                if moved.is_ok() {
+                    let item = place.item.lock().take();
+                    place
+                        .stamp
+                        .store(2 * (head + queue.capacity()), Ordering::Release);
+                    return item.ok_or(());
+                }
+            } else if stamp == 2 * head {
+                loom::sync::atomic::fence(Ordering::SeqCst);
+                // ORDERING: crossbeam's is relaxed; see the head of this file.
+                if queue.tail.load(Ordering::SeqCst) == head {
+                    return Err(());
+                }
+                yield_now();
+            } else {
+                yield_now();
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len() as usize
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let head = self.0.head.load(Ordering::SeqCst);
+        let tail = self.0.tail.load(Ordering::SeqCst);
+        head == tail
+    }
+}

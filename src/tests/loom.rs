@@ -1,0 +1,309 @@
+//! Pieces of the core under loom: every schedule up to so many preemptions, and
+//! every value that weak memory lets a load return.
+//!
+//! `RUSTFLAGS="--cfg troupe_loom" cargo test --release --lib
+//! tests::loom --target-dir target-loom`. The whole of a troupe is too large. So
+//! a model begins in the middle: the slots are open, and of the actors only those
+//! live that it is about; the others are busy for ever. A lost wake-up is a
+//! deadlock, which loom reports. What is not real is said in `sync/weak.rs`.
+
+use crate::actor_loop::live;
+use crate::atomics::Striped;
+use crate::config::Config;
+use crate::stage::Stage;
+use crate::sync::{
+    Arc, Condvar, Duration, Ghost, JoinHandle, Mutex, Wake, explore, spawn, thread_number,
+};
+use crate::work::Work;
+
+type Error = ();
+
+/// A stage with as many actors as there may be, all of them busy.
+fn stage(config: Config) -> Arc<Stage<Error>> {
+    let stage = Arc::new(Stage::new(config, None));
+    let mut board = stage.board.lock();
+    for _ in 0..stage.config.max {
+        let (id, _) = board.occupy(false);
+        stage.furnish(id);
+        stage.state.reserve();
+        stage.open(&mut board, id);
+    }
+    drop(board);
+    stage
+}
+
+/// A thread with the stage.
+fn with(
+    stage: &Arc<Stage<Error>>,
+    body: impl FnOnce(Arc<Stage<Error>>) + Send + 'static,
+) -> JoinHandle<()> {
+    let stage = Arc::clone(stage);
+    spawn(String::new(), None, move || body(stage)).unwrap()
+}
+
+/// The life of one of its actors, which ends with a shutdown.
+fn actor(stage: &Arc<Stage<Error>>, id: usize) -> JoinHandle<()> {
+    with(stage, move |stage| live(&stage, id))
+}
+
+/// A work that counts itself.
+fn work(run: &Arc<Ghost>) -> Work<Error> {
+    let run = Arc::clone(run);
+    Work::new(move || {
+        run.raise();
+        Ok(())
+    })
+}
+
+/// Puts a work into a mailbox, without any of what an assign does.
+fn lay_in(stage: &Stage<Error>, id: usize, work: Work<Error>) {
+    let laid = stage
+        .slot(id)
+        .unwrap()
+        .mailbox
+        .put(work.into_letter(thread_number()));
+    assert!(laid.is_ok());
+}
+
+/// Waited for until it has been rung so many times.
+#[derive(Clone, Default)]
+struct Bell(Arc<(Mutex<u32>, Condvar)>);
+
+impl Bell {
+    /// A work that rings it.
+    fn work(&self) -> Work<Error> {
+        let bell = self.clone();
+        Work::new(move || {
+            *bell.0.0.lock() += 1;
+            bell.0.1.notify_all();
+            Ok(())
+        })
+    }
+
+    fn wait(&self, times: u32) {
+        let mut rung = self.0.0.lock();
+        while *rung < times {
+            let _: Wake = self.0.1.wait(&mut rung, None);
+        }
+    }
+}
+
+/// Once a place has been given free, its mailbox is not counted as full, however
+/// far a sender has got that has found it so.
+///
+/// Fails when a sender takes a mailbox for full without a second try, and when
+/// announced loads or stores are weaker than sequentially consistent.
+#[test]
+fn full_counts_no_mailbox_with_room() {
+    explore(3, || {
+        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let run = Arc::new(Ghost::default());
+        lay_in(&stage, 0, work(&run));
+        let late = work(&run);
+        let sender = with(&stage, move |stage| drop(stage.assign(late)));
+        assert!(stage.take_from(0).is_some());
+        // Below zero for a moment, if it is uncounted before it is counted.
+        assert_ne!(stage.state.load().full(), 1);
+        sender.join().unwrap();
+        assert_eq!(stage.state.load().full(), 0);
+        assert!(stage.slot(0).unwrap().gate.may_have_room());
+    });
+}
+
+/// A full mailbox is counted once, whoever finds it so, and not when somebody
+/// takes from it meanwhile.
+///
+/// No planted bug is known that it finds with so few preemptions.
+#[test]
+fn a_full_mailbox_is_counted_once() {
+    explore(1, || {
+        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let run = Arc::new(Ghost::default());
+        lay_in(&stage, 0, work(&run));
+        let mailbox = |stage: &Stage<Error>| stage.slot(0).unwrap().mailbox.len();
+        let senders: Vec<_> = (0..2)
+            .map(|_| {
+                let work = work(&run);
+                with(&stage, move |stage| drop(stage.assign(work)))
+            })
+            .collect();
+        assert!(stage.take_from(0).is_some());
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        assert!(stage.state.load().full() <= mailbox(&stage));
+        if stage.take_from(0).is_some() {
+            assert_eq!(stage.state.load().full(), 0);
+        }
+    });
+}
+
+/// A work that is assigned while its actor goes idle is run, though nobody else
+/// ever comes: it is handed over, or found, or the actor is called.
+///
+/// Fails when an actor parks without a last look after giving up its token, when
+/// a sender wakes nobody, and when announced loads are weaker than sequentially
+/// consistent.
+#[test]
+fn going_idle_against_assign() {
+    explore(3, || {
+        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let bell = Bell::default();
+        let actor = actor(&stage, 0);
+        stage.assign(bell.work()).unwrap();
+        bell.wait(1);
+        stage.shutdown();
+        actor.join().unwrap();
+    });
+}
+
+/// A work that is sent to a mailbox just as another sender moves the cursor away
+/// from it is found by an actor that goes idle, though its owner never looks.
+///
+/// No planted bug is known that it finds with so few preemptions.
+#[test]
+fn the_cursor_moves_on_against_assign() {
+    explore(1, || {
+        let stage = stage(Config::fixed(2).mailbox_size(1));
+        let bell = Bell::default();
+        let actor = actor(&stage, 1);
+        let first = bell.work();
+        let sender = with(&stage, move |stage| stage.assign(first).unwrap());
+        stage.assign(bell.work()).unwrap();
+        sender.join().unwrap();
+        bell.wait(2);
+        stage.shutdown();
+        actor.join().unwrap();
+    });
+}
+
+/// Who waits for room hears of it, whenever it is made.
+///
+/// Fails when a waiter sleeps though the generation has risen since it noted it,
+/// and when a gate that opens wakes nobody.
+#[test]
+fn a_waiter_hears_of_room() {
+    explore(3, || {
+        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let run = Arc::new(Ghost::default());
+        lay_in(&stage, 0, work(&run));
+        let late = work(&run);
+        let waiter = with(&stage, move |stage| {
+            stage.assign_waiting(late, None).unwrap();
+        });
+        assert!(stage.take_from(0).is_some());
+        waiter.join().unwrap();
+        assert!(stage.take_from(0).is_some());
+    });
+}
+
+/// Two who wait hear of two places, though the first take may be the only one
+/// that opens the gate.
+///
+/// No planted bug is known that it finds with so few preemptions.
+#[test]
+fn two_waiters_hear_of_two_places() {
+    explore(1, || {
+        let stage = stage(Config::fixed(1).mailbox_size(2));
+        let run = Arc::new(Ghost::default());
+        lay_in(&stage, 0, work(&run));
+        lay_in(&stage, 0, work(&run));
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let work = work(&run);
+                with(&stage, move |stage| {
+                    stage.assign_waiting(work, None).unwrap();
+                })
+            })
+            .collect();
+        assert!(stage.take_from(0).is_some());
+        assert!(stage.take_from(0).is_some());
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+    });
+}
+
+/// An accepted work has begun or is returned, never both, and once
+/// `shutdown_now` has returned nothing begins.
+///
+/// Fails when `shutdown_now` does not wait for actors between two works, and when
+/// an actor does not look at the signals before it begins.
+#[test]
+fn halt_against_the_begin_of_a_work() {
+    explore(3, || {
+        let stage = stage(Config::fixed(1).mailbox_size(2));
+        let run = Arc::new(Ghost::default());
+        lay_in(&stage, 0, work(&run));
+        lay_in(&stage, 0, work(&run));
+        let actor = actor(&stage, 0);
+        let returned = stage.shutdown_now().len() as u64;
+        let before = run.get();
+        actor.join().unwrap();
+        assert_eq!(returned + run.get(), 2);
+        // It may have been about to count itself.
+        assert!(run.get() - before <= 1);
+    });
+}
+
+/// A snapshot does not count a work twice, where it waited and where it runs, or
+/// as running and as finished.
+///
+/// Fails when an owned number is stored or read relaxed.
+#[test]
+fn a_snapshot_against_a_work() {
+    explore(3, || {
+        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let run = Arc::new(Ghost::default());
+        lay_in(&stage, 0, work(&run));
+        let actor = actor(&stage, 0);
+        let stats = stage.stats();
+        assert!(stats.accepted <= 1, "{stats:?}");
+        stage.shutdown();
+        actor.join().unwrap();
+    });
+}
+
+/// Threads that share a stripe count what they count, whoever owns it.
+///
+/// Fails when a stripe is claimed by a load and a store.
+#[test]
+fn a_stripe_has_one_owner() {
+    explore(3, || {
+        let counts = Arc::new(Striped::default());
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let counts = Arc::clone(&counts);
+                let body = move || {
+                    counts.accept();
+                    counts.accept();
+                };
+                spawn(String::new(), None, body).unwrap()
+            })
+            .collect();
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(counts.accepted(), 4);
+    });
+}
+
+/// A work that is assigned while the only actor retires is run, by it or by a new
+/// one.
+///
+/// Fails when a retiring actor does not look at its mailbox again, and when a
+/// sender does not look at the tenancy again.
+#[test]
+fn retire_against_assign() {
+    explore(3, || {
+        let config = Config::dynamic(0, 1).idle_timeout(Duration::ZERO);
+        let stage = stage(config.mailbox_size(1));
+        let bell = Bell::default();
+        let actor = actor(&stage, 0);
+        stage.assign(bell.work()).unwrap();
+        bell.wait(1);
+        actor.join().unwrap();
+        stage.shutdown();
+        stage.join(None).unwrap();
+    });
+}
