@@ -116,7 +116,8 @@ impl<E> Life<'_, E> {
         let mut next = if self.slot.call() == Call::Popped {
             self.born()
         } else {
-            Next::Look
+            // It counts as idle before anybody can count its mailbox.
+            self.rest(false)
         };
         loop {
             match next {

@@ -39,6 +39,8 @@ struct Refusal<E> {
 struct Reserved {
     id: usize,
     birth: u64,
+    /// Is a work to be in its hand when it is born?
+    has_work: bool,
 }
 
 impl<E: Send + 'static> Stage<E> {
@@ -56,7 +58,8 @@ impl<E: Send + 'static> Stage<E> {
         if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
             return Growth::Again(letter);
         }
-        let (reserved, slot) = self.reserve(&mut board, true);
+        let (mut reserved, slot) = self.reserve(&mut board, true);
+        reserved.has_work = true;
         board.rounds.mark(&mut letter);
         board.rounds.holds_nothing(reserved.id);
         let filled = slot.put_in_hand(letter, || false);
@@ -198,7 +201,14 @@ impl<E: Send + 'static> Stage<E> {
         board.spawning += 1;
         let slot = self.furnish(id);
         self.state.reserve();
-        (Reserved { id, birth }, slot)
+        (
+            Reserved {
+                id,
+                birth,
+                has_work: false,
+            },
+            slot,
+        )
     }
 
     fn start(self: &Arc<Self>, id: usize) -> io::Result<JoinHandle<()>> {
@@ -210,7 +220,9 @@ impl<E: Send + 'static> Stage<E> {
     /// The thread exists, and may have come to its end already.
     fn bear(&self, board: &mut Board<E>, reserved: &Reserved, thread: JoinHandle<()>) {
         board.spawning -= 1;
-        if board.file(reserved.id, reserved.birth, thread) {
+        // One without a work opens its slot itself, as it goes idle: else its
+        // own place would be missing meanwhile.
+        if board.file(reserved.id, reserved.birth, thread) && reserved.has_work {
             self.open(board, reserved.id);
         }
         self.changed.notify_all();
