@@ -27,7 +27,7 @@ const LOOKING: Duration = Duration::from_micros(15);
 /// After so many works an actor goes on to the next mailbox that holds work.
 const TURN: u32 = 64;
 
-/// How long an actor that is needed for now stays at least before it asks again.
+/// How long an actor that may not retire yet stays at least before it asks again.
 const SPELL: Duration = Duration::from_millis(1);
 
 /// The life of the actor `id`. Its thread runs this and nothing else.

@@ -96,12 +96,12 @@ impl<E: Send + 'static> Stage<E> {
         if self.is_own_thread() {
             return Err(AssignError::WouldDeadlock(work));
         }
+        let begin = Instant::now();
         // A time that overflows the clock is for ever.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| begin.checked_add(timeout));
         let mut letter = work.into_letter(thread_number());
         // To sleep and be woken takes longer than it often takes until there is
         // room, and not for one work only.
-        let begin = Instant::now();
         while !is_over(begin, timeout.unwrap_or(TRYING).min(TRYING)) {
             yield_now();
             match self.place(letter) {

@@ -42,8 +42,8 @@ pub(crate) struct Board<E> {
     /// Numbers that have been given and are vacant again, lowest first.
     vacant: BinaryHeap<Reverse<usize>>,
     births: u64,
-    /// How many slots are open: actors that have come to the board, or whose
-    /// thread has been filed.
+    /// How many slots are open: actors that have come to the board, or that were
+    /// born with a work and whose thread has been filed.
     pub(crate) open: usize,
     /// Growths that have not yet filed the thread that they started.
     pub(crate) spawning: usize,

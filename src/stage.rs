@@ -103,9 +103,10 @@ impl<E> Stage<E> {
         self.slots[id].get_or_init(|| Box::new(Slot::new(self.config.mailbox_size)))
     }
 
-    /// Opens the slot of an actor that is there, unless it is open. Whoever
-    /// comes first does this: who started its thread, or the actor itself,
-    /// before it does anything else on the board.
+    /// Opens the slot of an actor that is there, unless it is open. If it was
+    /// born with a work, whoever comes first does this: who started its thread,
+    /// or the actor itself, before it does anything else on the board. If not,
+    /// the actor does, as it goes idle.
     pub(crate) fn open(&self, board: &mut Board<E>, id: usize) {
         let Some(slot) = self.slot(id).filter(|slot| is_vacant(slot.tenancy())) else {
             return;

@@ -1196,3 +1196,42 @@ fn an_actor_that_retires_strands_nothing() {
         troupe.join().unwrap();
     });
 }
+
+/// While idle actors retire as soon as they may, a troupe of works that do not
+/// end still takes as many as it has places, and then says `Full`.
+///
+/// Fails when the slot of an actor that is started without a work is opened
+/// before it counts as idle.
+#[test]
+fn full_is_exact_while_actors_retire() {
+    check(|| {
+        let troupe = build(
+            Config::dynamic(0, 2)
+                .initial(2)
+                .mailbox_size(1)
+                .idle_timeout(Duration::ZERO)
+                .thread_name("sure"),
+        );
+        let (open, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(shuttle::sync::Mutex::new(gate));
+        let mut accepted = 0;
+        loop {
+            let gate = Arc::clone(&gate);
+            let work = move || {
+                let _ = gate.lock().unwrap().recv();
+                Ok(())
+            };
+            match troupe.assign(work) {
+                Ok(()) => accepted += 1,
+                Err(refused) => {
+                    assert!(refused.is_full());
+                    break;
+                }
+            }
+        }
+        assert_eq!(accepted, 4);
+        drop(open);
+        troupe.shutdown();
+        troupe.join().unwrap();
+    });
+}
