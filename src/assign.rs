@@ -323,7 +323,7 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Finds out whether a mailbox that was full a moment ago certainly is. False
     /// if it may have room again. In a vacant slot there is none.
-    fn is_certainly_full(&self, at: usize, slot: &Slot<E>) -> bool {
+    pub(crate) fn is_certainly_full(&self, at: usize, slot: &Slot<E>) -> bool {
         if is_vacant(slot.tenancy()) {
             return true;
         }

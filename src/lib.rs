@@ -78,8 +78,9 @@
 //! behind another, and an actor above `min` that has had nothing to do for
 //! [`idle_timeout`](Config::idle_timeout) retires. Load is packed onto the most
 //! recently idle actors, so that the others can time out. If the system refuses
-//! a thread, a troupe that has an actor carries on with it and asks again later;
-//! one that has none gives the work back in [`AssignError::Spawn`].
+//! a thread, a troupe that has an actor carries on with it and does not ask again
+//! for 100 ms; one that has none gives the work back in [`AssignError::Spawn`],
+//! and asks again at the next assign.
 //!
 //! # Failures and panics
 //!
@@ -127,8 +128,13 @@
 //!
 //! Whatever a closure captures is dropped exactly once, whether the work ran,
 //! panicked, or was given back and dropped; [`join`](Troupe::join) returns after
-//! the drop of all that the troupe ran. So a *lease*, a captured value whose drop without a verdict gives a
-//! message back to its broker, covers every way a work can end.
+//! the drop of all that the troupe ran. So a *lease*, a captured value whose drop
+//! without a verdict gives a message back to its broker, covers every way a work
+//! can end. (One gap is the compiler's, with or without a troupe: if a closure
+//! has computed its `Err(error)` and a capture then panics in its drop, `error`
+//! is forgotten, and with it a lease that was moved into it; see
+//! [rust-lang/rust#47949](https://github.com/rust-lang/rust/issues/47949). The
+//! work counts as panicked.)
 //!
 //! # Stopping
 //!

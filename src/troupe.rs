@@ -81,7 +81,7 @@ impl<E: Send + 'static> Troupe<E> {
     ///
     /// - [`Full`](AssignError::Full) if at some instant during the call no
     ///   actor was idle, no mailbox had room, and the troupe was at `max`, or
-    ///   the system had just refused it a thread.
+    ///   the system had refused it a thread within the last 100 ms.
     /// - [`ShuttingDown`](AssignError::ShuttingDown) after a shutdown.
     /// - [`Spawn`](AssignError::Spawn) if there is no actor, and the system
     ///   refused one.

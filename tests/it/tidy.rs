@@ -262,7 +262,8 @@ fn links_lead_somewhere() {
 }
 
 /// ARCHITECTURE.md names the tests that attack an argument or a promise, as
-/// `it::module`, `it::module::test`, and of other files as `file::test`.
+/// `it::module`, `it::module::test`, `loom::test`, and of other files as
+/// `file::test`.
 #[test]
 fn the_tests_that_architecture_names_exist() {
     let page = read("ARCHITECTURE.md");
@@ -272,6 +273,7 @@ fn the_tests_that_architecture_names_exist() {
             ["it", module] => (format!("tests/it/{module}.rs"), None),
             ["it", module, test] => (format!("tests/it/{module}.rs"), Some(test)),
             ["tidy", test] => ("tests/it/tidy.rs".to_owned(), Some(test)),
+            ["loom", test] => ("src/tests/loom.rs".to_owned(), Some(test)),
             [binary, test] if root().join(format!("tests/{binary}.rs")).exists() => {
                 (format!("tests/{binary}.rs"), Some(test))
             }
