@@ -8,10 +8,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::ops::{Deref, DerefMut};
 
 use super::{Arc, Duration, Instant, Wake};
 
+pub(crate) use super::lock::{Condvar, Mutex, MutexGuard};
 pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use shuttle::thread::{JoinHandle, Thread, current, yield_now};
 pub(crate) use shuttle::thread_local;
@@ -22,90 +22,16 @@ fn coin(percent: u32) -> bool {
     shuttle::rand::thread_rng().gen_range(0..100) < percent
 }
 
+/// A coin: does a wait with a deadline time out?
+pub(super) fn times_out() -> bool {
+    coin(30)
+}
+
 /// Lets others run between zero and three times: a wait that times out.
-fn linger() {
+pub(super) fn linger() {
     use shuttle::rand::Rng;
     for _ in 0..shuttle::rand::thread_rng().gen_range(0..4) {
         yield_now();
-    }
-}
-
-/// A mutex in parking_lot's shape: no poisoning.
-#[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
-
-/// The guard of a [`Mutex`]. The inner guard leaves it only inside a wait.
-#[derive(Debug)]
-pub(crate) struct MutexGuard<'a, T> {
-    mutex: &'a Mutex<T>,
-    inner: Option<shuttle::sync::MutexGuard<'a, T>>,
-}
-
-impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(shuttle::sync::Mutex::new(value))
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        let inner = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        MutexGuard {
-            mutex: self,
-            inner: Some(inner),
-        }
-    }
-}
-
-impl<T> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.inner
-            .as_deref()
-            .expect("the guard holds its lock outside a wait")
-    }
-}
-
-impl<T> DerefMut for MutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.inner
-            .as_deref_mut()
-            .expect("the guard holds its lock outside a wait")
-    }
-}
-
-/// A condition variable whose deadline is a coin.
-#[derive(Debug, Default)]
-pub(crate) struct Condvar(shuttle::sync::Condvar);
-
-impl Condvar {
-    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
-        let inner = guard
-            .inner
-            .take()
-            .expect("the guard holds its lock outside a wait");
-        if deadline.is_some() && coin(30) {
-            drop(inner);
-            linger();
-            guard.inner = guard.mutex.lock().inner;
-            return Wake::TimedOut;
-        }
-        guard.inner = Some(
-            self.0
-                .wait(inner)
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        );
-        Wake::Called
-    }
-
-    pub(crate) fn notify_one(&self) {
-        self.0.notify_one();
-    }
-
-    pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
     }
 }
 
@@ -141,7 +67,7 @@ pub(crate) fn thread_number() -> u32 {
 }
 
 pub(crate) fn park(deadline: Option<Instant>) -> Wake {
-    if deadline.is_some() && coin(30) {
+    if deadline.is_some() && times_out() {
         linger();
         return Wake::TimedOut;
     }

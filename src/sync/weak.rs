@@ -22,10 +22,11 @@
 //!   loom's.
 
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 
 use super::{Arc, Duration, Sealed, Wake};
 
+pub(crate) use super::lock::{Condvar, Mutex, MutexGuard};
 pub(crate) use loom::sync::atomic::Ordering;
 pub(crate) use loom::thread::{JoinHandle, yield_now};
 
@@ -132,83 +133,13 @@ impl Ghost {
     }
 }
 
-/// A mutex in parking_lot's shape: no poisoning.
-#[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-/// The guard of a [`Mutex`]. The inner guard leaves it only inside a wait.
-#[derive(Debug)]
-pub(crate) struct MutexGuard<'a, T> {
-    mutex: &'a Mutex<T>,
-    inner: Option<loom::sync::MutexGuard<'a, T>>,
+/// Every deadline has passed.
+pub(super) fn times_out() -> bool {
+    true
 }
 
-impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(loom::sync::Mutex::new(value))
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        let inner = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        MutexGuard {
-            mutex: self,
-            inner: Some(inner),
-        }
-    }
-}
-
-impl<T> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.inner
-            .as_deref()
-            .expect("the guard holds its lock outside a wait")
-    }
-}
-
-impl<T> DerefMut for MutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.inner
-            .as_deref_mut()
-            .expect("the guard holds its lock outside a wait")
-    }
-}
-
-/// A condition variable whose deadlines have passed.
-#[derive(Debug, Default)]
-pub(crate) struct Condvar(loom::sync::Condvar);
-
-impl Condvar {
-    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
-        let inner = guard
-            .inner
-            .take()
-            .expect("the guard holds its lock outside a wait");
-        if deadline.is_some() {
-            drop(inner);
-            guard.inner = guard.mutex.lock().inner.take();
-            return Wake::TimedOut;
-        }
-        guard.inner = Some(
-            self.0
-                .wait(inner)
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        );
-        Wake::Called
-    }
-
-    pub(crate) fn notify_one(&self) {
-        self.0.notify_one();
-    }
-
-    pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
-    }
-}
+/// Nothing: a thread that yields would not run again before the others are stuck.
+pub(super) fn linger() {}
 
 /// What a thread parks on. Not loom's own: that forgets a call that comes while
 /// the thread yields.

@@ -1,0 +1,90 @@
+//! Locks and condition variables for both model checkers: what these offer has
+//! one shape, and the core wants another, parking_lot's.
+
+use std::ops::{Deref, DerefMut};
+
+#[cfg(troupe_loom)]
+use loom::sync as checker;
+#[cfg(not(troupe_loom))]
+use shuttle::sync as checker;
+
+use super::{Instant, Wake, linger, times_out};
+
+/// A mutex in parking_lot's shape: no poisoning.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(checker::Mutex<T>);
+
+/// The guard of a [`Mutex`]. The inner guard leaves it only inside a wait.
+#[derive(Debug)]
+pub(crate) struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    inner: Option<checker::MutexGuard<'a, T>>,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(checker::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        let inner = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        MutexGuard {
+            mutex: self,
+            inner: Some(inner),
+        }
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.inner
+            .as_deref()
+            .expect("the guard holds its lock outside a wait")
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.inner
+            .as_deref_mut()
+            .expect("the guard holds its lock outside a wait")
+    }
+}
+
+/// A condition variable whose deadlines pass when the model says so.
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(checker::Condvar);
+
+impl Condvar {
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
+        let inner = guard
+            .inner
+            .take()
+            .expect("the guard holds its lock outside a wait");
+        if deadline.is_some() && times_out() {
+            drop(inner);
+            linger();
+            guard.inner = guard.mutex.lock().inner;
+            return Wake::TimedOut;
+        }
+        guard.inner = Some(
+            self.0
+                .wait(inner)
+                .unwrap_or_else(|poisoned| poisoned.into_inner()),
+        );
+        Wake::Called
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
