@@ -572,7 +572,7 @@ impl<E> Life<'_, E> {
             board.idle.insert(at, idle);
             return Retire::Called;
         }
-        let departed = std::mem::take(&mut board.departed);
+        let departed = board.take_finished();
         board.vacate(self.id);
         board.tally.retired += 1;
         board.rounds.holds_nothing(self.id);
@@ -581,7 +581,7 @@ impl<E> Life<'_, E> {
         if before.is_waited_for() {
             stage.waiters.wake_one();
         }
-        // So that finished threads do not pile up until somebody joins.
+        // So that they do not pile up until somebody joins.
         for thread in departed {
             drop_contained(thread.join());
         }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::round::Rounds;
-use crate::sync::{JoinHandle, Thread};
+use crate::sync::{JoinHandle, Thread, is_finished};
 use crate::work::Letter;
 
 /// An actor on the idle stack.
@@ -136,6 +136,18 @@ impl<E> Board<E> {
             self.departed.push(thread);
         }
         there
+    }
+
+    /// Takes the departed threads that have finished. Not the others: who retires
+    /// would wait for one that waits for one that waits, and each link of such a
+    /// chain is a thread. Actors that come and go could make it grow faster than
+    /// its other end is undone.
+    pub(crate) fn take_finished(&mut self) -> Vec<JoinHandle<()>> {
+        let (finished, others) = std::mem::take(&mut self.departed)
+            .into_iter()
+            .partition(is_finished);
+        self.departed = others;
+        finished
     }
 
     /// Takes an actor off the idle stack. It is most likely on top.

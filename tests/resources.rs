@@ -11,7 +11,6 @@
 //! What an idle troupe costs is in `tests/idle.rs`.
 #![cfg(target_os = "linux")]
 
-#[expect(dead_code, reason = "the other functions serve other tests")]
 mod process;
 #[path = "it/support.rs"]
 #[expect(dead_code, reason = "the other functions serve other tests")]
@@ -19,15 +18,18 @@ mod support;
 
 use parking_lot::{Condvar, Mutex};
 use process::{
-    descriptors, expect_success, is_child, mappings, resident_kib, run_child, size, skip, threads,
-    threads_named, until_threads_are,
+    descriptors, expect_success, is_child, mappings, resident_kib, rest, run_child, size, skip,
+    threads, threads_named, until_threads_are,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
 use std::any::Any;
+use std::cell::RefCell;
+use std::fs;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 use support::{
     DropCounter, Gate, HANG, eventually, fill, join, occupy, quiet_panic, settle, within,
@@ -191,6 +193,102 @@ fn growing_and_shrinking_leaves_nothing() {
         assert_eq!(stats.grown, 8 * cycles, "{stats:?}");
         troupe.shutdown();
         join(&troupe);
+    });
+}
+
+/// Ends its thread only once the gate is open.
+struct Anchor(Gate);
+
+impl Drop for Anchor {
+    fn drop(&mut self) {
+        self.0.pass();
+    }
+}
+
+thread_local! {
+    static ANCHOR: RefCell<Option<Anchor>> = const { RefCell::new(None) };
+}
+
+/// A retired actor's thread that takes its time to end does not keep those that retire after it.
+///
+/// Fails when who retires joins all that have retired before it, whether they have finished or not.
+#[test]
+fn a_thread_that_ends_slowly_keeps_no_others() {
+    alone("a_thread_that_ends_slowly_keeps_no_others", || {
+        let before = threads();
+        let config = Config::dynamic(0, 1).idle_timeout(Duration::ZERO);
+        let troupe: Troupe = Troupe::new(config.thread_name("slow")).expect("valid");
+        let gate = Gate::new();
+        let anchor = Anchor(gate.clone());
+        let work = move || {
+            ANCHOR.set(Some(anchor));
+            Ok(())
+        };
+        troupe.assign(work).expect("it grows");
+        gate.wait_for(1);
+        for cycle in 2..=50 {
+            troupe.assign(|| Ok(())).expect("it grows");
+            eventually(|| troupe.stats().retired == cycle);
+        }
+        // The slow one, who joins it since it has run all of ours, and the last.
+        eventually(|| threads() <= before + 3);
+        gate.open();
+        troupe.shutdown();
+        join(&troupe);
+        until_threads_are(before);
+    });
+}
+
+/// Actors that come and go as fast as they can, on one processor: of threads that have left and not yet ended there are
+/// few, since none waits for another.
+#[test]
+fn actors_that_come_and_go_leave_no_crowd() {
+    let test = "actors_that_come_and_go_leave_no_crowd";
+    if !is_child() {
+        let status = fs::read_to_string("/proc/self/status").expect("Linux has /proc");
+        let allowed = status.lines().find_map(|line| {
+            let list = line.strip_prefix("Cpus_allowed_list:")?.trim();
+            list.split([',', '-']).next()
+        });
+        let mut command = Command::new("taskset");
+        command.args(["-c", allowed.expect("it runs somewhere")]);
+        if command.arg("true").output().is_err() {
+            return skip("there is no taskset");
+        }
+        let mut command = Command::new("taskset");
+        command.args(["-c", allowed.expect("it runs somewhere")]);
+        command.arg(std::env::current_exe().expect("known here"));
+        return expect_success(&run_child(command, test));
+    }
+    within(20 * HANG, || {
+        let (max, feeders) = (6, 3);
+        let config = Config::dynamic(0, max)
+            .mailbox_size(1)
+            .idle_timeout(Duration::ZERO);
+        let troupe: Troupe = Troupe::new(config.thread_name("tide")).expect("valid");
+        let before = threads();
+        let births = 20 * size("TROUPE_CYCLES", 500);
+        let (mut most, is_enough) = (0, AtomicBool::new(false));
+        thread::scope(|scope| {
+            for _ in 0..feeders {
+                scope.spawn(|| {
+                    while !is_enough.load(SeqCst) {
+                        drop(troupe.assign(|| Ok(())));
+                    }
+                });
+            }
+            while troupe.stats().grown < births {
+                most = threads().max(most);
+                rest(Duration::from_millis(1)); // and look again
+            }
+            is_enough.store(true, SeqCst);
+        });
+        println!("{most} threads at most, in {births} births");
+        // The system takes a while to end a thread: as many again, and then some.
+        assert!(most <= before + feeders + 2 * max + 100, "{most} threads");
+        troupe.shutdown();
+        join(&troupe);
+        until_threads_are(before);
     });
 }
 

@@ -56,6 +56,11 @@ where
     builder.spawn(body)
 }
 
+/// Has the thread done all but to end? Then a join hardly waits.
+pub(crate) fn is_finished(thread: &JoinHandle<()>) -> bool {
+    thread.is_finished()
+}
+
 /// The number of the calling thread: no two threads of a process have the same,
 /// as long as it has not started four thousand million of them.
 #[inline]
