@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
 use troupe_pool::Config;
+
+use crate::options::value;
 
 pub(crate) const HELP: &str = "\
 Hashes every file under each PATH, or verifies a list of such hashes.
@@ -54,8 +56,8 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Option<Args>, lexopt::Error> {
     let (mut names, mut check, mut quiet) = (Vec::new(), false, false);
     while let Some(arg) = parser.next()? {
         match arg {
-            Arg::Long("actors") => config = config.max(number("--actors", &mut parser)?),
-            Arg::Long("mailbox") => config = config.mailbox_size(number("--mailbox", &mut parser)?),
+            Arg::Long("actors") => config = config.max(value("--actors", &mut parser)?),
+            Arg::Long("mailbox") => config = config.mailbox_size(value("--mailbox", &mut parser)?),
             Arg::Long("check") => check = true,
             Arg::Long("quiet") => quiet = true,
             Arg::Long("help") => return Ok(None),
@@ -89,12 +91,4 @@ fn some_paths(mut paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, lexopt::Error> {
         *path = PathBuf::from("./-");
     }
     Ok(paths)
-}
-
-/// The value of `option`, which the message names: a bare "invalid digit" helps nobody.
-fn number(option: &str, parser: &mut Parser) -> Result<usize, lexopt::Error> {
-    parser
-        .value()?
-        .parse()
-        .map_err(|error| format!("{option}: {error}").into())
 }

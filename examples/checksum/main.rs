@@ -21,6 +21,9 @@ mod crew;
 mod error;
 mod hash;
 mod list;
+#[expect(dead_code, reason = "the other functions serve other examples")]
+#[path = "../support/options.rs"]
+mod options;
 mod ordered;
 mod output;
 mod report;

@@ -1,0 +1,148 @@
+//! Lines from a client, none longer than a limit, none slower than another.
+
+use std::{
+    io::{self, ErrorKind, Read},
+    mem,
+    net::TcpStream,
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+/// Enough for a hundred ordinary calls.
+const BUFFER: usize = 8 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Frames<'s> {
+    stream: &'s TcpStream,
+    limit: usize,
+    patience: Duration,
+    buffer: Vec<u8>,
+    /// What has arrived and is not yet returned lies in `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    /// Bytes behind `start` that are known to hold no line break.
+    searched: usize,
+    /// When the line that has begun must be whole.
+    due: Option<Instant>,
+    /// The stream has a read timeout.
+    is_timed: bool,
+    /// The rest of a line that was too long is thrown away.
+    is_skipping: bool,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Frame<'f> {
+    Line(&'f [u8]),
+    /// Said once, as soon as it is known.
+    TooLong,
+    /// A line was begun and not finished in time.
+    Late,
+    /// The client has closed, or the connection has failed.
+    End,
+}
+
+impl<'s> Frames<'s> {
+    pub(crate) fn new(stream: &'s TcpStream, limit: usize, patience: Duration) -> Self {
+        Frames {
+            stream,
+            limit,
+            patience,
+            buffer: vec![0; BUFFER],
+            start: 0,
+            end: 0,
+            searched: 0,
+            due: None,
+            is_timed: false,
+            is_skipping: false,
+        }
+    }
+
+    /// Waits for the next line that is not blank.
+    pub(crate) fn next(&mut self) -> Frame<'_> {
+        loop {
+            if let Some(line) = self.line_at_hand() {
+                self.due = None;
+                let was_skipped = mem::take(&mut self.is_skipping);
+                if was_skipped || self.buffer[line.clone()].trim_ascii().is_empty() {
+                    continue;
+                }
+                if line.len() > self.limit {
+                    return Frame::TooLong;
+                }
+                return Frame::Line(&self.buffer[line]);
+            }
+            if self.end - self.start > self.limit && !self.is_skipping {
+                self.is_skipping = true;
+                return Frame::TooLong;
+            }
+            match self.read() {
+                Ok(0) if self.start == self.end || self.is_skipping => return Frame::End,
+                Ok(0) => {
+                    // A last line without its line break.
+                    let line = self.start..self.end;
+                    (self.start, self.searched) = (self.end, 0);
+                    return Frame::Line(&self.buffer[line]);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return match error.kind() {
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut => Frame::Late,
+                        _ => Frame::End,
+                    };
+                }
+            }
+        }
+    }
+
+    fn line_at_hand(&mut self) -> Option<Range<usize>> {
+        let unsearched = &self.buffer[self.start + self.searched..self.end];
+        let Some(length) = unsearched.iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.end - self.start;
+            return None;
+        };
+        let start = self.start;
+        let line = start..start + self.searched + length;
+        (self.start, self.searched) = (line.end + 1, 0);
+        Some(line)
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        if self.is_skipping {
+            (self.start, self.end, self.searched) = (0, 0, 0);
+        }
+        self.make_room();
+        let has_begun = self.is_skipping || self.start < self.end;
+        let now = Instant::now();
+        self.due = match self.due {
+            _ if !has_begun => None,
+            due => due.or(Some(now + self.patience)),
+        };
+        let rest = self.due.map(|due| due.saturating_duration_since(now));
+        if rest == Some(Duration::ZERO) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        // Most lines arrive whole: two system calls less for each.
+        if rest.is_some() || self.is_timed {
+            self.stream.set_read_timeout(rest)?;
+            self.is_timed = rest.is_some();
+        }
+        let mut stream = self.stream;
+        let read = stream.read(&mut self.buffer[self.end..])?;
+        self.end += read;
+        Ok(read)
+    }
+
+    /// Moves what there is to the front, and lets the buffer grow for a long line only as long as
+    /// that is there.
+    fn make_room(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        if self.end == self.buffer.len() {
+            let longer = (2 * self.end).min(self.limit + 1);
+            self.buffer.resize(longer, 0);
+        } else if self.end == 0 && self.buffer.len() > BUFFER {
+            self.buffer = vec![0; BUFFER];
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! From a line to a call, or to what is wrong with it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::wire::{Argument, METHOD};
+
+/// An id is sent back, so its length is part of what an answer can cost.
+const LONGEST_ID: usize = 64;
+
+/// Likewise for a complaint, which may quote what the client has sent.
+const LONGEST_COMPLAINT: usize = 200;
+
+/// The longest work that a call may ask for: none shall hold an actor for ever.
+const LONGEST_WORK_US: u64 = 10_000_000;
+
+/// A line that is no call, and the id to say so.
+#[derive(Debug)]
+pub(crate) struct Bad {
+    pub(crate) id: Box<RawValue>,
+    pub(crate) complaint: String,
+}
+
+/// The envelope. The parameters are looked at when it is known that the method exists.
+#[derive(Debug, Deserialize)]
+struct Request<'l> {
+    #[serde(borrow)]
+    method: Cow<'l, str>,
+    #[serde(borrow)]
+    params: Option<&'l RawValue>,
+    #[serde(borrow)]
+    id: Option<&'l RawValue>,
+}
+
+pub(crate) fn parse(line: &[u8]) -> Result<(Box<RawValue>, Argument), Bad> {
+    let request: Request<'_> = serde_json::from_slice(line)
+        .map_err(|error| Bad::without_id(format!("bad request: {error}")))?;
+    let id = request.id.unwrap_or(RawValue::NULL);
+    if id.get().len() > LONGEST_ID {
+        let complaint = format!("bad request: the id is longer than {LONGEST_ID} bytes");
+        return Err(Bad::without_id(complaint));
+    }
+    let method = request.method;
+    if method != METHOD {
+        // What Go says, word for word.
+        let complaint = match method.rsplit_once('.') {
+            Some(("Worker", _)) => {
+                format!("rpc: can't find method {method}")
+            }
+            Some(_) => format!("rpc: can't find service {method}"),
+            None => format!("rpc: service/method request ill-formed: {method}"),
+        };
+        return Err(Bad::new(id, complaint));
+    }
+    let params = request.params.map_or("null", RawValue::get);
+    let (argument,): (Argument,) = serde_json::from_str(params)
+        .map_err(|error| Bad::new(id, format!("bad request: params: {error}")))?;
+    if argument.work_us.is_some_and(|work| work > LONGEST_WORK_US) {
+        let complaint = format!("bad request: params: work_us is more than {LONGEST_WORK_US}");
+        return Err(Bad::new(id, complaint));
+    }
+    Ok((id.to_owned(), argument))
+}
+
+impl Bad {
+    pub(crate) fn without_id(complaint: impl Into<String>) -> Self {
+        Self::new(RawValue::NULL, complaint)
+    }
+
+    fn new(id: &RawValue, complaint: impl Into<String>) -> Self {
+        let mut complaint = complaint.into();
+        if complaint.len() > LONGEST_COMPLAINT {
+            let end = (0..=LONGEST_COMPLAINT).rfind(|end| complaint.is_char_boundary(*end));
+            complaint.truncate(end.unwrap_or_default());
+            complaint.push_str(" ...");
+        }
+        Bad {
+            id: id.to_owned(),
+            complaint,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Accepts connections, and reads each one's calls.
+
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    args::{Args, Limits},
+    call::Call,
+    connection::{Connection, Shared},
+    error::Fatal,
+    frames::{Frame, Frames},
+    pool::Pool,
+    registry::Registry,
+    request::{self, Bad},
+    trend::Trend,
+    wire::Answer,
+};
+
+/// A reader and a writer do little; a thousand connections have two thousand of them.
+const STACK: usize = 128 * 1024;
+
+/// How long to do without when the system has no file or thread left.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Pool,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) limits: Limits,
+    pub(crate) trend: Trend,
+    pub(crate) start: Instant,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Builds the pool, opens the port for calls and starts the thread that accepts.
+    pub(crate) fn start(args: &Args) -> Result<Arc<Self>, Fatal> {
+        let shared = Arc::new(Shared::default());
+        let pool = Pool::new(args, &shared)?;
+        let cannot_listen = |error| Fatal::Listen {
+            option: "--listen",
+            address: args.listen.clone(),
+            error,
+        };
+        let listener = TcpListener::bind(&args.listen).map_err(cannot_listen)?;
+        let server = Arc::new(Server {
+            shared,
+            pool,
+            registry: Arc::new(Registry::default()),
+            limits: args.limits,
+            trend: Trend::default(),
+            start: Instant::now(),
+            address: listener.local_addr().map_err(cannot_listen)?,
+        });
+        let acceptor = Arc::clone(&server);
+        let accept = move || acceptor.accept_all(&listener);
+        thread::Builder::new()
+            .name("accept".into())
+            .spawn(accept)
+            .map_err(Fatal::Thread)?;
+        Ok(server)
+    }
+
+    /// Wakes the thread that accepts, by a connection that ends at once and is served like any
+    /// other. The thread takes those who have come before, and closes the port.
+    pub(crate) fn stop_listening(&self) {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        // An error means that the thread is not waiting for connections just now.
+        TcpStream::connect_timeout(&address, PAUSE).ok();
+    }
+
+    fn accept_all(self: Arc<Self>, listener: &TcpListener) {
+        loop {
+            let accepted = listener.accept();
+            if self.shared.is_stopping() && listener.set_nonblocking(true).is_err() {
+                return;
+            }
+            match accepted {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Most likely there is no file left. One that leaves gives one back.
+                Err(_) => self.registry.wait_for_a_leave(PAUSE),
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, stream: TcpStream) {
+        if self.registry.len() >= self.limits.connections {
+            return self.turn_away(&stream);
+        }
+        let Limits {
+            in_flight, stall, ..
+        } = self.limits;
+        let shared = Arc::clone(&self.shared);
+        let Ok(connection) = Connection::new(stream, shared, in_flight, stall) else {
+            return; // The client has gone already.
+        };
+        let connection = Arc::new(connection);
+        let entry = self.registry.enter(&connection);
+        let (server, served) = (Arc::clone(self), Arc::clone(&connection));
+        let serve = move || {
+            server.serve(&served);
+            drop(entry);
+        };
+        match thread("read", serve) {
+            Ok(_) => self.shared.counters.connected.add(1),
+            Err(_) => self.turn_away(connection.stream()),
+        }
+    }
+
+    /// Says why, as far as that is possible without waiting, and closes.
+    fn turn_away(&self, mut stream: &TcpStream) {
+        self.shared.counters.turned_away.add(1);
+        let line = br#"{"id":null,"result":null,"error":"overloaded: too many connections"}"#;
+        // A new stream has room for a line. If it has none, the end says enough.
+        stream.set_nonblocking(true).ok();
+        stream.write_all(&[line.as_slice(), b"\n"].concat()).ok();
+    }
+
+    /// A connection's life, on the thread that reads it.
+    fn serve(&self, connection: &Arc<Connection>) {
+        let writes = Arc::clone(connection);
+        match thread("write", move || writes.write_answers()) {
+            Ok(writer) => {
+                self.read_calls(connection);
+                writer.join().ok(); // It does not panic.
+            }
+            Err(_) => self.turn_away(connection.stream()),
+        }
+    }
+
+    fn read_calls(&self, connection: &Arc<Connection>) {
+        let Limits { frame, stall, .. } = self.limits;
+        let mut frames = Frames::new(connection.stream(), frame, stall);
+        while connection.take_place() {
+            match frames.next() {
+                Frame::Line(line) => self.call(line, connection),
+                Frame::TooLong => {
+                    let complaint = format!("bad request: a line of more than {frame} bytes");
+                    self.complain(Bad::without_id(complaint), connection);
+                }
+                Frame::Late => {
+                    let complaint = "bad request: a line that was not finished in time";
+                    self.complain(Bad::without_id(complaint), connection);
+                    // For the place that this answer took, another.
+                    if !connection.take_place() {
+                        return;
+                    }
+                    return connection.end_of_calls();
+                }
+                Frame::End => return connection.end_of_calls(),
+            }
+        }
+    }
+
+    fn call(&self, line: &[u8], connection: &Arc<Connection>) {
+        match request::parse(line) {
+            Ok((id, argument)) => {
+                let call = Call::new(id, argument, Arc::clone(connection));
+                if self.pool.assign(call) {
+                    self.shared.counters.accepted.add(1);
+                }
+            }
+            Err(bad) => self.complain(bad, connection),
+        }
+    }
+
+    fn complain(&self, bad: Bad, connection: &Connection) {
+        self.shared.counters.bad.add(1);
+        connection.answer(&Answer {
+            id: bad.id,
+            result: None,
+            error: Some(bad.complaint),
+        });
+    }
+}
+
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new()
+        .name(name.into())
+        .stack_size(STACK)
+        .spawn(body)
+}

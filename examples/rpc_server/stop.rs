@@ -1,0 +1,151 @@
+//! From the first signal to the last report.
+
+use std::{
+    io::{self, Write},
+    process::{self, ExitCode},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+use crate::{server::Server, trend};
+
+/// How long a client may go on after it has got its last answer. A call that it sends meanwhile is
+/// answered `shutting down`, so that a client that stops then finds none unanswered.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// How long the last threads have to leave when their connections have been cut off.
+const LAST: Duration = Duration::from_secs(1);
+
+/// The first two signals; the third ends the process.
+#[derive(Debug)]
+pub(crate) struct Stop(Receiver<()>);
+
+impl Stop {
+    pub(crate) fn watch() -> io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let (sender, receiver) = mpsc::channel();
+        let pass_on = move || {
+            for (count, _) in signals.forever().enumerate() {
+                if count == 2 {
+                    process::exit(1);
+                }
+                sender.send(()).ok(); // Nobody listens in the last moments.
+            }
+        };
+        // The thread ends with the process, so nobody keeps its handle.
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(pass_on)?;
+        Ok(Stop(receiver))
+    }
+}
+
+/// Samples the figures until the first signal comes, and then brings everything to its end.
+pub(crate) fn serve_until_stopped(server: &Arc<Server>, stop: Stop) -> ExitCode {
+    loop {
+        server
+            .trend
+            .add(server.start.elapsed(), &server.pool.stats());
+        match stop.0.recv_timeout(trend::EVERY) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+
+    let start = Instant::now();
+    server.shared.begin_to_stop();
+    server.pool.shutdown();
+    server.stop_listening();
+    let taking_back = Arc::clone(server);
+    let take_back = move || {
+        if stop.0.recv().is_ok() {
+            taking_back.pool.shutdown_now();
+        }
+    };
+    // Should the system have no thread left, the calls are still drained, if not taken back.
+    thread::Builder::new()
+        .name("second signal".into())
+        .spawn(take_back)
+        .ok();
+
+    let is_drained = server.pool.join_timeout(server.limits.grace);
+    if !is_drained {
+        server.pool.shutdown_now(); // At least these calls get an answer.
+    }
+    let drained = start.elapsed();
+    let left = close_all(server, is_drained);
+    report(server, is_drained, drained, left).ok(); // Standard output may be closed.
+    ExitCode::from(u8::from(!is_drained))
+}
+
+/// Every call is answered now, though not every answer written. (Where time was up, works may still
+/// run, and their connections have to be cut off.) Returns how many connections would not end.
+fn close_all(server: &Server, is_drained: bool) -> usize {
+    let registry = &server.registry;
+    let after = |time| Instant::now() + time;
+    if registry.wait_until_empty(after(LINGER)) {
+        return 0;
+    }
+    registry.for_each(|connection| connection.stop_reading());
+    let patience = match is_drained {
+        true => server.limits.stall,
+        false => LAST,
+    };
+    if registry.wait_until_empty(after(patience)) {
+        return 0;
+    }
+    let left = registry.len();
+    registry.for_each(|connection| connection.cut());
+    registry.wait_until_empty(after(LAST));
+    left
+}
+
+fn report(server: &Server, is_drained: bool, drained: Duration, left: usize) -> io::Result<()> {
+    let (calls, pool) = (server.shared.counters.get(), server.pool.stats());
+    let mut out = io::stdout().lock();
+    match is_drained {
+        true => writeln!(out, "drained in {:.3} s", drained.as_secs_f64())?,
+        false => writeln!(out, "not drained: {} works still run", pool.running)?,
+    }
+    writeln!(
+        out,
+        "calls: read {}, accepted {}, retried {}; \
+         ok {}, failed {}, panicked {}, overloaded {}, shutting down {}",
+        calls.read,
+        calls.accepted,
+        calls.retried,
+        calls.ok,
+        calls.failed,
+        calls.panicked,
+        calls.overloaded,
+        calls.shutting_down,
+    )?;
+    writeln!(
+        out,
+        "clients: connections {}, turned away {}, cut off {}; bad lines {}, lost answers {}",
+        calls.connected,
+        calls.turned_away,
+        calls.cut + left as u64,
+        calls.bad,
+        calls.lost,
+    )?;
+    writeln!(
+        out,
+        "pool: {}, actors at most {}, grown {}, retired {}, returned {}",
+        server.pool.name(),
+        pool.peak,
+        pool.grown,
+        pool.retired,
+        pool.returned,
+    )?;
+    out.flush()
+}

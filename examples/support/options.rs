@@ -1,0 +1,51 @@
+//! Values of options. Each message names the option: a bare "invalid digit" helps nobody.
+
+use std::{fmt::Display, str::FromStr, time::Duration};
+
+use lexopt::{Error, Parser, ValueExt};
+
+/// A value of any type that can be parsed.
+pub(crate) fn value<T>(option: &str, parser: &mut Parser) -> Result<T, Error>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    let text = parser.value()?.string()?;
+    text.parse()
+        .map_err(|error| format!("{option}: {error}: {text:?}").into())
+}
+
+/// A value that passes a check, which is told in words.
+pub(crate) fn checked<T>(
+    option: &str,
+    parser: &mut Parser,
+    is_fine: impl FnOnce(&T) -> bool,
+    demand: &str,
+) -> Result<T, Error>
+where
+    T: FromStr + Display,
+    T::Err: Display,
+{
+    let value = value(option, parser)?;
+    if is_fine(&value) {
+        Ok(value)
+    } else {
+        Err(format!("{option}: it must be {demand}: {value}").into())
+    }
+}
+
+/// A duration, given as seconds with or without a fraction.
+pub(crate) fn seconds(option: &str, parser: &mut Parser) -> Result<Duration, Error> {
+    duration(option, value(option, parser)?, 1.0)
+}
+
+/// `number` times `unit` seconds: from nothing to thirty years, so that a sum of such times and of
+/// the present can be counted on.
+pub(crate) fn duration(option: &str, number: f64, unit: f64) -> Result<Duration, Error> {
+    const MOST: f64 = 1e9;
+    let seconds = number * unit;
+    if !(0.0..=MOST).contains(&seconds) {
+        return Err(format!("{option}: it must be from 0 to {}: {number}", MOST / unit).into());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}

@@ -1,0 +1,934 @@
+//! The examples `rpc_server` and `rpc_client`, both as processes; rude clients; the operations port
+//! and its page.
+
+#![cfg(all(target_os = "linux", not(feature = "shuttle")))]
+
+use std::{
+    io::{ErrorKind, Write},
+    net::Shutdown,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+#[path = "rpc/browser.rs"]
+mod browser;
+#[expect(dead_code, reason = "the other functions serve other tests")]
+mod process;
+#[path = "rpc/programs.rs"]
+mod programs;
+#[path = "it/support.rs"]
+#[expect(dead_code, reason = "the other functions serve other tests")]
+mod support;
+
+use browser::Browser;
+use process::skip;
+use programs::{Server, Tally, after, call, example, finish, number, run, text};
+use support::eventually;
+
+/// Fails unless the figures agree with what the only client of a server has counted.
+#[track_caller]
+fn assert_agrees(server: &Server, tally: &Tally) {
+    // A work ends, and is counted, a moment after its call was answered.
+    let accepted = tally.ok + tally.failed;
+    server.until(|stats| is_at_rest(stats) && number(stats, "/calls/accepted") == accepted);
+    let stats = server.stats();
+    let calls = |name: &str| number(&stats, &format!("/calls/{name}"));
+    let troupe = |name: &str| number(&stats, &format!("/troupe/{name}"));
+    assert_eq!(calls("read"), tally.sent, "{stats}");
+    assert_eq!(calls("ok"), tally.ok, "{stats}");
+    assert_eq!(calls("panicked"), tally.panicked, "{stats}");
+    assert_eq!(calls("failed") + calls("panicked"), tally.failed, "{stats}");
+    assert_eq!(calls("overloaded"), tally.overloaded, "{stats}");
+    assert_eq!(calls("lost"), 0, "{stats}");
+    // Works are attempts.
+    assert_eq!(troupe("accepted"), accepted + calls("retried"), "{stats}");
+    assert_eq!(troupe("refused"), tally.overloaded, "{stats}");
+    assert_eq!(troupe("completed"), tally.ok, "{stats}");
+    assert_eq!(troupe("panicked"), tally.panicked, "{stats}");
+    assert_eq!(
+        troupe("failed"),
+        calls("failed") + calls("retried"),
+        "{stats}"
+    );
+    assert_eq!(troupe("handler_panics"), 0, "{stats}");
+}
+
+/// No work runs or waits. (Between two works an actor is not busy.)
+fn is_at_rest(stats: &Value) -> bool {
+    number(stats, "/troupe/busy") + number(stats, "/troupe/queued") == 0
+}
+
+// --- Load ---------------------------------------------------------------------------------------
+
+#[test]
+fn every_call_is_answered_under_errors_and_panics() {
+    let rates = ["--error-rate", "0.3", "--panic-rate", "0.1"];
+    let server = Server::start(&[&rates[..], &["--max", "4", "--retries", "1"]].concat());
+    let load = ["--connections", "4", "--window", "32", "--duration", "0.5"];
+    let tally = Tally::of(&server.client(&load).output().unwrap());
+    assert!(tally.ok > 0 && tally.panicked > 0, "{tally:?}");
+    assert!(tally.failed > tally.panicked, "{tally:?}");
+    assert_agrees(&server, &tally);
+    assert!(server.stat("/calls/retried") > 0);
+}
+
+#[test]
+fn dynamic_troupe_grows_under_load_and_shrinks_after_it() {
+    let sizes = ["--mode", "dynamic", "--min", "1", "--max", "6"];
+    let server = Server::start(&[&sizes[..], &["--idle-timeout", "0.05"]].concat());
+    assert_eq!(server.stat("/troupe/actors"), 1);
+    let load = ["--window", "16", "--duration", "0.3", "--work-us", "1000"];
+    let tally = Tally::of(&server.client(&load).output().unwrap());
+    assert_agrees(&server, &tally);
+    assert_eq!(server.stat("/troupe/peak"), 6);
+    server.until(|stats| number(stats, "/troupe/actors") == 1);
+}
+
+/// One actor without a mailbox, so all but one of the calls that come together.
+#[test]
+fn what_does_not_fit_is_answered_overloaded_at_once() {
+    let server = Server::start(&["--max", "1", "--mailbox", "0"]);
+    let mut client = server.connect();
+    client.call(0, 10_000_000);
+    server.until(|stats| number(stats, "/troupe/busy") == 1);
+    for id in 1..=50 {
+        client.call(id, 0);
+    }
+    for id in 1..=50 {
+        assert_eq!(client.error(), (json!(id), "overloaded".into()));
+    }
+
+    let server = Server::start(&["--max", "1", "--mailbox", "0"]);
+    let load = ["--window", "16", "--duration", "0.3", "--work-us", "2000"];
+    let tally = Tally::of(&server.client(&load).output().unwrap());
+    assert!(tally.ok > 0 && tally.overloaded > 0, "{tally:?}");
+}
+
+/// Works of 1 ms, two of which can be inside: the third has to wait for the first.
+#[test]
+fn with_a_wait_a_call_gets_the_room_that_comes_in_time() {
+    let server = Server::start(&["--max", "1", "--mailbox", "1", "--wait", "60000"]);
+    let load = ["--window", "16", "--duration", "0.3", "--work-us", "1000"];
+    let tally = Tally::of(&server.client(&load).output().unwrap());
+    assert_eq!((tally.ok, tally.overloaded), (tally.sent, 0));
+    assert_agrees(&server, &tally);
+}
+
+#[test]
+fn fast_calls_overtake_a_slow_one() {
+    let server = Server::start(&["--max", "2"]);
+    let mut client = server.connect();
+    client.call(1, 10_000_000);
+    for id in 2..10 {
+        client.succeed(id);
+    }
+}
+
+#[test]
+fn the_other_pool_answers_too() {
+    let rates = ["--error-rate", "0.3", "--panic-rate", "0.1"];
+    let sizes = ["--pool", "threadpool", "--max", "4", "--retries", "1"];
+    let server = Server::start(&[&rates[..], &sizes].concat());
+    let client = server.client(&["--duration", "30"]).spawn().unwrap();
+    server.until(|stats| number(stats, "/calls/ok") > 100);
+    let (code, report) = server.stop();
+    assert_eq!(code, Some(0), "{report}");
+    let tally = Tally::of(&finish(client));
+    assert!(
+        tally.failed > tally.panicked && tally.panicked > 0,
+        "{tally:?}"
+    );
+    assert_eq!(after("ok ", &report), tally.ok);
+    assert_eq!(tally.overloaded, 0);
+}
+
+/// The outcome of a call depends on the seed and its id alone.
+#[test]
+fn one_seed_gives_the_same_outcomes_again() {
+    let outcomes = |seed: &str| {
+        let rates = ["--error-rate", "0.3", "--panic-rate", "0.2", "--seed", seed];
+        let server = Server::start(&[&rates[..], &["--max", "3", "--mailbox", "100"]].concat());
+        let mut client = server.connect();
+        for id in 0..100 {
+            client.call(id, 0);
+        }
+        let mut answers: Vec<_> = (0..100).map(|_| client.answer().unwrap()).collect();
+        answers.sort_by_key(|answer| number(answer, "/id"));
+        answers
+    };
+    let first = outcomes("7");
+    assert_eq!(first, outcomes("7"));
+    assert_ne!(first, outcomes("8"));
+}
+
+// --- The end ------------------------------------------------------------------------------------
+
+#[test]
+fn a_sigterm_in_the_middle_leaves_no_call_unanswered() {
+    let rates = ["--error-rate", "0.3", "--panic-rate", "0.1"];
+    let server = Server::start(&[&rates[..], &["--max", "4", "--mailbox", "4"]].concat());
+    let load = ["--connections", "8", "--window", "16", "--duration", "60"];
+    let client = server.client(&load).spawn().unwrap();
+    server.until(|stats| {
+        let calls = |name: &str| number(stats, &format!("/calls/{name}"));
+        calls("ok") > 500 && calls("panicked") > 0 && calls("overloaded") > 0
+    });
+    let (code, report) = server.stop();
+    assert_eq!(code, Some(0), "{report}");
+    let tally = Tally::of(&finish(client));
+    assert!(tally.shutting_down > 0, "{tally:?}");
+    assert_eq!(after("read ", &report), tally.sent);
+    assert_eq!(after("ok ", &report), tally.ok);
+    assert_eq!(after("overloaded ", &report), tally.overloaded);
+    assert_eq!(after("shutting down ", &report), tally.shutting_down);
+    assert_eq!(
+        after(" failed ", &report) + after("panicked ", &report),
+        tally.failed
+    );
+    assert_eq!(after("lost answers ", &report), 0);
+}
+
+#[test]
+fn what_was_accepted_is_drained_and_the_rest_is_turned_down() {
+    let mut server = Server::start(&["--max", "1", "--mailbox", "2"]);
+    assert_eq!(server.get("/healthz"), (200, "ok\n".into()));
+    let mut client = server.connect();
+    for id in 0..3 {
+        client.call(id, 1_000_000);
+    }
+    server.until(|stats| number(stats, "/calls/accepted") == 3);
+    server.signal("INT");
+    eventually(|| server.get("/healthz") == (503, "shutting down\n".into()));
+    assert_eq!(server.stats()["shutting_down"], true);
+    client.call(3, 0);
+    assert_eq!(client.error(), (json!(3), "shutting down".into()));
+    eventually(|| std::net::TcpStream::connect(server.calls).is_err());
+    for id in 0..3 {
+        assert_eq!(client.answer().unwrap()["result"]["id"], id);
+    }
+    // This client does not close; the server does.
+    assert_eq!(client.answer(), None);
+    let (code, report) = server.end();
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("drained in "), "{report}");
+}
+
+#[test]
+fn a_second_signal_takes_back_what_has_not_begun() {
+    let mut server = Server::start(&["--max", "1", "--mailbox", "4"]);
+    let mut client = server.connect();
+    for id in 0..5 {
+        client.call(id, 4_000_000);
+    }
+    server
+        .until(|stats| number(stats, "/troupe/busy") == 1 && number(stats, "/troupe/queued") == 4);
+    server.signal("TERM");
+    eventually(|| server.get("/healthz").0 == 503);
+    server.signal("TERM");
+    let mut ids: Vec<_> = (0..4).map(|_| client.error()).collect();
+    ids.sort_by_key(|(id, _)| id.as_u64());
+    let turned_down = |id: u64| (json!(id), "shutting down".to_owned());
+    assert_eq!(ids, [1, 2, 3, 4].map(turned_down));
+    assert_eq!(client.answer().unwrap()["result"]["id"], 0);
+    drop(client);
+    let (code, report) = server.end();
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(after("returned ", &report), 4);
+}
+
+/// A call that fails while the troupe drains cannot be tried again.
+#[test]
+fn a_retry_that_is_refused_is_answered() {
+    let rates = ["--error-rate", "1", "--retries", "1000000"];
+    let mut server = Server::start(&[&rates[..], &["--max", "1"]].concat());
+    let mut client = server.connect();
+    client.call(1, 1_000);
+    server.until(|stats| number(stats, "/calls/retried") > 2);
+    server.signal("TERM");
+    assert_eq!(client.error(), (json!(1), "shutting down".into()));
+    drop(client);
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn what_outlasts_the_grace_is_left() {
+    let mut server = Server::start(&["--max", "1", "--grace", "0.1"]);
+    let mut client = server.connect();
+    client.call(1, 10_000_000);
+    client.call(2, 0);
+    server.until(|stats| number(stats, "/calls/accepted") == 2);
+    server.signal("TERM");
+    assert_eq!(client.error(), (json!(2), "shutting down".into()));
+    assert_eq!(client.answer(), None);
+    let (code, report) = server.end();
+    assert_eq!(code, Some(1), "{report}");
+    assert!(
+        report.contains("not drained: 1 works still run"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_third_signal_ends_it_at_once() {
+    let mut server = Server::start(&["--max", "1"]);
+    let mut client = server.connect();
+    client.call(1, 10_000_000);
+    server.until(|stats| number(stats, "/troupe/busy") == 1);
+    // Signals of one kind that come close together are one signal.
+    server.signal("INT");
+    eventually(|| server.get("/healthz").0 == 503);
+    client.call(2, 0);
+    assert_eq!(client.error().1, "shutting down");
+    eventually(|| {
+        server.signal("TERM");
+        server.has_ended()
+    });
+    assert_eq!(server.end().0, Some(1));
+}
+
+// --- Rude clients -------------------------------------------------------------------------------
+
+#[test]
+fn what_is_no_call_gets_a_defined_answer_and_the_next_is_served() {
+    let server = Server::start(&["--max", "2"]);
+    let mut client = server.connect();
+    let long_id = format!("\"{}\"", "x".repeat(100));
+    let long_name = "y".repeat(10_000);
+    let cases = [
+        ("garbage".into(), json!(null), "bad request: "),
+        ("\u{0}\u{1}{{{{[[[".into(), json!(null), "bad request: "),
+        ("[1,2,3]".into(), json!(null), "bad request: "),
+        ("{}".into(), json!(null), "bad request: "),
+        (
+            request("Worker.Do", "[]", "1"),
+            json!(1),
+            "bad request: params: ",
+        ),
+        (
+            request("Worker.Do", "[{\"id\":-1}]", "2"),
+            json!(2),
+            "bad request: params: ",
+        ),
+        (
+            request("Worker.Do", "[{\"id\":1},{\"id\":2}]", "3"),
+            json!(3),
+            "bad request: params: ",
+        ),
+        (
+            request("Worker.Do", "null", "4"),
+            json!(4),
+            "bad request: params: ",
+        ),
+        (
+            request("Worker.Do", "[{\"id\":1,\"work_us\":10000001}]", "5"),
+            json!(5),
+            "bad request: params: work_us is more than 10000000",
+        ),
+        (
+            request("Worker.Do", "[{\"id\":1}]", &long_id),
+            json!(null),
+            "bad request: the id is longer than 64 bytes",
+        ),
+        (
+            request("Worker.Dance", "[{\"id\":1}]", "\"six\""),
+            json!("six"),
+            "rpc: can't find method Worker.Dance",
+        ),
+        (
+            request("Baker.Do", "[{\"id\":1}]", "7"),
+            json!(7),
+            "rpc: can't find service Baker.Do",
+        ),
+        (
+            request("Do", "[{\"id\":1}]", "8"),
+            json!(8),
+            "rpc: service/method request ill-formed: Do",
+        ),
+        (
+            request(&long_name, "[]", "9"),
+            json!(9),
+            "rpc: service/method request ill-formed: yyy",
+        ),
+    ];
+    let count = cases.len() as u64;
+    for (line, id, error) in cases {
+        client.send(format!("{line}\n"));
+        let (found_id, found) = client.error();
+        assert_eq!(found_id, id, "to {line:?}");
+        assert!(found.starts_with(error), "{found:?} to {line:?}");
+        assert!(found.len() < 256, "{} bytes to {line:?}", found.len());
+    }
+    client.send("\n  \r\n\n");
+    client.succeed(10);
+    // Escapes, blanks, fields in another order, and fields that nobody knows.
+    client.send(
+        "{ \"id\": \"a\\nb\", \"jsonrpc\": \"1.0\", \"params\": [ {\"id\": 1} ], \"method\": \"W\\u006frker.Do\" }\r\n",
+    );
+    assert_eq!(client.answer().unwrap()["id"], "a\nb");
+    // Not UTF-8.
+    client.send(b"\xff\xfe\n");
+    assert_eq!(client.error().0, Value::Null);
+    assert_eq!(server.stat("/calls/bad"), count + 1);
+    // A last line without its end; then this client closes for writing, and gets the answer.
+    client.send(call(11, 0).trim_end());
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.answer().unwrap()["id"], 11);
+    assert_eq!(client.answer(), None);
+    server.until(|stats| number(stats, "/connections") == 0);
+}
+
+fn request(method: &str, params: &str, id: &str) -> String {
+    format!("{{\"method\":\"{method}\",\"params\":{params},\"id\":{id}}}")
+}
+
+#[test]
+fn a_line_over_the_limit_is_skipped_and_answered_once() {
+    let server = Server::start(&["--max", "1", "--frame", "100"]);
+    let mut client = server.connect();
+    let complaint = || {
+        (
+            Value::Null,
+            "bad request: a line of more than 100 bytes".to_owned(),
+        )
+    };
+    // One that comes in a piece, one in many, and one whose end comes only after the answer.
+    for length in [101, 8_000, 3_000_000] {
+        client.send(vec![b'x'; length]);
+        if length > 100_000 {
+            assert_eq!(client.error(), complaint());
+        }
+        client.send("\n");
+        if length < 100_000 {
+            assert_eq!(client.error(), complaint());
+        }
+        client.succeed(length as u64);
+    }
+    client.send(format!("{}\n", "x".repeat(100)));
+    assert!(client.error().1.starts_with("bad request: expected"));
+    assert_eq!(server.stat("/calls/bad"), 4);
+}
+
+#[test]
+fn half_a_line_is_given_up_in_time() {
+    let server = Server::start(&["--max", "1", "--stall", "0.2"]);
+    let mut idle = server.connect();
+    idle.succeed(1);
+    let mut client = server.connect();
+    client.call(1, 300_000);
+    client.send("{\"method\":\"Wor");
+    // The call before is answered, too, and then comes the end.
+    let mut answers: Vec<_> = (0..2).map(|_| client.answer().unwrap()).collect();
+    answers.sort_by_key(|answer| answer["id"].as_u64());
+    let complaint = "bad request: a line that was not finished in time";
+    assert_eq!(answers[0]["error"], complaint);
+    assert_eq!(answers[1]["result"]["id"], 1);
+    assert_eq!(client.answer(), None);
+    // A client that says nothing at all may do that for ever.
+    idle.succeed(2);
+}
+
+#[test]
+fn a_client_that_stops_reading_is_cut_off() {
+    let limits = ["--stall", "0.3", "--in-flight", "50"];
+    let server = Server::start(&[&limits[..], &["--max", "1", "--mailbox", "100"]].concat());
+    let mut slow = server.connect();
+    let calls: String = (0..1_000).map(|id| call(id, 0)).collect();
+    slow.stream
+        .set_write_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    // Until it is cut off, the server stops to read from it, too.
+    eventually(|| match slow.stream.write(calls.as_bytes()) {
+        Ok(_) => false,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+    });
+    server.until(|stats| number(stats, "/connections") == 0);
+    server.until(|stats| number(stats, "/calls/read") == number(stats, "/calls/ok"));
+    let stats = server.stats();
+    assert_eq!(number(&stats, "/calls/cut"), 1, "{stats}");
+    assert!(number(&stats, "/calls/lost") <= 50, "{stats}");
+    server.connect().succeed(1);
+}
+
+#[test]
+fn no_more_calls_are_read_than_may_be_in_flight() {
+    let server = Server::start(&["--max", "4", "--in-flight", "3"]);
+    let mut client = server.connect();
+    for id in 0..3 {
+        client.call(id, 10_000_000);
+    }
+    for id in 3..20 {
+        client.call(id, 0);
+    }
+    server.until(|stats| number(stats, "/troupe/busy") == 3);
+    let mut other = server.connect();
+    for id in 100..120 {
+        other.call(id, 0);
+    }
+    for _ in 100..120 {
+        assert!(number(&other.answer().unwrap(), "/id") >= 100);
+    }
+    assert_eq!(server.stat("/calls/read"), 3 + 20);
+}
+
+#[test]
+fn calls_of_a_client_that_has_gone_are_run() {
+    let server = Server::start(&["--max", "2", "--mailbox", "20"]);
+    let mut client = server.connect();
+    for id in 0..20 {
+        client.call(id, 20_000);
+    }
+    server.until(|stats| number(stats, "/calls/accepted") == 20);
+    drop(client);
+    server.until(|stats| number(stats, "/connections") == 0);
+    server.until(|stats| number(stats, "/calls/ok") == 20);
+    let stats = server.stats();
+    assert!(number(&stats, "/calls/lost") > 0, "{stats}");
+    assert_eq!(server.stop().0, Some(0));
+}
+
+#[test]
+fn a_connection_too_many_is_told_so() {
+    let server = Server::start(&["--max", "1", "--connections", "2"]);
+    let (mut first, mut second) = (server.connect(), server.connect());
+    first.succeed(1);
+    second.succeed(2);
+    let mut third = server.connect();
+    assert_eq!(
+        third.error(),
+        (Value::Null, "overloaded: too many connections".into())
+    );
+    assert_eq!(third.answer(), None);
+    assert_eq!(server.stat("/calls/turned_away"), 1);
+    drop(first);
+    server.until(|stats| number(stats, "/connections") == 1);
+    server.connect().succeed(3);
+    second.succeed(4);
+}
+
+/// All at once, beside a load whose every call has to be answered, through a SIGTERM.
+#[test]
+fn rude_clients_harm_nobody_else() {
+    let rates = ["--error-rate", "0.1", "--panic-rate", "0.05"];
+    let sizes = ["--max", "4", "--mailbox", "64", "--stall", "1"];
+    let server = Server::start(&[&rates[..], &sizes].concat());
+    let load = ["--connections", "8", "--window", "16", "--duration", "60"];
+    let polite = server.client(&load).spawn().unwrap();
+
+    let mut halves: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    for half in &mut halves {
+        half.send("{\"method\":\"Worker.Do\",\"params\":[{\"id\"");
+    }
+    let mut garbage = server.connect();
+    garbage.send("\u{1}\u{2}\n}{\n".repeat(500));
+    let mut silent = server.connect();
+    for id in 0..200 {
+        silent.call(id, 100);
+    }
+    let mut leaving = server.connect();
+    leaving.send((0..100).map(|id| call(id, 1_000)).collect::<String>());
+    drop(leaving);
+    let many = ["--connections", "1000", "--window", "1", "--duration", "1"];
+    let many = server.client(&many).spawn().unwrap();
+    server.until(|stats| number(stats, "/calls/connected") > 1_050);
+
+    for _ in 0..1000 {
+        assert!(garbage.error().1.starts_with("bad request: "));
+    }
+    for half in &mut halves {
+        assert!(half.error().1.starts_with("bad request: "));
+        assert_eq!(half.answer(), None);
+    }
+    let many = Tally::of(&finish(many));
+    assert!(many.sent > 0, "{many:?}");
+    drop(silent);
+    let ok = server.stat("/calls/ok");
+    server.until(|stats| number(stats, "/calls/ok") > ok + 100);
+    let (code, report) = server.stop();
+    assert_eq!(code, Some(0), "{report}");
+    let polite = Tally::of(&finish(polite));
+    assert!(polite.ok > 0 && polite.shutting_down > 0, "{polite:?}");
+    let answered = [
+        "ok ",
+        " failed ",
+        "panicked ",
+        "overloaded ",
+        "shutting down ",
+    ];
+    let answered: u64 = answered.iter().map(|word| after(word, &report)).sum();
+    assert_eq!(after("read ", &report), answered, "{report}");
+}
+
+/// What is offered is many times what can be served.
+#[test]
+fn memory_is_flat_under_overload() {
+    let server = Server::start(&["--max", "2", "--mailbox", "16"]);
+    let overload = |duration: &str| {
+        let load = ["--connections", "8", "--window", "200", "--work-us", "2000"];
+        let mut client = server.client(&[&load[..], &["--duration", duration]].concat());
+        Tally::of(&client.output().unwrap())
+    };
+    overload("0.5");
+    let before = server.stat("/resident_bytes");
+    let tally = overload("2");
+    assert!(tally.overloaded > 2 * tally.ok, "{tally:?}");
+    let after = server.stat("/resident_bytes");
+    // A fifth, and what the allocator may keep for a thread more.
+    assert!(
+        after <= before + before / 5 + (1 << 20),
+        "{before} bytes, then {after}"
+    );
+}
+
+// --- The command line ---------------------------------------------------------------------------
+
+#[test]
+fn wrong_settings_are_named() {
+    let server: &[(&[&str], &str)] = &[
+        (&["--max", "0"], "--max: invalid max 0"),
+        (&["--max", "many"], "--max: "),
+        (&["--max", "0", "--pool", "threadpool"], "--max: "),
+        (
+            &["--mailbox", "99999999"],
+            "--mailbox: invalid mailbox_size",
+        ),
+        (
+            &["--mode", "dynamic", "--min", "5", "--max", "4"],
+            "--min: invalid min 5",
+        ),
+        (&["--mode", "static"], "--mode: "),
+        (&["--min", "1"], "--min: only with --mode dynamic"),
+        (
+            &["--idle-timeout", "1"],
+            "--idle-timeout: only with --mode dynamic",
+        ),
+        (
+            &["--mode", "dynamic", "--idle-timeout", "-1"],
+            "--idle-timeout: ",
+        ),
+        (&["--mode", "dynamic", "--pool", "threadpool"], "--pool: "),
+        (&["--pool", "swimming"], "--pool: "),
+        (&["--wait", "NaN"], "--wait: "),
+        (&["--retries", "-1"], "--retries: "),
+        (&["--work-ms", "3"], "--work-ms: it must be MIN..MAX"),
+        (&["--work-ms", "3..1"], "--work-ms: MIN must be at most MAX"),
+        (&["--work-ms", "1..x"], "--work-ms: "),
+        (
+            &["--error-rate", "1.5"],
+            "--error-rate: it must be from 0 to 1",
+        ),
+        (&["--error-rate", "NaN"], "--error-rate: "),
+        (&["--panic-rate", "-0.1"], "--panic-rate: "),
+        (
+            &["--error-rate", "0.6", "--panic-rate", "0.6"],
+            "--panic-rate: ",
+        ),
+        (&["--seed", "x"], "--seed: "),
+        (
+            &["--connections", "0"],
+            "--connections: it must be at least 1",
+        ),
+        (
+            &["--connections", "4000000000"],
+            "--connections: the system allows ",
+        ),
+        (&["--in-flight", "0"], "--in-flight: "),
+        (&["--frame", "10"], "--frame: "),
+        (&["--stall", "0"], "--stall: "),
+        (
+            &["--stall", "1e10"],
+            "--stall: it must be from 0 to 1000000000",
+        ),
+        (&["--grace", "x"], "--grace: "),
+        (&["--frobnicate"], "--frobnicate"),
+        (&["stray"], "stray"),
+    ];
+    let client: &[(&[&str], &str)] = &[
+        (&["--connections", "0"], "--connections: "),
+        (&["--window", "0"], "--window: "),
+        (&["--rate", "0"], "--rate: "),
+        (&["--duration", "0"], "--duration: "),
+        (&["--duration", "1e99"], "--duration: "),
+        (&["--patience", "x"], "--patience: "),
+        (&["--work-us", "x"], "--work-us: "),
+        (&["--frobnicate"], "--frobnicate"),
+    ];
+    for (program, cases) in [("rpc_server", server), ("rpc_client", client)] {
+        for (args, words) in cases {
+            let output = run(example(program), args);
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+            assert!(said.contains(words), "{args:?}: {said}");
+            assert_eq!(text(&output.stdout), "");
+        }
+        let output = run(example(program), &["--help"]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains(&format!("usage: {program}")));
+    }
+}
+
+#[test]
+fn addresses_that_cannot_be_had_are_named() {
+    let server = Server::start(&["--max", "1"]);
+    for option in ["--listen", "--ops"] {
+        let other = match option {
+            "--listen" => "--ops",
+            _ => "--listen",
+        };
+        let taken = server.calls.to_string();
+        let output = run(
+            example("rpc_server"),
+            &[other, "127.0.0.1:0", option, &taken],
+        );
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("{option}: \"{taken}\": ")), "{said}");
+    }
+    let gone = server.calls.to_string();
+    server.stop();
+    let output = run(
+        example("rpc_client"),
+        &["--connect", &gone, "--duration", "1"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("--connect: "));
+}
+
+/// A server that is killed leaves calls unanswered, and the client says how many.
+#[test]
+fn the_client_counts_what_is_left_unanswered() {
+    let server = Server::start(&["--max", "1", "--mailbox", "9"]);
+    let load = [
+        "--connections",
+        "2",
+        "--window",
+        "5",
+        "--work-us",
+        "10000000",
+    ];
+    let client = server.client(&load).spawn().unwrap();
+    server.until(|stats| number(stats, "/calls/accepted") == 10);
+    server.signal("KILL");
+    let output = finish(client);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = text(&output.stdout);
+    assert_eq!(
+        (after("sent: ", &said), after("unanswered: ", &said)),
+        (10, 10)
+    );
+}
+
+#[test]
+fn the_client_keeps_its_rate() {
+    let server = Server::start(&["--max", "2"]);
+    let load = ["--connections", "3", "--rate", "200", "--duration", "1"];
+    let tally = Tally::of(&server.client(&load).output().unwrap());
+    assert!((100..=201).contains(&tally.sent), "{tally:?}");
+}
+
+// --- Operations ---------------------------------------------------------------------------------
+
+#[test]
+fn the_operations_port_answers() {
+    let server = Server::start(&["--max", "3", "--mailbox", "5"]);
+    server.connect().succeed(1);
+    let stats = server.stats();
+    assert_eq!(number(&stats, "/troupe/capacity"), 18);
+    assert_eq!(number(&stats, "/troupe/actors"), 3);
+    assert_eq!(stats["pool"], "troupe");
+    assert_eq!(stats["shutting_down"], false);
+    let (head, _) = server.ask("GET", "/stats");
+    assert!(head.contains("Content-Type: application/json"), "{head}");
+    assert_eq!(server.get("/nothing").0, 404);
+    let (head, _) = server.ask("POST", "/stats");
+    assert!(
+        head.contains(" 405 ") && head.contains("Allow: GET, HEAD"),
+        "{head}"
+    );
+    let (head, body) = server.ask("HEAD", "/metrics");
+    assert!(head.contains(" 200 ") && body.is_empty(), "{head}");
+    let trend: Value = serde_json::from_str(&server.get("/trend").1).unwrap();
+    assert_eq!(number(&trend, "/0/actors"), 3);
+
+    let (status, page) = server.get("/");
+    assert_eq!(status, 200);
+    for foreign in ["http://", "https://", "src=", "@import", "url("] {
+        assert!(!page.contains(foreign), "the page has {foreign}");
+    }
+}
+
+#[test]
+fn rude_browsers_are_turned_down() {
+    let server = Server::start(&["--max", "1"]);
+    let status = |request: &str| {
+        let answer = server.say_to_ops(request);
+        answer.split(' ').nth(1).map(str::to_owned)
+    };
+    assert_eq!(status("nonsense\r\n\r\n").as_deref(), Some("400"));
+    let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(16 * 1024 - 19));
+    assert_eq!(status(&long).as_deref(), Some("431"));
+    let endless = "POST /stats HTTP/1.1\r\nContent-Length: 1000000000000000000\r\n\r\n";
+    assert_eq!(status(endless).as_deref(), Some("405"));
+    // More that never finish than there are actors: they hold them up for a while.
+    let halves: Vec<_> = (0..8).map(|_| server.begin_to_ask()).collect();
+    assert_eq!(server.get("/healthz").0, 200);
+    drop(halves);
+}
+
+#[test]
+fn the_metrics_are_what_prometheus_reads() {
+    let server = Server::start(&["--max", "3", "--panic-rate", "0.5"]);
+    let load = ["--connections", "2", "--duration", "0.2", "--work-us", "0"];
+    let tally = Tally::of(&server.client(&load).output().unwrap());
+    assert_agrees(&server, &tally);
+    let (status, metrics) = server.get("/metrics");
+    assert_eq!(status, 200);
+    for (name, value) in [
+        ("troupe_actors", 3),
+        ("troupe_queued", 0),
+        ("rpc_calls_total", tally.sent),
+        ("rpc_calls_accepted_total", tally.ok + tally.failed),
+        ("rpc_answers_total{answer=\"ok\"}", tally.ok),
+        ("rpc_answers_total{answer=\"panicked\"}", tally.panicked),
+        ("troupe_finished_total{outcome=\"completed\"}", tally.ok),
+    ] {
+        let line = format!("\n{name} {value}\n");
+        assert!(metrics.contains(&line), "no {line:?} in {metrics}");
+    }
+
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        return skip("there is no promtool");
+    };
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(metrics.as_bytes()).unwrap();
+    drop(stdin);
+    let output = promtool.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(text(&output.stderr), "");
+}
+
+/// What the page shows under the name, as a number.
+fn figure(browser: &mut Browser, name: &str) -> Option<u64> {
+    let text = browser.value(&format!(
+        "document.querySelector('[data-figure=\"{name}\"]')?.textContent ?? ''"
+    ));
+    text.as_str()?.replace(',', "").parse().ok()
+}
+
+#[test]
+fn the_page_lives() {
+    let Some(mut browser) = Browser::open() else {
+        return skip("there is no Chromium");
+    };
+    let rates = [
+        "--error-rate",
+        "0.2",
+        "--panic-rate",
+        "0.1",
+        "--retries",
+        "1",
+    ];
+    let server = Server::start(&[&rates[..], &["--max", "5", "--mailbox", "2"]].concat());
+    let phone = json!({"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true});
+    browser.order("Emulation.setDeviceMetricsOverride", phone);
+    browser.order(
+        "Page.navigate",
+        json!({"url": format!("http://{}/", server.ops)}),
+    );
+    eventually(|| figure(&mut browser, "actors") == Some(5));
+    assert_eq!(figure(&mut browser, "accepted"), Some(0));
+    assert_eq!(
+        browser.value("document.getElementById('state').textContent"),
+        "serving"
+    );
+
+    let load = ["--connections", "4", "--window", "32", "--duration", "60"];
+    let mut client = server.client(&load).spawn().unwrap();
+    // The figures move, all of them, and go on moving.
+    let mut seen = 0;
+    for _ in 0..3 {
+        eventually(|| figure(&mut browser, "accepted") > Some(seen));
+        seen = figure(&mut browser, "accepted").unwrap();
+    }
+    for name in ["busy", "queued", "failed", "panicked", "refused", "retried"] {
+        eventually(|| figure(&mut browser, name) > Some(0));
+    }
+    for name in ["completed-rate", "failed-rate", "refused-rate"] {
+        eventually(|| figure(&mut browser, name) > Some(0));
+    }
+    let lines = "document.querySelectorAll('svg path').length";
+    assert_eq!(browser.value(lines), 6);
+    let drawn =
+        "[...document.querySelectorAll('svg path')].every((path) => path.getTotalLength() > 0)";
+    assert_eq!(browser.value(drawn), true);
+
+    // At rest it agrees with `/stats`.
+    client.kill().unwrap();
+    client.wait().unwrap();
+    server.until(|stats| number(stats, "/connections") == 0);
+    server.until(is_at_rest);
+    for (name, pointer) in [
+        ("accepted", "/calls/accepted"),
+        ("ok", "/calls/ok"),
+        ("failed", "/calls/failed"),
+        ("panicked", "/calls/panicked"),
+        ("retried", "/calls/retried"),
+        ("refused", "/troupe/refused"),
+        ("busy", "/troupe/busy"),
+        ("queued", "/troupe/queued"),
+        ("actors", "/troupe/actors"),
+        ("capacity", "/troupe/capacity"),
+        ("connections", "/connections"),
+    ] {
+        eventually(|| figure(&mut browser, name) == Some(server.stat(pointer)));
+    }
+
+    // Nothing sticks out on a phone, and the dark is dark.
+    let width = browser.value("document.documentElement.scrollWidth");
+    assert!(width.as_u64() <= Some(360), "{width} pixels");
+    let mut brightness = |scheme: &str| {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        browser.order("Emulation.setEmulatedMedia", json!({"features": features}));
+        let colour = browser.value("getComputedStyle(document.body).backgroundColor");
+        let colour = colour.as_str().unwrap().to_owned();
+        let channels = colour.split(|symbol: char| !symbol.is_ascii_digit());
+        channels
+            .filter_map(|channel| channel.parse::<u32>().ok())
+            .sum::<u32>()
+    };
+    assert!(brightness("light") > 600);
+    assert!(brightness("dark") < 150);
+
+    drop(server);
+    let state = "document.getElementById('state').textContent";
+    eventually(|| browser.value(state) == "no connection");
+}
+
+/// An unmodified `net/rpc/jsonrpc`.
+#[test]
+fn a_client_in_go_can_call_it() {
+    if Command::new("go").arg("version").output().is_err() {
+        return skip("there is no Go");
+    }
+    let server = Server::start(&["--max", "2", "--retries", "0", "--panic-rate", "0.5"]);
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rpc/client.go");
+    let output = run("go", &["run", program, &server.calls.to_string()]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        said.contains("rpc: can't find method Worker.Dance"),
+        "{said}"
+    );
+    let (ok, panicked) = (after("ok: ", &said), after("panicked: ", &said));
+    assert_eq!(ok + panicked, 1_000);
+    server.until(|stats| {
+        number(stats, "/calls/ok") == ok && number(stats, "/calls/panicked") == panicked
+    });
+}

@@ -1,0 +1,288 @@
+//! The two programs as processes, and the ways to speak to a server.
+
+use std::{
+    env,
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::{HANG, eventually};
+
+/// `target/<profile>/examples/<name>`, as seen from `target/<profile>/deps/<this test>`.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let this = env::current_exe().unwrap();
+    let path = this.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(
+        path.exists(),
+        "{path:?} is missing: `cargo test` builds it, `cargo test --test rpc` does not; \
+         run `cargo build --example {name}` first"
+    );
+    path
+}
+
+/// A server on free ports of loopback. Killed at the end, if it has not stopped.
+pub(crate) struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) calls: SocketAddr,
+    pub(crate) ops: SocketAddr,
+}
+
+impl Server {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(example("rpc_server"))
+            .args(["--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut after = |start: &str, end: &str| -> SocketAddr {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            let address = line.trim_end().strip_prefix(start);
+            let address = address.and_then(|address| address.strip_suffix(end));
+            address.expect(&line).parse().unwrap()
+        };
+        let (calls, ops) = (after("calls: ", ""), after("operations: http://", "/"));
+        Server {
+            child,
+            stdout,
+            calls,
+            ops,
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::new(self.calls)
+    }
+
+    /// A client that is about to be started.
+    pub(crate) fn client(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(example("rpc_client"));
+        command
+            .args(["--connect", &self.calls.to_string()])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Status and body.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        let (head, body) = self.ask("GET", path);
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+    }
+
+    /// Head and body.
+    pub(crate) fn ask(&self, method: &str, path: &str) -> (String, String) {
+        let answer = self.say_to_ops(&format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
+        (head.to_owned(), body.to_owned())
+    }
+
+    /// The answer to whatever is said.
+    pub(crate) fn say_to_ops(&self, request: &str) -> String {
+        let mut stream = connect(self.ops);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// A request that is never finished.
+    pub(crate) fn begin_to_ask(&self) -> TcpStream {
+        let mut stream = connect(self.ops);
+        stream.write_all(b"GET /st").unwrap();
+        stream
+    }
+
+    pub(crate) fn stats(&self) -> Value {
+        let (status, body) = self.get("/stats");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// A number in `/stats`, by its JSON pointer.
+    pub(crate) fn stat(&self, pointer: &str) -> u64 {
+        number(&self.stats(), pointer)
+    }
+
+    #[track_caller]
+    pub(crate) fn until(&self, condition: impl Fn(&Value) -> bool) {
+        eventually(|| condition(&self.stats()));
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let kill = format!("kill -{signal} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Sends SIGTERM, and waits for the end: the exit code and the report.
+    #[track_caller]
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
+        self.signal("TERM");
+        self.end()
+    }
+
+    /// The exit code and the report.
+    #[track_caller]
+    pub(crate) fn end(&mut self) -> (Option<i32>, String) {
+        let mut status = None;
+        eventually(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        let mut report = String::new();
+        self.stdout.read_to_string(&mut report).unwrap();
+        (status.unwrap().code(), report)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+pub(crate) fn number(value: &Value, pointer: &str) -> u64 {
+    let found = value.pointer(pointer).and_then(Value::as_u64);
+    found.unwrap_or_else(|| panic!("no {pointer} in {value}"))
+}
+
+/// Waits for a client's end.
+#[track_caller]
+pub(crate) fn finish(mut child: Child) -> Output {
+    eventually(|| child.try_wait().unwrap().is_some());
+    child.wait_with_output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What the client counted.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub(crate) sent: u64,
+    pub(crate) ok: u64,
+    pub(crate) failed: u64,
+    pub(crate) panicked: u64,
+    pub(crate) overloaded: u64,
+    pub(crate) shutting_down: u64,
+}
+
+impl Tally {
+    /// Of a client to which every call was answered.
+    #[track_caller]
+    pub(crate) fn of(output: &Output) -> Self {
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let tally = Tally {
+            sent: after("sent: ", &said),
+            ok: after("ok: ", &said),
+            failed: after("failed: ", &said),
+            panicked: after("panicked: ", &said),
+            overloaded: after("overloaded: ", &said),
+            shutting_down: after("shutting down: ", &said),
+        };
+        assert_eq!(after("unanswered: ", &said), 0);
+        assert!(!said.contains("strange"), "{said}");
+        let answered = tally.ok + tally.failed + tally.overloaded + tally.shutting_down;
+        assert_eq!(tally.sent, answered, "{said}");
+        tally
+    }
+}
+
+/// The number that follows a word.
+#[track_caller]
+pub(crate) fn after(word: &str, text: &str) -> u64 {
+    let (_, rest) = text.split_once(word).expect(text);
+    let digits = rest.find(|symbol: char| !symbol.is_ascii_digit());
+    rest[..digits.unwrap_or(rest.len())].parse().expect(text)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(HANG)).unwrap();
+    stream.set_write_timeout(Some(HANG)).unwrap();
+    stream
+}
+
+/// A connection that says what a test wants it to say.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    lines: BufReader<TcpStream>,
+}
+
+impl Client {
+    fn new(address: SocketAddr) -> Self {
+        let stream = connect(address);
+        let lines = BufReader::new(stream.try_clone().unwrap());
+        Client { stream, lines }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// A call whose id and argument's id are the same.
+    pub(crate) fn call(&mut self, id: u64, work_us: u64) {
+        self.send(call(id, work_us));
+    }
+
+    /// The next answer; `None` at the end.
+    #[track_caller]
+    pub(crate) fn answer(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        let length = self.lines.read_line(&mut line).unwrap();
+        (length > 0).then(|| serde_json::from_str(&line).expect(&line))
+    }
+
+    /// The next answer's id and error.
+    #[track_caller]
+    pub(crate) fn error(&mut self) -> (Value, String) {
+        let answer = self.answer().expect("an answer");
+        assert_eq!(answer["result"], Value::Null, "{answer}");
+        let error = answer["error"].as_str().expect("an error");
+        (answer["id"].clone(), error.to_owned())
+    }
+
+    /// Makes a call that has to succeed at once.
+    #[track_caller]
+    pub(crate) fn succeed(&mut self, id: u64) {
+        self.call(id, 0);
+        assert_eq!(
+            self.answer().expect("an answer"),
+            serde_json::json!({"id": id, "result": {"id": id, "attempts": 1}, "error": null})
+        );
+    }
+}
+
+pub(crate) fn call(id: u64, work_us: u64) -> String {
+    format!(
+        "{{\"method\":\"Worker.Do\",\"params\":[{{\"id\":{id},\"work_us\":{work_us}}}],\"id\":{id}}}\n"
+    )
+}
+
+/// Runs a program with arguments, without a word on standard input.
+pub(crate) fn run(program: impl AsRef<OsStr>, args: &[&str]) -> Output {
+    Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
