@@ -4,12 +4,11 @@
 #![cfg(all(unix, not(feature = "shuttle")))]
 
 use std::{
-    env,
     ffi::{OsStr, OsString},
     fs::{self, File},
     io::{BufRead, BufReader, Read},
     os::unix::{ffi::OsStringExt, fs::symlink, net::UnixListener},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
 };
 
@@ -25,26 +24,16 @@ mod hash;
 mod list;
 #[path = "../examples/checksum/ordered.rs"]
 mod ordered;
+mod programs;
+
+use crate::programs::{Dir, assert_exit, assert_says, example, text};
 
 /// SHA-256 of `abc`, from FIPS 180-2.
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 // --- Helpers ------------------------------------------------------------------------------------
 
-/// A directory of one test, removed at its end.
-struct Dir(PathBuf);
-
 impl Dir {
-    fn new(test: &str) -> Self {
-        let path = env::temp_dir().join(format!("troupe-checksum-{}-{test}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Dir(path)
-    }
-
-    fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
-        fs::write(self.0.join(name), content).unwrap();
-    }
-
     /// Runs `checksum` in here and waits for its end.
     fn checksum(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
         self.command(args).output().unwrap()
@@ -61,7 +50,7 @@ impl Dir {
     }
 
     fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut command = Command::new(example());
+        let mut command = Command::new(example("checksum"));
         command.args(args).current_dir(&self.0).stdin(Stdio::null());
         command
     }
@@ -82,41 +71,6 @@ impl Dir {
                 .unwrap(),
         )
     }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).ok();
-    }
-}
-
-/// `target/<profile>/examples/checksum`, as seen from `target/<profile>/deps/<this test>`.
-fn example() -> PathBuf {
-    let this = env::current_exe().unwrap();
-    let path = this.ancestors().nth(2).unwrap().join("examples/checksum");
-    assert!(
-        path.exists(),
-        "{path:?} is missing: `cargo test` builds it, `cargo test --test checksum` does not; \
-         run `cargo build --example checksum` first"
-    );
-    path
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-#[track_caller]
-fn assert_exit(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "{output:#?}");
-}
-
-#[track_caller]
-fn assert_says(output: &Output, words: &str) {
-    assert!(
-        text(&output.stderr).contains(words),
-        "no {words:?} in {output:#?}"
-    );
 }
 
 /// Names that a list must escape, could confuse with its own marks, or cannot decode.

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 #[path = "rpc/browser.rs"]
 mod browser;
+#[path = "programs/mod.rs"]
+#[expect(dead_code, reason = "the other functions serve other tests")]
+mod built;
 #[expect(dead_code, reason = "the other functions serve other tests")]
 mod process;
 #[path = "rpc/programs.rs"]
@@ -23,8 +26,9 @@ mod programs;
 mod support;
 
 use browser::Browser;
+use built::example;
 use process::skip;
-use programs::{Server, Tally, after, call, example, finish, number, run, text};
+use programs::{Server, Tally, after, call, finish, number, run, text};
 use support::eventually;
 
 /// Fails unless the figures agree with what the only client of a server has counted.

@@ -7,12 +7,13 @@
 //!
 //! The feeder is the main thread: it walks the tree, gives each file to the troupe with
 //! `assign_wait`, and prints the results in order. Read `ordered` for how memory stays flat and
-//! nothing is forgotten, `crew` for the troupe, its error handler and its end, `signals` for
-//! Ctrl-C, and `hash` for what a work does. For Unix.
+//! nothing is forgotten, `crew` for the troupe, its error handler and its end,
+//! `examples/support/signals.rs` for Ctrl-C, and `hash` for what a work does. For Unix.
 
 use std::{
     io::{self, Write},
     process::ExitCode,
+    sync::Arc,
 };
 
 mod args;
@@ -27,6 +28,7 @@ mod options;
 mod ordered;
 mod output;
 mod report;
+#[path = "../support/signals.rs"]
 mod signals;
 mod sum;
 mod tally;
@@ -54,7 +56,8 @@ fn run() -> Result<ExitCode, Fatal> {
         return help().map_err(Fatal::Output);
     };
     let crew = Crew::new(args.config, Report::new(args.quiet))?;
-    signals::stop(&crew.troupe).map_err(Fatal::Signals)?;
+    let troupe = Arc::clone(&crew.troupe);
+    signals::on_first(move || drop(troupe.shutdown_now())).map_err(Fatal::Signals)?;
     let tally = match args.task {
         Task::Sum(paths) => sum::run(paths, &crew),
         Task::Check(list) => check::run(List::open(list)?, &crew),

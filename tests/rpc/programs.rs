@@ -1,29 +1,16 @@
 //! The two programs as processes, and the ways to speak to a server.
 
 use std::{
-    env,
     ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
 use serde_json::Value;
 
+use crate::built::example;
 use crate::support::{HANG, eventually};
-
-/// `target/<profile>/examples/<name>`, as seen from `target/<profile>/deps/<this test>`.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let this = env::current_exe().unwrap();
-    let path = this.ancestors().nth(2).unwrap().join("examples").join(name);
-    assert!(
-        path.exists(),
-        "{path:?} is missing: `cargo test` builds it, `cargo test --test rpc` does not; \
-         run `cargo build --example {name}` first"
-    );
-    path
-}
 
 /// A server on free ports of loopback. Killed at the end, if it has not stopped.
 pub(crate) struct Server {

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C and SIGTERM, for every example that stops in an orderly way. For Unix.
 
 use std::{
     io,
@@ -11,14 +11,15 @@ use signal_hook::{
     flag,
     iterator::Signals,
 };
-use troupe_pool::Troupe;
 
-/// Lets a signal shut the troupe down. A second one ends the program at once.
+/// Lets the first signal call `stop`, on a thread of its own. A second one ends the program at
+/// once.
 ///
-/// The troupe is all that need be told. The feeder and the works in the middle of a file stop at
-/// its `is_shutdown`; works that have not started are taken back and dropped, which wakes a feeder
+/// What `stop` calls is [`shutdown_now`](troupe_pool::Troupe::shutdown_now), and the troupe is all
+/// that need be told. The feeder and the works in the middle of something stop at its
+/// `is_shutdown`; works that have not started are taken back and dropped, which wakes a feeder
 /// that waits for one. (If it waits for standard input or output, it takes the second signal.)
-pub(crate) fn stop<E: Send + 'static>(troupe: &Arc<Troupe<E>>) -> io::Result<()> {
+pub(crate) fn on_first(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let once = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset, and sets it.
@@ -26,10 +27,9 @@ pub(crate) fn stop<E: Send + 'static>(troupe: &Arc<Troupe<E>>) -> io::Result<()>
         flag::register(signal, Arc::clone(&once))?;
     }
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let troupe = Arc::clone(troupe);
     let wait = move || {
         if signals.forever().next().is_some() {
-            drop(troupe.shutdown_now());
+            stop();
         }
     };
     // The thread ends with the process, so nobody keeps its handle.

@@ -1,0 +1,140 @@
+//! What can be wrong with a link, and what ends the program before its job is done.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use troupe_pool::{BoxError, BuildError, JoinError};
+use ureq::http::StatusCode;
+
+use crate::lease::Lease;
+
+/// What can be wrong with a link.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Broken {
+    #[error("HTTP {0}{reason}", reason = reason_of(*.0))]
+    Status(u16),
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    #[error("no such host")]
+    Dns,
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("connection refused")]
+    Refused,
+    #[error("connection failed: {0}")]
+    Connection(String),
+    #[error("more than {0} redirects")]
+    TooManyRedirects(usize),
+    #[error("redirects in a circle")]
+    RedirectLoop,
+    #[error("redirects to {0:?}")]
+    Location(String),
+    #[error("no such file")]
+    Missing,
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    #[error("no anchor {0:?}")]
+    Anchor(String),
+    #[error("not a URL: {0}")]
+    Malformed(String),
+    #[error("the check panicked")]
+    Panicked,
+}
+
+impl Broken {
+    /// Whether it may be better a moment later.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Broken::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+            Broken::Timeout(_) | Broken::Connection(_) => true,
+            _ => false,
+        }
+    }
+
+    /// One word, for programs.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Broken::Status(_) => "status",
+            Broken::Timeout(_) => "timeout",
+            Broken::Dns => "dns",
+            Broken::Tls(_) => "tls",
+            Broken::Refused => "refused",
+            Broken::Connection(_) => "connection",
+            Broken::TooManyRedirects(_) => "too-many-redirects",
+            Broken::RedirectLoop => "redirect-loop",
+            Broken::Location(_) => "location",
+            Broken::Missing => "missing",
+            Broken::Unreadable(_) => "unreadable",
+            Broken::Anchor(_) => "anchor",
+            Broken::Malformed(_) => "malformed",
+            Broken::Panicked => "panicked",
+        }
+    }
+}
+
+fn reason_of(status: u16) -> String {
+    StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .map(|reason| format!(" {reason}"))
+        .unwrap_or_default()
+}
+
+/// The `E` of the troupe: a work returns it, and the error handler gets it by value.
+///
+/// It carries the lease of the work that failed, so the handler can answer for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct Failed {
+    pub(crate) lease: Lease,
+    pub(crate) why: Broken,
+    /// When the server wants to be asked again.
+    pub(crate) after: Option<Duration>,
+}
+
+/// What ends the program before its job is done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fatal {
+    #[error("{0} (see --help)")]
+    Usage(#[from] lexopt::Error),
+    #[error("{}{}", option_of(.0), .0)]
+    Build(#[from] BuildError),
+    #[error("{path:?}: {error}")]
+    File { path: PathBuf, error: io::Error },
+    #[error("no thread: {0}")]
+    Thread(io::Error),
+    #[error("signals cannot be watched: {0}")]
+    Signals(io::Error),
+    #[error("the demo cannot be served: {0}")]
+    Demo(BoxError),
+    #[error("standard output: {0}")]
+    Output(io::Error),
+    #[error("{path:?}: {error}")]
+    Picture { path: PathBuf, error: String },
+    #[error(transparent)]
+    Join(#[from] JoinError),
+}
+
+impl Fatal {
+    pub(crate) fn exit_code(&self) -> u8 {
+        // What a shell reports for a program that SIGPIPE ends.
+        if self.is_closed_output() { 141 } else { 2 }
+    }
+
+    /// Whether the reader has gone, as `head` does: the ordinary end of a pipeline.
+    pub(crate) fn is_closed_output(&self) -> bool {
+        matches!(self, Fatal::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// The option behind a setting that the library refused.
+fn option_of(error: &BuildError) -> &'static str {
+    match error {
+        BuildError::Invalid { setting: "min", .. } => "--min: ",
+        BuildError::Invalid { setting: "max", .. } => "--max: ",
+        BuildError::Invalid {
+            setting: "mailbox_size",
+            ..
+        } => "--mailbox: ",
+        _ => "",
+    }
+}

@@ -1,0 +1,431 @@
+//! The main thread: decides what is asked and when, and learns from the answers what else there is.
+
+use std::{
+    mem,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender},
+    },
+    time::{Duration, Instant},
+};
+
+use url::{Origin, Url};
+
+use crate::{
+    crew::{self, Crew},
+    error::Fatal,
+    inputs::Input,
+    lease::{Id, Message},
+    ledger::{Ledger, Link, Verdicts},
+    page::{Answer, Page},
+    queue::Queue,
+    target::{self, Resolver, Target},
+    watch::Gauges,
+};
+
+/// So many addresses may wait for their host before another document is read.
+const FRONTIER: usize = 1000;
+
+/// The channel to the feeder has a place for each lease from the beginning, so there is a limit.
+const MAX_WINDOW: usize = 16 << 10;
+
+/// How many leases a feeder may have out. Twice the capacity of its troupe, so that it is the
+/// troupe that is full first.
+pub(crate) fn window(capacity: usize) -> usize {
+    capacity.saturating_mul(2).clamp(1, MAX_WINDOW)
+}
+
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) resolver: Resolver,
+    /// Where the start URLs are: pages of other origins are not read.
+    pub(crate) origins: Vec<Origin>,
+    /// How many links away from a start URL the pages are that are read.
+    pub(crate) depth: usize,
+    pub(crate) per_host: usize,
+    pub(crate) backoff: Duration,
+    pub(crate) max_redirects: usize,
+    /// Documents in here are named by their path from here.
+    pub(crate) current: PathBuf,
+}
+
+/// How the pool was used.
+#[derive(Debug, Default)]
+pub(crate) struct Effort {
+    pub(crate) documents: u64,
+    pub(crate) urls: usize,
+    pub(crate) retries: u64,
+    /// How often the troupe was full, so that the feeder had to wait.
+    pub(crate) held: u64,
+}
+
+/// What is asked of a resource.
+#[derive(Clone, Copy, Debug, Default)]
+struct Order {
+    stage: Stage,
+    /// Asked for what is in it, and not only whether it is there.
+    is_read: bool,
+    /// Its links are checked.
+    is_followed: bool,
+    /// The command line names it, or it is where one of those redirects to.
+    is_root: bool,
+    /// The level is not done before it is.
+    is_awaited: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    New,
+    /// It waits for the next level.
+    Deferred,
+    Asked,
+}
+
+/// Two bounds keep memory flat: the troupe's own holds back what is asked, and the window what has
+/// been answered and not yet looked at.
+///
+/// Our own resources (local files, and pages of a start URL's origin) are asked level by level: what
+/// is `n` links away, then what is `n + 1` away. So it does not depend on who answers first which
+/// pages are within `--depth`, and each is asked once. All others are asked whether they are there
+/// as they are found, which keeps the actors busy where two levels meet.
+#[derive(Debug)]
+pub(crate) struct Feeder<'c> {
+    crew: &'c Crew,
+    plan: Plan,
+    gauges: Arc<Gauges>,
+    inbox: Receiver<Message>,
+    outbox: SyncSender<Message>,
+    window: usize,
+    /// Leases that are out.
+    leases: usize,
+    ledger: Ledger,
+    queue: Queue,
+    /// By the number of the resource.
+    orders: Vec<Order>,
+    level: usize,
+    /// Resources of this level that are not settled.
+    awaited: usize,
+    /// Resources of the next level, if they are not asked before.
+    deferred: Vec<Id>,
+    /// Resources of ours that others redirect to: of no level, so asked at the end.
+    late: Vec<Id>,
+    effort: Effort,
+    is_stopped: bool,
+}
+
+impl<'c> Feeder<'c> {
+    pub(crate) fn new(
+        crew: &'c Crew,
+        plan: Plan,
+        gauges: Arc<Gauges>,
+        window: usize,
+        (outbox, inbox): (SyncSender<Message>, Receiver<Message>),
+    ) -> Self {
+        Feeder {
+            window,
+            crew,
+            gauges,
+            inbox,
+            outbox,
+            leases: 0,
+            ledger: Ledger::new(plan.max_redirects),
+            queue: Queue::new(plan.per_host),
+            plan,
+            orders: Vec::new(),
+            level: 0,
+            awaited: 0,
+            deferred: Vec::new(),
+            late: Vec::new(),
+            effort: Effort::default(),
+            is_stopped: false,
+        }
+    }
+
+    /// Checks everything, or until a signal comes.
+    pub(crate) fn run(
+        mut self,
+        mut inputs: impl Iterator<Item = Input>,
+    ) -> Result<(Verdicts, Effort), Fatal> {
+        let mut more_inputs = true;
+        loop {
+            while let Ok(message) = self.inbox.try_recv() {
+                self.take(message);
+            }
+            self.show();
+            if self.is_stopped || self.crew.troupe.is_shutdown() {
+                break;
+            }
+            self.requeue(Instant::now());
+            if self.leases == self.window {
+                self.wait(None);
+            } else if let Some(id) = self.queue.pop() {
+                self.ask(id)?;
+            } else if more_inputs && self.queue.waiting() < FRONTIER {
+                match inputs.next() {
+                    Some(input) => self.begin(input),
+                    None => more_inputs = false,
+                }
+            } else if !more_inputs && self.awaited == 0 && self.has_more() {
+                self.next_level();
+            } else if self.leases > 0 || self.queue.retrying() > 0 {
+                self.wait(self.queue.next_retry());
+            } else {
+                break;
+            }
+        }
+        self.drain();
+        self.effort.urls = self.ledger.resources();
+        Ok((self.ledger.finish(), self.effort))
+    }
+
+    /// After a signal: takes in what the works that were under way have found. Ends because each of
+    /// them tells, and the signal's own thread has the others taken back.
+    fn drain(&mut self) {
+        while self.leases > 0 {
+            match self.inbox.recv() {
+                // Nobody waits for a retry any more, and the request may have been cut off.
+                Ok(Message::Again(id, _)) => self.give_back(id),
+                Ok(Message::Broken(id, why)) if why.is_transient() => self.give_back(id),
+                Ok(message) => self.take(message),
+                Err(_) => return,
+            }
+        }
+        self.show();
+    }
+
+    fn wait(&mut self, until: Option<Instant>) {
+        let message = match until {
+            Some(until) => {
+                let time = until.saturating_duration_since(Instant::now());
+                self.inbox.recv_timeout(time).ok()
+            }
+            None => self.inbox.recv().ok(),
+        };
+        if let Some(message) = message {
+            self.take(message);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Stop => self.is_stopped = true,
+            Message::Unchecked(id) => self.give_back(id),
+            Message::Again(id, after) => {
+                self.give_back(id);
+                self.effort.retries += 1;
+                let backoff = crew::backoff(self.plan.backoff, self.ledger.attempts(id));
+                let at = Instant::now() + after.unwrap_or_default().max(backoff);
+                self.queue.push_retry(id, at);
+            }
+            Message::Broken(id, why) => {
+                self.give_back(id);
+                self.ledger.broken(id, why);
+                self.settle(id);
+            }
+            Message::Answer(id, Answer::Moved(to)) => {
+                self.give_back(id);
+                self.follow(id, to);
+                self.settle(id);
+            }
+            Message::Answer(id, Answer::Here(page)) => {
+                self.give_back(id);
+                self.take_page(id, page);
+                self.settle(id);
+            }
+        }
+    }
+
+    /// The lease is back, and its host may be asked for something else.
+    fn give_back(&mut self, id: Id) {
+        self.leases -= 1;
+        self.queue.done(self.ledger.url(id));
+    }
+
+    fn requeue(&mut self, now: Instant) {
+        while let Some(id) = self.queue.pop_retry(now) {
+            self.queue.push(id, self.ledger.url(id));
+        }
+    }
+
+    fn ask(&mut self, id: Id) -> Result<(), Fatal> {
+        let attempt = self.ledger.attempt(id);
+        let url = self.ledger.url(id).clone();
+        let is_read = self.orders[id].is_read;
+        let outbox = self.outbox.clone();
+        self.leases += 1;
+        let was_held = self.crew.ask(id, attempt, url, is_read, outbox)?;
+        self.effort.held += u64::from(was_held);
+        Ok(())
+    }
+
+    /// What the command line names is a link of its own only if it is broken.
+    fn begin(&mut self, input: Input) {
+        let url = match input {
+            Input::At(url) => url,
+            Input::Unreadable(path, why) => {
+                return self.ledger.add_broken(Link::root(path.display()), why);
+            }
+        };
+        let link = Link::root(self.name_of(&url));
+        let id = self.id_of(url);
+        let order = Order {
+            is_read: true,
+            is_followed: true,
+            is_root: true,
+            ..Order::default()
+        };
+        if self.ask_on_this_level(id, order) {
+            self.ledger.add(link, id);
+        }
+    }
+
+    fn take_page(&mut self, id: Id, page: Page) {
+        self.ledger.here(id, page.anchors);
+        if !self.orders[id].is_followed {
+            return;
+        }
+        self.effort.documents += u64::from(page.is_document);
+        let url = self.ledger.url(id).clone();
+        let document: Arc<str> = self.name_of(&url).into();
+        let base = page.base.and_then(|base| url.join(&base).ok());
+        let base = base.unwrap_or(url);
+        for (index, written) in page.links.into_iter().enumerate() {
+            let target = self.plan.resolver.resolve(&base, &written.target);
+            let mut link = Link {
+                document: Arc::clone(&document),
+                line: Some(written.line),
+                index,
+                written: written.target,
+                fragment: None,
+            };
+            match target {
+                Target::Skipped => self.ledger.verdicts.skipped += 1,
+                Target::Allowed => self.ledger.verdicts.allowed += 1,
+                Target::Bad(why) => self.ledger.add_broken(link, why),
+                Target::At(url, fragment) => {
+                    link.fragment = fragment;
+                    self.find(link, url);
+                }
+            }
+        }
+    }
+
+    fn find(&mut self, link: Link, url: Url) {
+        let id = self.id_of(url);
+        let Some(id) = self.ledger.add(link, id) else {
+            return;
+        };
+        match self.orders[id].stage {
+            Stage::New if self.is_ours(self.ledger.url(id)) => {
+                self.orders[id].stage = Stage::Deferred;
+                self.deferred.push(id);
+            }
+            Stage::New => self.ask_later(id, Order::default()),
+            Stage::Deferred | Stage::Asked => {}
+        }
+    }
+
+    /// A step of a redirect is no link away: it is on the level that it starts from.
+    fn follow(&mut self, id: Id, url: Url) {
+        let from = self.orders[id];
+        if from.is_root {
+            self.plan.origins.push(url.origin());
+        }
+        let is_ours = self.is_ours(&url);
+        let to = self.id_of(url);
+        let is_wanted = self.ledger.moved(id, to);
+        if !is_wanted || self.orders[to].stage == Stage::Asked {
+            return;
+        }
+        match (from.is_awaited, is_ours) {
+            (true, true) => {
+                self.ask_on_this_level(to, from);
+            }
+            (_, false) => self.ask_later(to, Order::default()),
+            // When this answer comes is chance, and must not decide what is read.
+            (false, true) => self.late.push(to),
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        !self.deferred.is_empty() || !self.late.is_empty()
+    }
+
+    fn next_level(&mut self) {
+        self.level += 1;
+        for id in mem::take(&mut self.deferred) {
+            // Files are read for their anchors, but only those that are named have their links
+            // checked.
+            let is_file = self.ledger.url(id).scheme() == "file";
+            let is_near = self.level <= self.plan.depth;
+            let order = Order {
+                is_read: is_file || is_near,
+                is_followed: !is_file && is_near,
+                ..Order::default()
+            };
+            self.ask_on_this_level(id, order);
+        }
+        if self.awaited == 0 {
+            for id in mem::take(&mut self.late) {
+                if self.orders[id].stage == Stage::New {
+                    self.ask_later(id, Order::default());
+                }
+            }
+        }
+    }
+
+    /// False if somebody has asked before.
+    fn ask_on_this_level(&mut self, id: Id, order: Order) -> bool {
+        let is_first = self.orders[id].stage != Stage::Asked;
+        if is_first {
+            self.awaited += 1;
+            self.ask_later(
+                id,
+                Order {
+                    is_awaited: true,
+                    ..order
+                },
+            );
+        }
+        is_first
+    }
+
+    fn ask_later(&mut self, id: Id, order: Order) {
+        self.orders[id] = Order {
+            stage: Stage::Asked,
+            ..order
+        };
+        self.queue.push(id, self.ledger.url(id));
+    }
+
+    /// There is a verdict.
+    fn settle(&mut self, id: Id) {
+        if mem::take(&mut self.orders[id].is_awaited) {
+            self.awaited -= 1;
+        }
+    }
+
+    fn is_ours(&self, url: &Url) -> bool {
+        url.scheme() == "file" || self.plan.origins.contains(&url.origin())
+    }
+
+    fn id_of(&mut self, url: Url) -> Id {
+        let id = self.ledger.id_of(url);
+        self.orders
+            .resize(self.ledger.resources(), Order::default());
+        id
+    }
+
+    fn name_of(&self, url: &Url) -> String {
+        target::display(url, &self.plan.current)
+    }
+
+    fn show(&self) {
+        let (found, waiting) = self.ledger.links();
+        let broken = self.ledger.verdicts.broken.len();
+        let retrying = self.queue.retrying();
+        self.gauges.set(found, found - waiting, broken, retrying);
+    }
+}

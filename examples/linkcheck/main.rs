@@ -1,0 +1,238 @@
+//! Checks the links of Markdown and HTML documents, and of web sites, on a dynamic troupe.
+//!
+//! ```text
+//! cargo run --release --example linkcheck -- --demo --svg demo.svg
+//! cargo run --release --example linkcheck -- README.md docs
+//! cargo run --release --example linkcheck -- --depth 2 https://example.org/
+//! ```
+//!
+//! The first serves a flaky web of four sites on loopback, checks it, and draws how the troupe got
+//! on: it grows while there is more to ask than actors, its mailboxes fill and hold the feeder
+//! back, what failed for the moment comes back after its back-off, and idle actors retire.
+//!
+//! The feeder is the main thread. It knows what is to be asked, keeps to the limit of each host,
+//! and gives a work for each URL to the troupe. When that is full the feeder waits: nothing is
+//! dropped, and nothing piles up. Read in this order:
+//!
+//! - `lease`: how the feeder hears of each work exactly once, though works fail, panic, are refused
+//!   or taken back,
+//! - `crew`: the troupe and its error handler. Retry with back-off goes from the handler over a
+//!   channel to the feeder; a handler that waited would keep an actor from its mailbox,
+//! - `feeder`: the bounds, and what is asked when,
+//! - `fetch`: what a work does, and the typed errors (`error`) that come of it,
+//! - `watch` and `picture`: `stats()` over time.
+//!
+//! What `--demo` finds, on every run:
+//!
+//! | link | |
+//! |---|---|
+//! | `missing` | HTTP 404 |
+//! | `circle/a` | redirects in a circle |
+//! | `stairs/0` | more than 10 redirects |
+//! | `http://127.0.0.1:1/` | connection refused |
+//! | `https://` to a site without TLS | a TLS error |
+//! | `8#sumary`, in chapter 7 | no such anchor |
+//! | `post/50`, `60.png` | HTTP 410, HTTP 404 |
+//! | `v1/99` | HTTP 500, three times |
+//! | `13.png` | no answer in time, three times |
+//!
+//! For Unix.
+
+use std::{env, fs, io, io::Write, process::ExitCode, sync::Arc};
+
+mod allow;
+mod args;
+mod crew;
+mod demo;
+mod error;
+mod feeder;
+mod fetch;
+mod html;
+mod inputs;
+mod lease;
+mod ledger;
+mod markdown;
+mod page;
+mod picture;
+mod queue;
+mod report;
+mod server;
+#[path = "../support/signals.rs"]
+mod signals;
+mod target;
+mod watch;
+
+use crate::{
+    allow::AllowList,
+    args::Args,
+    crew::Crew,
+    demo::Demo,
+    error::Fatal,
+    feeder::{Feeder, Plan},
+    fetch::Fetcher,
+    inputs::Source,
+    lease::Message,
+    report::{Outcome, Report},
+    target::Resolver,
+    watch::{Gauges, Watch},
+};
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|fatal| {
+        if !fatal.is_closed_output() {
+            report::say(&fatal);
+        }
+        ExitCode::from(fatal.exit_code())
+    })
+}
+
+fn run() -> Result<ExitCode, Fatal> {
+    let Some(args) = args::parse(env::args_os().skip(1).collect())? else {
+        io::stdout()
+            .write_all(args::HELP.as_bytes())
+            .map_err(Fatal::Output)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut sources = Vec::new();
+    for name in &args.names {
+        sources.push(Source::parse(name)?);
+    }
+    // Served until the end of this function.
+    let _demo = if args.is_demo {
+        let demo = Demo::start().map_err(Fatal::Demo)?;
+        sources.push(Source::Web(
+            demo.url().map_err(|error| Fatal::Demo(error.into()))?,
+        ));
+        Some(demo)
+    } else {
+        None
+    };
+    let allowed = Arc::new(read_allow_list(&args)?);
+    let report = Arc::new(Report::new(args.is_quiet));
+    let outcome = check(&args, sources, Arc::clone(&allowed), Arc::clone(&report))?;
+
+    if args.is_json {
+        report::print_json(&outcome)
+    } else {
+        report::print_lines(&outcome.verdicts)
+    }
+    .map_err(Fatal::Output)?;
+    if !outcome.is_interrupted {
+        for pattern in allowed.unused() {
+            report.note(format_args!("the allow-list's {pattern:?} allowed nothing"));
+        }
+    }
+    report.summary(&outcome);
+    Ok(ExitCode::from(match outcome.verdicts.broken.len() {
+        _ if outcome.is_interrupted => 130,
+        0 => 0,
+        _ => 1,
+    }))
+}
+
+fn read_allow_list(args: &Args) -> Result<AllowList, Fatal> {
+    let Some(path) = &args.allow_list else {
+        return Ok(AllowList::default());
+    };
+    let text = fs::read_to_string(path).map_err(|error| Fatal::File {
+        path: path.clone(),
+        error,
+    })?;
+    Ok(AllowList::parse(&text))
+}
+
+fn check(
+    args: &Args,
+    sources: Vec<Source>,
+    allowed: Arc<AllowList>,
+    report: Arc<Report>,
+) -> Result<Outcome, Fatal> {
+    // The demo is on this machine: no proxy leads there.
+    let fetcher = Fetcher::new(args.timeout, args.per_host, !args.is_demo);
+    let crew = Crew::new(
+        args.config.clone(),
+        args.retries,
+        fetcher,
+        Arc::clone(&report),
+    )?;
+    let window = feeder::window(crew.troupe.stats().capacity);
+    let (outbox, inbox) = lease::mail(window);
+    let (troupe, fetcher, signal) = (
+        Arc::clone(&crew.troupe),
+        Arc::clone(&crew.fetcher),
+        outbox.clone(),
+    );
+    signals::on_first(move || {
+        drop(troupe.shutdown_now());
+        fetcher.stop();
+        // It may wait for a retry that is due in a minute. There is always room for this one.
+        signal.try_send(Message::Stop).ok();
+    })
+    .map_err(Fatal::Signals)?;
+
+    let gauges = Arc::new(Gauges::default());
+    let watch = if args.svg.is_some() || report.is_live() {
+        let troupe = crew.troupe.handle();
+        let watch = Watch::start(
+            troupe,
+            Arc::clone(&gauges),
+            Arc::clone(&report),
+            args.svg.is_some(),
+        );
+        Some(watch.map_err(Fatal::Thread)?)
+    } else {
+        None
+    };
+    let plan = Plan {
+        resolver: Resolver {
+            root: args.root.clone(),
+            is_offline: args.is_offline,
+            allowed,
+        },
+        origins: sources.iter().filter_map(Source::origin).collect(),
+        depth: args.depth,
+        per_host: args.per_host,
+        backoff: args.backoff,
+        max_redirects: args.redirects,
+        current: env::current_dir().unwrap_or_default(),
+    };
+    let feeder = Feeder::new(&crew, plan, gauges, window, (outbox, inbox));
+    let (verdicts, effort) = feeder.run(inputs::inputs(sources))?;
+    let time = report.elapsed();
+    let is_interrupted = crew.troupe.is_shutdown();
+
+    let samples = watch.map(|watch| {
+        let (min, idle_timeout) = (args.config.min, args.config.idle_timeout);
+        watch.finish(min, idle_timeout.saturating_mul(2))
+    });
+    crew.troupe.shutdown();
+    crew.troupe.join()?;
+    let outcome = Outcome {
+        verdicts,
+        effort,
+        stats: crew.troupe.stats(),
+        requests: crew.fetcher.requests(),
+        is_interrupted,
+        time,
+    };
+    if let (Some(path), Some(samples)) = (&args.svg, samples) {
+        let title = title(args, &outcome);
+        picture::draw(path, &title, &args.config, &samples).map_err(|error| Fatal::Picture {
+            path: path.clone(),
+            error: error.to_string(),
+        })?;
+    }
+    Ok(outcome)
+}
+
+fn title(args: &Args, outcome: &Outcome) -> String {
+    format!(
+        "linkcheck{}: {} links on {} to {} actors, {} retries, {} broken",
+        if args.is_demo { " --demo" } else { "" },
+        outcome.verdicts.links(),
+        args.config.min,
+        args.config.max,
+        outcome.effort.retries,
+        outcome.verdicts.broken.len(),
+    )
+}

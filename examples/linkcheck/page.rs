@@ -1,0 +1,109 @@
+//! What is known of a resource once it has answered: its links and its anchors.
+
+use std::{collections::HashSet, path::Path};
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::{html, markdown};
+
+/// Of longer documents only so much is parsed, so that memory stays bounded.
+pub(crate) const MAX_PAGE: u64 = 8 << 20;
+
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Here(Page),
+    Moved(Url),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// Whether it has been parsed.
+    pub(crate) is_document: bool,
+    pub(crate) links: Vec<Written>,
+    pub(crate) anchors: Anchors,
+    /// What the document says that its links are relative to.
+    pub(crate) base: Option<String>,
+}
+
+/// A link as it is written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) line: usize,
+    pub(crate) target: String,
+}
+
+/// Where a fragment can lead.
+#[derive(Debug, Default)]
+pub(crate) enum Anchors {
+    /// The resource is no document, or was not read: any fragment may be right.
+    #[default]
+    Unknown,
+    Named(HashSet<String>),
+}
+
+impl Anchors {
+    pub(crate) fn have(&self, fragment: &str) -> bool {
+        match self {
+            Anchors::Unknown => true,
+            Anchors::Named(names) => {
+                names.contains(fragment)
+                    || names.contains(&*percent_decode_str(fragment).decode_utf8_lossy())
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Markdown,
+    Html,
+}
+
+impl Format {
+    pub(crate) fn of_path(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        match &*extension {
+            "md" | "markdown" => Some(Format::Markdown),
+            "html" | "htm" | "xhtml" => Some(Format::Html),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn of_media_type(media_type: &str) -> Option<Self> {
+        let (name, _) = media_type.split_once(';').unwrap_or((media_type, ""));
+        match &*name.trim().to_ascii_lowercase() {
+            "text/markdown" => Some(Format::Markdown),
+            "text/html" | "application/xhtml+xml" => Some(Format::Html),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn parse(self, bytes: &[u8]) -> Page {
+        let text = String::from_utf8_lossy(bytes);
+        let mut page = match self {
+            Format::Markdown => markdown::parse(&text),
+            Format::Html => html::parse(&text),
+        };
+        // Anchors may be missing from what was cut off.
+        if bytes.len() as u64 >= MAX_PAGE {
+            page.anchors = Anchors::Unknown;
+        }
+        page
+    }
+}
+
+/// Finds the line of a byte.
+#[derive(Debug)]
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(crate) fn of(text: &str) -> Self {
+        Lines(text.match_indices('\n').map(|(index, _)| index).collect())
+    }
+
+    /// The first line is 1.
+    pub(crate) fn at(&self, byte: usize) -> usize {
+        1 + self.0.partition_point(|&end| end < byte)
+    }
+}

@@ -1,0 +1,919 @@
+//! The example `linkcheck`, run as a process against folders and against a server in this test;
+//! and the parts of it that a process cannot be made to show on demand.
+
+#![cfg(all(unix, not(feature = "shuttle")))]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver},
+    },
+};
+
+use parking_lot::{Condvar, Mutex};
+use serde_json::Value;
+use troupe_pool::{Config, Failure, Troupe};
+
+#[path = "../examples/linkcheck/allow.rs"]
+mod allow;
+#[expect(dead_code, reason = "only what a lease carries is used here")]
+#[path = "../examples/linkcheck/error.rs"]
+mod error;
+#[path = "../examples/linkcheck/html.rs"]
+mod html;
+#[expect(dead_code, reason = "the feeder, who reads the messages, is not here")]
+#[path = "../examples/linkcheck/lease.rs"]
+mod lease;
+#[path = "../examples/linkcheck/markdown.rs"]
+mod markdown;
+#[expect(dead_code, reason = "nothing is fetched here")]
+#[path = "../examples/linkcheck/page.rs"]
+mod page;
+mod programs;
+#[path = "../examples/linkcheck/queue.rs"]
+mod queue;
+#[path = "../examples/linkcheck/server.rs"]
+mod server;
+#[expect(dead_code, reason = "nothing is read here")]
+#[path = "../examples/linkcheck/target.rs"]
+mod target;
+
+use crate::{
+    error::{Broken, Failed},
+    lease::{Lease, Message},
+    page::{Answer, Page},
+    programs::{Dir, assert_exit, assert_says, example, text},
+    server::{Request, Response, Server},
+};
+
+// --- Helpers ------------------------------------------------------------------------------------
+
+fn command(dir: &Dir, args: &[&str]) -> Command {
+    let mut command = Command::new(example("linkcheck"));
+    command
+        .args(args)
+        .current_dir(&dir.0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // The servers are here, whatever leads out of here.
+    for proxy in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
+        command.env_remove(proxy).env_remove(proxy.to_lowercase());
+    }
+    command
+}
+
+/// Retries come soon, for none of these tests is about how long one has to wait.
+const SOON: [&str; 2] = ["--backoff", "0.001"];
+
+fn linkcheck(dir: &Dir, args: &[&str]) -> Output {
+    command(dir, &SOON).args(args).output().unwrap()
+}
+
+/// Runs it with `--json`, and checks what holds of every report.
+#[track_caller]
+fn report(dir: &Dir, args: &[&str]) -> Value {
+    let output = linkcheck(dir, &[&["--json"], args].concat());
+    let report = parse(&output);
+    let expected = if number(&report, "broken") == 0 { 0 } else { 1 };
+    assert_exit(&output, expected);
+    assert_eq!(number(&report, "unchecked"), 0, "{report:#}");
+    report
+}
+
+/// Every link has one verdict, and every broken one is listed.
+#[track_caller]
+fn parse(output: &Output) -> Value {
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let verdicts = ["good", "broken", "allowed", "skipped", "unchecked"];
+    let sum: u64 = verdicts.iter().map(|name| number(&report, name)).sum();
+    assert_eq!(number(&report, "links"), sum, "{report:#}");
+    let findings = report["findings"].as_array().expect("findings").len();
+    assert_eq!(number(&report, "broken"), findings as u64, "{report:#}");
+    report
+}
+
+#[track_caller]
+fn number(report: &Value, name: &str) -> u64 {
+    report[name].as_u64().expect(name)
+}
+
+/// The kind of each finding, by its link.
+fn kinds(report: &Value) -> BTreeMap<String, String> {
+    let findings = report["findings"].as_array().unwrap().iter();
+    findings
+        .map(|finding| {
+            let text = |name: &str| finding[name].as_str().unwrap().to_owned();
+            (text("link"), text("kind"))
+        })
+        .collect()
+}
+
+fn attempts(report: &Value) -> u64 {
+    number(&report["findings"][0], "attempts")
+}
+
+/// How often what was asked, as `GET /path`.
+type Counts = Arc<Mutex<BTreeMap<String, u32>>>;
+
+/// A server that counts. The handler is also told how often it has been asked this.
+fn site<H>(handler: H) -> (Server, Counts)
+where
+    H: Fn(&Request, u32) -> Option<Response> + Send + Sync + 'static,
+{
+    let counts = Counts::default();
+    let counting = Arc::clone(&counts);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Server::start(listener, move |request| {
+        let key = format!("{} {}", request.method, request.path);
+        let count = {
+            let mut counts = counting.lock();
+            let count = counts.entry(key).or_default();
+            *count += 1;
+            *count
+        };
+        handler(request, count)
+    });
+    (server.unwrap(), counts)
+}
+
+fn count(counts: &Counts, request: &str) -> u32 {
+    counts.lock().get(request).copied().unwrap_or_default()
+}
+
+/// A page with these links, one on each line.
+fn list(links: &[impl AsRef<str>]) -> String {
+    let lines = links
+        .iter()
+        .map(|link| format!("- [x]({})\n", link.as_ref()));
+    lines.collect()
+}
+
+// --- Local files --------------------------------------------------------------------------------
+
+#[test]
+fn local_links_and_fragments() {
+    let dir = Dir::new("local");
+    fs::create_dir_all(dir.0.join("sub/empty")).unwrap();
+    fs::create_dir(dir.0.join(".hidden")).unwrap();
+    dir.write(".hidden/no.md", "[x](nowhere)");
+    dir.write("plain.txt", "# no document");
+    dir.write(
+        "sub/README.md",
+        "# In the folder\n[up](../a.md#two-words) [](#)",
+    );
+    dir.write(
+        "sub/with blank.htm",
+        "<p id=here><a name='there'></a><a href='#here'>x</a>",
+    );
+    dir.write(
+        "a.md",
+        "# Two `words`\n\
+         [good](sub/README.md) [good](sub#in-the-folder) [good](/a.md) [good](#two-words)\n\
+         [good](sub/with%20blank.htm#there) [good](<sub/with blank.htm>) [good](plain.txt#any)\n\
+         [good](sub/empty) ![good](plain.txt?raw=true) [skipped](mailto:me@example.org)\n\
+         `[code](nowhere)`\n\n\
+         [bad](nowhere.md)\n\
+         ![bad](no.png) <a href=\"none.html\">bad</a>\n\
+         [bad](#two-word)\n\
+         [bad](sub/README.md#gone) [bad](sub/with%20blank.htm#Here)\n\
+         [bad](plain.txt/below) [bad](http://[)\n",
+    );
+    let output = linkcheck(&dir, &["."]);
+    assert_exit(&output, 1);
+    assert_eq!(
+        text(&output.stdout),
+        "a.md:7: nowhere.md: no such file\n\
+         a.md:8: no.png: no such file\n\
+         a.md:8: none.html: no such file\n\
+         a.md:9: #two-word: no anchor \"two-word\"\n\
+         a.md:10: sub/README.md#gone: no anchor \"gone\"\n\
+         a.md:10: sub/with%20blank.htm#Here: no anchor \"Here\"\n\
+         a.md:11: plain.txt/below: no such file\n\
+         a.md:11: http://[: not a URL: invalid IPv6 address\n"
+    );
+    assert_says(
+        &output,
+        "links: 21, good: 12, broken: 8, allowed: 0, skipped: 1, unchecked: 0",
+    );
+    assert_says(&output, "documents: 3, ");
+}
+
+#[test]
+fn clean_documents_are_no_news() {
+    let dir = Dir::new("clean");
+    dir.write("a.md", "# A\n[b](b.html#b)");
+    dir.write("b.html", "<a id=b href=a.md#a>");
+    let output = linkcheck(&dir, &["--quiet", "a.md", "./b.html"]);
+    assert_exit(&output, 0);
+    assert_eq!(
+        (text(&output.stdout), text(&output.stderr)),
+        Default::default()
+    );
+}
+
+/// A document that is named twice, or found by two ways, is read once.
+#[test]
+fn documents_are_read_once() {
+    let dir = Dir::new("once");
+    fs::create_dir(dir.0.join("sub")).unwrap();
+    dir.write("a.md", "[b](sub/b.md) [bad](bad.md)");
+    dir.write("sub/b.md", "[a](../a.md)");
+    let absolute = dir.0.join("sub/../a.md");
+    let args = [
+        ".",
+        "a.md",
+        "sub/../a.md",
+        "sub",
+        absolute.to_str().unwrap(),
+    ];
+    let report = report(&dir, &args);
+    assert_eq!(
+        (number(&report, "documents"), number(&report, "links")),
+        (2, 3)
+    );
+    assert_eq!(report["findings"][0]["document"], "a.md");
+}
+
+/// What no input names is looked at for its anchors, and its own links are nobody's business.
+#[test]
+fn other_documents_are_not_followed() {
+    let dir = Dir::new("others");
+    dir.write("a.md", "[b](b.md#b) [c](b.md#c)");
+    dir.write("b.md", "# B\n[bad](bad.md)");
+    let report = report(&dir, &["a.md"]);
+    assert_eq!(number(&report, "links"), 2);
+    assert_eq!(kinds(&report), [("b.md#c".into(), "anchor".into())].into());
+}
+
+#[test]
+fn what_cannot_be_run_is_two() {
+    let dir = Dir::new("two");
+    dir.write("a.md", "");
+    dir.write("a.rs", "");
+    for (args, words) in [
+        (&[][..], "no PATH and no URL given (see --help)"),
+        (&["nowhere.md"], "\"nowhere.md\": No such file"),
+        (&["a.rs"], "neither Markdown nor HTML"),
+        (&["http://["], "invalid IPv6 address"),
+        (&["--no-such", "a.md"], "'--no-such'"),
+        (&["-x", "a.md"], "'-x'"),
+        (&["--max", "0", "a.md"], "--max: "),
+        (&["--min", "9", "--max", "3", "a.md"], "--m"),
+        (
+            &["--per-host", "0", "a.md"],
+            "--per-host: 0: must be at least 1",
+        ),
+        (&["--depth", "-1", "a.md"], "--depth: \"-1\": invalid digit"),
+        (
+            &["--timeout", "NaN", "a.md"],
+            "--timeout: NaN: must be more than 0",
+        ),
+        (&["--allow-list", "none", "a.md"], "\"none\": No such file"),
+        (&["--svg", "no/where.svg", "a.md"], "\"no/where.svg\": "),
+        (&["--demo", "a.md"], "--demo takes no PATH"),
+        (&["--demo", "--offline"], "--demo needs the web"),
+    ] {
+        let output = linkcheck(&dir, args);
+        assert_exit(&output, 2);
+        assert_says(&output, words);
+        assert_eq!(text(&output.stdout), "", "{args:?}");
+    }
+    let help = linkcheck(&dir, &["--help"]);
+    assert_exit(&help, 0);
+    assert!(text(&help.stdout).contains("exit status:"));
+}
+
+#[test]
+fn offline_asks_nobody() {
+    let (server, counts) = site(|_, _| Some(Response::status(404)));
+    let dir = Dir::new("offline");
+    dir.write("a.md", list(&[server.url(), "a.md".into()]));
+    let report = report(&dir, &["--offline", "a.md"]);
+    assert_eq!(
+        (number(&report, "skipped"), number(&report, "good")),
+        (1, 1)
+    );
+    assert_eq!(number(&report, "requests"), 0);
+    assert!(counts.lock().is_empty());
+}
+
+// --- The web ------------------------------------------------------------------------------------
+
+/// Each way in which a request can go wrong has its own name.
+#[test]
+fn errors_are_typed() {
+    let (server, _) = site(|request, _| match &*request.path {
+        "/circle/a" => Some(Response::redirect("b")),
+        "/circle/b" => Some(Response::redirect("a")),
+        "/self" => Some(Response::redirect("self")),
+        "/nowhere" => Some(Response::status(301)),
+        "/file" => Some(Response::redirect("file:///etc/passwd")),
+        "/hang-up" => None,
+        "/ok" => Some(Response::status(204)),
+        "/to-ok" => Some(Response::redirect("/ok")),
+        "/to-gone" => Some(Response::redirect("/gone")),
+        "/gone" => Some(Response::status(410)),
+        _ => {
+            let stairs = request.path.strip_prefix("/stairs/");
+            let step: Option<u32> = stairs.and_then(|step| step.parse().ok());
+            Some(step.map_or(Response::status(404), |step| {
+                Response::redirect((step + 1).to_string())
+            }))
+        }
+    });
+    // The system accepts for it, and nobody answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = server.url();
+    let tls = url.replace("http:", "https:");
+    let timeout = format!("http://{}/", silent.local_addr().unwrap());
+    // No name has a label so long, so no server need be asked.
+    let dns = format!("http://{}.invalid/", "x".repeat(64));
+    let expected: BTreeMap<String, String> = [
+        (format!("{url}/missing"), "status"),
+        (format!("{url}/to-gone"), "status"),
+        (format!("{url}/circle/a"), "redirect-loop"),
+        (format!("{url}/self"), "redirect-loop"),
+        (format!("{url}/stairs/0"), "too-many-redirects"),
+        (format!("{url}/nowhere"), "location"),
+        (format!("{url}/file"), "location"),
+        (format!("{url}/hang-up"), "connection"),
+        ("http://127.0.0.1:1/".to_owned(), "refused"),
+        (timeout, "timeout"),
+        (dns, "dns"),
+        (format!("{tls}/"), "tls"),
+    ]
+    .map(|(link, kind)| (link, kind.to_owned()))
+    .into();
+    let dir = Dir::new("typed");
+    let good = [format!("{url}/ok"), format!("{url}/to-ok")];
+    let links: Vec<&String> = expected.keys().chain(&good).collect();
+    dir.write("a.md", list(&links));
+    let report = report(&dir, &["--timeout", "1", "--retries", "1", "a.md"]);
+    assert_eq!(kinds(&report), expected, "{report:#}");
+    assert_eq!(number(&report, "good"), 2);
+}
+
+/// A link in the middle of stairs that another has given up on is a link of its own.
+#[test]
+fn redirects_count_from_the_link() {
+    let (server, counts) = site(|request, _| {
+        let step: u32 = request.path[1..].parse().ok()?;
+        Some(match step {
+            6 => Response::status(200),
+            _ => Response::redirect((step + 1).to_string()),
+        })
+    });
+    let dir = Dir::new("stairs");
+    let links = [0, 3].map(|step| format!("{}/{step}", server.url()));
+    dir.write("a.md", list(&links[..1]));
+    dir.write("b.md", list(&links[1..]));
+    for inputs in [["a.md", "b.md"], ["b.md", "a.md"]] {
+        counts.lock().clear();
+        let report = report(&dir, &[&["--redirects", "3"], &inputs[..]].concat());
+        let expected = [(links[0].clone(), "too-many-redirects".into())];
+        assert_eq!(kinds(&report), expected.into());
+        assert_eq!(number(&report, "good"), 1);
+        assert_eq!(counts.lock().len(), 7, "steps 0 to 6");
+        assert!(counts.lock().values().all(|&count| count == 1));
+    }
+}
+
+#[test]
+fn get_where_head_is_refused() {
+    let (server, counts) = site(|request, _| {
+        let status = request.path[1..].parse().unwrap();
+        let is_refused = request.method == "HEAD" || status == 410;
+        Some(Response::status(if is_refused { status } else { 200 }))
+    });
+    let dir = Dir::new("head");
+    let statuses = ["403", "404", "405", "501", "410"];
+    let links = statuses.map(|status| format!("{}/{status}", server.url()));
+    dir.write("a.md", list(&links));
+    let report = report(&dir, &["a.md"]);
+    assert_eq!(kinds(&report), [(links[4].clone(), "status".into())].into());
+    for (status, gets) in statuses.iter().zip([1, 1, 1, 1, 0]) {
+        assert_eq!(count(&counts, &format!("HEAD /{status}")), 1);
+        assert_eq!(count(&counts, &format!("GET /{status}")), gets, "{status}");
+    }
+    assert_eq!(number(&report, "requests"), 9);
+}
+
+#[test]
+fn a_retry_that_recovers() {
+    let (server, counts) = site(|request, count| match (&*request.path, count) {
+        ("/busy", 1) => Some(Response::status(503)),
+        ("/later", 1) => Some(Response::status(429).with("Retry-After", "0")),
+        ("/hang-up", 1 | 2) => None,
+        _ => Some(Response::status(200)),
+    });
+    let dir = Dir::new("recovers");
+    let links = ["busy", "later", "hang-up"].map(|path| format!("{}/{path}", server.url()));
+    dir.write("a.md", list(&links));
+    let report = report(&dir, &["a.md"]);
+    assert_eq!(
+        (number(&report, "good"), number(&report, "retries")),
+        (3, 4)
+    );
+    assert_eq!(count(&counts, "HEAD /busy"), 2);
+    assert_eq!(count(&counts, "HEAD /later"), 2);
+    assert_eq!(count(&counts, "HEAD /hang-up"), 3);
+}
+
+#[test]
+fn a_retry_that_gives_up() {
+    let (server, counts) = site(|request, _| {
+        let status = if request.path == "/gone" { 410 } else { 500 };
+        Some(Response::status(status))
+    });
+    let dir = Dir::new("gives-up");
+    dir.write("a.md", list(&[format!("{}/down", server.url())]));
+    for (retries, asked) in [("0", 1), ("3", 4)] {
+        counts.lock().clear();
+        let report = report(&dir, &["--retries", retries, "a.md"]);
+        assert_eq!((number(&report, "broken"), attempts(&report)), (1, asked));
+        assert_eq!(u64::from(count(&counts, "HEAD /down")), asked);
+    }
+    let output = linkcheck(&dir, &["--retries", "1", "a.md"]);
+    assert!(text(&output.stdout).ends_with("HTTP 500 Internal Server Error (2 attempts)\n"));
+    // What will not change is not asked again.
+    dir.write("a.md", list(&[format!("{}/gone", server.url())]));
+    let report = report(&dir, &["a.md"]);
+    assert_eq!((attempts(&report), number(&report, "retries")), (1, 0));
+}
+
+/// However often and however it is written, and although it was broken the first time.
+#[test]
+fn each_url_is_asked_once() {
+    let (server, counts) = site(|request, _| {
+        Some(Response::status(if request.path == "/x" {
+            200
+        } else {
+            410
+        }))
+    });
+    let dir = Dir::new("asked-once");
+    let url = server.url();
+    let upper = url.replace("http", "HTTP");
+    for document in 0..20 {
+        let links = [
+            format!("{url}/x"),
+            format!("{url}/x#{document}"),
+            format!("{upper}/a/../x"),
+            format!("{url}/gone"),
+        ];
+        dir.write(format!("{document}.md"), list(&links));
+    }
+    let report = report(&dir, &["."]);
+    assert_eq!(
+        (number(&report, "good"), number(&report, "broken")),
+        (60, 20)
+    );
+    let expected = [("HEAD /gone".to_owned(), 1), ("HEAD /x".to_owned(), 1)];
+    assert_eq!(*counts.lock(), expected.into());
+    assert_eq!(number(&report, "requests"), 2);
+}
+
+/// One host keeps its requests until another has answered all of its own: then as many are with it
+/// as it may get, and it never sees more.
+#[test]
+fn a_host_is_asked_no_more_than_it_likes() {
+    const LIMIT: usize = 3;
+    const LINKS: usize = 24;
+    #[derive(Default)]
+    struct Seen {
+        inside: usize,
+        most: usize,
+        elsewhere: usize,
+    }
+    let seen = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
+    let here = Arc::clone(&seen);
+    let (slow, _) = site(move |_, _| {
+        let (seen, change) = &*here;
+        let mut seen = seen.lock();
+        seen.inside += 1;
+        seen.most = seen.most.max(seen.inside);
+        change.notify_all();
+        change.wait_while(&mut seen, |seen| {
+            seen.elsewhere < LINKS || seen.most < LIMIT
+        });
+        seen.inside -= 1;
+        Some(Response::status(200))
+    });
+    let there = Arc::clone(&seen);
+    let (quick, _) = site(move |_, _| {
+        let (seen, change) = &*there;
+        seen.lock().elsewhere += 1;
+        change.notify_all();
+        Some(Response::status(200))
+    });
+    let dir = Dir::new("per-host");
+    let links: Vec<String> = (0..LINKS)
+        .flat_map(|link| [&slow, &quick].map(|site| format!("{}/{link}", site.url())))
+        .collect();
+    dir.write("a.md", list(&links));
+    let report = report(&dir, &["--per-host", "3", "--timeout", "60", "a.md"]);
+    assert_eq!(number(&report, "good"), 2 * LINKS as u64);
+    assert_eq!(seen.0.lock().most, LIMIT);
+}
+
+/// A troupe that is full stops the feeder, and nothing is dropped.
+#[test]
+fn a_full_troupe_holds_the_feeder() {
+    let (server, counts) = site(|_, _| Some(Response::status(200)));
+    let dir = Dir::new("full");
+    let links: Vec<String> = (0..50)
+        .map(|link| format!("{}/{link}", server.url()))
+        .collect();
+    dir.write("a.md", list(&links));
+    for (max, mailbox) in [("1", "0"), ("1", "1"), ("2", "0")] {
+        counts.lock().clear();
+        let args = [
+            "--max",
+            max,
+            "--mailbox",
+            mailbox,
+            "--per-host",
+            "50",
+            "a.md",
+        ];
+        let report = report(&dir, &args);
+        assert_eq!(number(&report, "good"), 50);
+        assert!(number(&report, "held") > 0, "{report:#}");
+        assert!(number(&report, "most_actors") <= max.parse().unwrap());
+        assert_eq!(counts.lock().len(), 50);
+    }
+}
+
+#[test]
+fn the_allow_list_allows() {
+    let (server, counts) = site(|_, _| Some(Response::status(410)));
+    let dir = Dir::new("allow");
+    let url = server.url();
+    dir.write(
+        "a.md",
+        list(&[&format!("{url}/a"), &format!("{url}/b"), "c.md", "d.md"]),
+    );
+    dir.write("allowed", format!("# Known.\n\n{url}/a*\nc.md\nnever/*\n"));
+    let output = linkcheck(&dir, &["--json", "--allow-list", "allowed", "a.md"]);
+    assert_exit(&output, 1);
+    assert_says(&output, "the allow-list's \"never/*\" allowed nothing");
+    let report = parse(&output);
+    assert_eq!(number(&report, "allowed"), 2);
+    let expected = [
+        (format!("{url}/b"), "status"),
+        ("d.md".to_owned(), "missing"),
+    ];
+    assert_eq!(
+        kinds(&report),
+        expected.map(|(link, kind)| (link, kind.to_owned())).into()
+    );
+    assert_eq!(*counts.lock(), [("HEAD /b".to_owned(), 1)].into());
+}
+
+/// From a URL on: what is near is read, what is farther or elsewhere is asked whether it is there.
+#[test]
+fn a_site_is_crawled_to_the_depth() {
+    let (other, others) = site(|_, _| Some(Response::html("<a href=/not-followed>")));
+    let elsewhere = format!("<a href='{}/page'>", other.url());
+    let (server, counts) = site(move |request, _| {
+        let page = match &*request.path {
+            "/start" => return Some(Response::redirect("/")),
+            "/" => "<p id=top-of-all><a href=/1><a href=/1#one><a href=/1#two><a href=/image.png>",
+            "/1" => "<base href=/deep/><p id=one><a href=2><a href=../#top-of-all><a href=/>",
+            "/deep/2" => &format!("<a href=3>{elsewhere}<script>'<a href=/no>'</script>"),
+            "/image.png" => return Some(Response::status(200)),
+            _ => return Some(Response::status(404)),
+        };
+        Some(Response::html(page))
+    });
+    let dir = Dir::new("crawl");
+    for (depth, links, documents) in [("0", 4, 1), ("1", 7, 2), ("2", 9, 3), ("9", 9, 3)] {
+        counts.lock().clear();
+        others.lock().clear();
+        let report = report(
+            &dir,
+            &["--depth", depth, &format!("{}/start", server.url())],
+        );
+        let found = (number(&report, "links"), number(&report, "documents"));
+        assert_eq!(found, (links, documents), "--depth {depth}: {report:#}");
+        let mut expected = BTreeMap::new();
+        if documents > 1 {
+            expected.insert("/1#two".to_owned(), "anchor".to_owned());
+        }
+        if documents > 2 {
+            expected.insert("3".to_owned(), "status".to_owned());
+            assert_eq!(*others.lock(), [("HEAD /page".to_owned(), 1)].into());
+        }
+        assert_eq!(kinds(&report), expected, "--depth {depth}");
+        assert!(
+            counts.lock().values().all(|&count| count == 1),
+            "{counts:?}"
+        );
+    }
+}
+
+#[test]
+fn a_start_that_is_broken_is_found() {
+    let (server, _) = site(|_, _| Some(Response::status(410)));
+    let dir = Dir::new("start");
+    let url = format!("{}/", server.url());
+    let output = linkcheck(&dir, &[&url]);
+    assert_exit(&output, 1);
+    assert_eq!(text(&output.stdout), format!("{url}: HTTP 410 Gone\n"));
+}
+
+/// What a page says must not steer the terminal.
+#[test]
+fn control_characters_are_shown() {
+    let dir = Dir::new("control");
+    dir.write("a.html", "<a href='\u{1b}[2J'>");
+    let output = linkcheck(&dir, &["a.html"]);
+    assert_eq!(text(&output.stdout), "a.html:1: \\u{1b}[2J: no such file\n");
+}
+
+// --- Its end ------------------------------------------------------------------------------------
+
+/// A signal comes while one request is with a server that never answers, and others wait.
+#[test]
+fn a_signal_ends_it_at_once() {
+    let (asked, is_asked) = mpsc::channel();
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let (server, _) = site(move |_, _| {
+        asked.send(()).ok();
+        gate.lock().recv().ok();
+        None
+    });
+    let dir = Dir::new("signal");
+    let links: Vec<String> = (0..9)
+        .map(|link| format!("{}/{link}", server.url()))
+        .collect();
+    dir.write("a.md", list(&links) + "[bad](bad.md)");
+    let args = ["--json", "--timeout", "600", "--per-host", "1", "a.md"];
+    let child = command(&dir, &args).spawn().unwrap();
+    is_asked.recv().unwrap();
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    drop(release);
+    assert_exit(&output, 130);
+    assert_says(&output, "interrupted");
+    let report = parse(&output);
+    assert_eq!(report["interrupted"], true);
+    assert!(number(&report, "unchecked") >= 9, "{report:#}");
+    assert_eq!(number(&report, "links"), 10);
+}
+
+/// It waits for nothing but a retry, which is a day away.
+#[test]
+fn a_signal_ends_a_wait_for_a_retry() {
+    let (answered, is_answered) = mpsc::channel();
+    let (server, _) = site(move |request, _| {
+        answered.send(request.method.clone()).ok();
+        Some(Response::status(503))
+    });
+    let dir = Dir::new("signal-retry");
+    dir.write("a.md", list(&[server.url()]));
+    let child = command(&dir, &["--json", "--backoff", "86400", "a.md"])
+        .spawn()
+        .unwrap();
+    is_answered.recv().unwrap();
+    let kill = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_exit(&output, 130);
+    assert_eq!(number(&parse(&output), "unchecked"), 1);
+}
+
+/// Whatever becomes of a work, its lease tells once.
+#[test]
+fn a_lease_tells_exactly_once() {
+    let (outbox, inbox) = lease::mail(9);
+    let lease = |id| Lease::new(id, 1, outbox.clone());
+    let troupe = Troupe::<Failed>::builder(Config::fixed(1).mailbox_size(9))
+        .error_handler(|failure, _| match failure {
+            Failure::Error(failed) if failed.why == Broken::Dns => {
+                failed.lease.tell(|id| Message::Broken(id, Broken::Dns));
+            }
+            Failure::Error(failed) => panic!("the handler, over {failed}"),
+            _ => {}
+        })
+        .build()
+        .unwrap();
+    type Run = fn(Lease) -> Result<(), Failed>;
+    let works: [(usize, Run); 5] = [
+        (0, |lease| {
+            lease.tell(|id| Message::Answer(id, Answer::Here(Page::default())));
+            Ok(())
+        }),
+        (1, |lease| Err(fail(lease, Broken::Dns))),
+        (2, |lease| Err(fail(lease, Broken::Refused))),
+        (3, |_lease| panic!("a parser")),
+        (4, |lease| {
+            lease.tell(|id| Message::Again(id, None));
+            panic!("having told")
+        }),
+    ];
+    for (id, work) in works {
+        let lease = lease(id);
+        troupe.assign(move || work(lease)).unwrap();
+    }
+    troupe.wait_idle().unwrap();
+    let (open, gate) = mpsc::channel::<()>();
+    let (started, is_started) = mpsc::channel();
+    let last = lease(5);
+    troupe
+        .assign(move || {
+            let _last = last;
+            started.send(()).ok();
+            gate.recv().ok();
+            Ok(())
+        })
+        .unwrap();
+    is_started.recv().unwrap();
+    let taken_back = lease(6);
+    troupe
+        .assign(move || Err(fail(taken_back, Broken::Dns)))
+        .unwrap();
+    drop(troupe.shutdown_now());
+    let refused = lease(7);
+    assert!(
+        troupe
+            .assign(move || Err(fail(refused, Broken::Dns)))
+            .is_err()
+    );
+    drop(open);
+    troupe.join().unwrap();
+    drop(outbox);
+    let told: Vec<String> = told(&inbox);
+    assert_eq!(
+        told,
+        [
+            "Answer(0)",
+            "Broken(1, Dns)",
+            "Broken(2, Panicked)",
+            "Broken(3, Panicked)",
+            "Again(4)",
+            "Unchecked(6)",
+            "Unchecked(7)",
+            "Unchecked(5)",
+        ]
+    );
+}
+
+fn fail(lease: Lease, why: Broken) -> Failed {
+    Failed {
+        lease,
+        why,
+        after: None,
+    }
+}
+
+fn told(inbox: &Receiver<Message>) -> Vec<String> {
+    let messages = inbox.try_iter().map(|message| match message {
+        Message::Answer(id, _) => format!("Answer({id})"),
+        Message::Again(id, _) => format!("Again({id})"),
+        other => format!("{other:?}"),
+    });
+    messages.collect()
+}
+
+// --- The demo and its picture -------------------------------------------------------------------
+
+#[test]
+fn the_demo_finds_what_it_says() {
+    let dir = Dir::new("demo");
+    // Less than what the stalled page takes, and more than the default: tests run side by side.
+    let args = ["--demo", "--timeout", "2", "--json", "--svg", "demo.svg"];
+    let output = command(&dir, &args).output().unwrap();
+    assert_exit(&output, 1);
+    let report = parse(&output);
+    let mut found: Vec<(String, String)> = Vec::new();
+    for (link, kind) in kinds(&report) {
+        // The sites have other ports on every run.
+        let path = link.splitn(4, '/').nth(3).filter(|_| link.contains("://"));
+        let path = path.map(str::to_owned);
+        found.push((path.unwrap_or(link), kind));
+    }
+    found.sort();
+    let expected = [
+        ("", "refused"),
+        ("", "tls"),
+        ("13.png", "timeout"),
+        ("60.png", "status"),
+        ("8#sumary", "anchor"),
+        ("circle/a", "redirect-loop"),
+        ("missing", "status"),
+        ("post/50", "status"),
+        ("stairs/0", "too-many-redirects"),
+        ("v1/99", "status"),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(link, kind)| (link.to_owned(), kind.to_owned()))
+    );
+    assert_eq!(
+        (number(&report, "documents"), number(&report, "unchecked")),
+        (133, 0)
+    );
+    assert_eq!(
+        number(&report, "most_actors"),
+        16,
+        "it grows to its maximum"
+    );
+    assert!(number(&report, "held") > 0, "it is full at times");
+    assert!(number(&report, "retries") >= 33, "{report:#}");
+    assert_picture(&dir.0.join("demo.svg"));
+}
+
+#[test]
+fn the_picture_in_the_repository_is_one() {
+    assert_picture(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/linkcheck/demo.svg"));
+}
+
+/// The shortest run that there is has a picture, too.
+#[test]
+fn a_picture_of_next_to_nothing() {
+    let dir = Dir::new("svg");
+    dir.write("a.md", "");
+    let output = linkcheck(&dir, &["--svg", "a.svg", "--mailbox", "0", "a.md"]);
+    assert_exit(&output, 0);
+    assert_picture(&dir.0.join("a.svg"));
+}
+
+/// Well-formed, not too large, and with all that has to be in it.
+#[track_caller]
+fn assert_picture(path: &Path) {
+    let svg = fs::read_to_string(path).unwrap();
+    assert!(svg.len() <= 100_000, "{} bytes", svg.len());
+    for words in [
+        "seconds",
+        "actors",
+        "of them busy",
+        "queued in mailboxes",
+        "backing off before",
+    ] {
+        assert!(svg.contains(words), "no {words:?}");
+    }
+    assert_well_formed(&svg);
+}
+
+/// Every tag is closed in turn, every attribute quoted, and no text has a bare `<` or `&`.
+#[track_caller]
+fn assert_well_formed(mut xml: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut roots = 0;
+    while let Some((text, rest)) = xml.split_once('<') {
+        assert!(!has_bare_ampersand(text), "{text:?}");
+        assert!(
+            !open.is_empty() || text.trim().is_empty(),
+            "text outside: {text:?}"
+        );
+        let (tag, rest) = rest.split_once('>').expect("a tag ends");
+        xml = rest;
+        if tag.starts_with(['?', '!']) {
+            continue;
+        }
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name.trim()));
+            continue;
+        }
+        let (name, attributes) = tag
+            .trim_end_matches('/')
+            .split_once([' ', '\n'])
+            .unwrap_or((tag.trim_end_matches('/'), ""));
+        let pieces: Vec<&str> = attributes.split('"').collect();
+        assert!(pieces.len() % 2 == 1, "an odd quote: {tag:?}");
+        for name in pieces
+            .iter()
+            .step_by(2)
+            .filter(|name| !name.trim().is_empty())
+        {
+            assert!(name.ends_with('='), "no value: {tag:?}");
+        }
+        assert!(!has_bare_ampersand(attributes), "{tag:?}");
+        roots += usize::from(open.is_empty());
+        if !tag.ends_with('/') {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty() && roots == 1 && xml.trim().is_empty());
+}
+
+fn has_bare_ampersand(text: &str) -> bool {
+    text.split('&').skip(1).any(|rest| {
+        let name = rest.split(';').next().unwrap_or_default();
+        let is_name = name.starts_with('#') || ["amp", "lt", "gt", "quot", "apos"].contains(&name);
+        !rest.contains(';') || !is_name
+    })
+}
