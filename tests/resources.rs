@@ -241,6 +241,8 @@ fn a_thread_that_ends_slowly_keeps_no_others() {
 
 /// Actors that come and go as fast as they can, on one processor: of threads that have left and not yet ended there are
 /// few, since none waits for another.
+///
+/// Fails when who retires joins all that have retired before it.
 #[test]
 fn actors_that_come_and_go_leave_no_crowd() {
     let test = "actors_that_come_and_go_leave_no_crowd";

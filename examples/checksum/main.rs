@@ -57,6 +57,8 @@ fn run() -> Result<ExitCode, Fatal> {
     };
     let crew = Crew::new(args.config, Report::new(args.quiet))?;
     let troupe = Arc::clone(&crew.troupe);
+    // The troupe is all that need be told: the feeder and the works in the middle of a file stop at
+    // its `is_shutdown`, and dropping the works that have not started wakes a feeder that waits.
     signals::on_first(move || drop(troupe.shutdown_now())).map_err(Fatal::Signals)?;
     let tally = match args.task {
         Task::Sum(paths) => sum::run(paths, &crew),

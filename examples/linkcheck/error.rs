@@ -1,4 +1,4 @@
-//! What can be wrong with a link, and what ends the program before its job is done.
+//! What can be wrong with a link, and what ends the program before its time.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -91,7 +91,7 @@ pub(crate) struct Failed {
     pub(crate) after: Option<Duration>,
 }
 
-/// What ends the program before its job is done.
+/// What ends the program before its time.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {
     #[error("{0} (see --help)")]

@@ -43,7 +43,7 @@ pub(crate) struct Counters {
     pub(crate) cut: Counter,
 }
 
-/// The same, at one moment.
+/// The same, read one after the other: they add up at rest, not under load.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Counts {
     pub(crate) read: u64,

@@ -41,7 +41,7 @@
 //! | a line that is no call, or longer than `--frame`, or not whole within `--stall` | `bad request` |
 //! | a connection beyond `--connections` | `overloaded` |
 //!
-//! The last two come with the id `null`. After a line that is late the connection is closed, and
+//! The id is that of the line, or null where none can be told, as for a connection too many. After a line that is late the connection is closed, and
 //! otherwise goes on with the next line. A client that takes nothing for `--stall` is cut off. The
 //! calls of a client that has gone are run, and their answers dropped.
 //!

@@ -37,7 +37,7 @@ pub(crate) struct Ops {
     pub(crate) address: SocketAddr,
 }
 
-/// Everything at one moment: `/stats` as it stands.
+/// What `/stats` shows. Each figure is right for an instant of its own.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figures {
     pub(crate) pool: &'static str,

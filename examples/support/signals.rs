@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM, for every example that stops in an orderly way. For Unix.
+//! Ctrl-C and SIGTERM, for examples that stop at the first of them. For Unix.
 
 use std::{
     io,
@@ -13,12 +13,7 @@ use signal_hook::{
 };
 
 /// Lets the first signal call `stop`, on a thread of its own. A second one ends the program at
-/// once.
-///
-/// What `stop` calls is [`shutdown_now`](troupe_pool::Troupe::shutdown_now), and the troupe is all
-/// that need be told. The feeder and the works in the middle of something stop at its
-/// `is_shutdown`; works that have not started are taken back and dropped, which wakes a feeder
-/// that waits for one. (If it waits for standard input or output, it takes the second signal.)
+/// once, also where the first cannot reach it: in a wait for standard input or output.
 pub(crate) fn on_first(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let once = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

@@ -3,10 +3,10 @@
 //!
 //! Everything concurrent in this crate imports its primitives from here, so
 //! that the whole core runs unchanged under a model checker: the feature
-//! `shuttle` swaps [`real`] for a model with the same shape, and `--cfg
-//! troupe_loom` for one with weak memory, in which only pieces of the core are small enough
-//! to run. What the primitives are used *for* is none of this module's
-//! business.
+//! `shuttle` swaps [`real`] for a model with the same shape, and the cfg
+//! `troupe_loom` for one with weak memory, in which only pieces of the core are
+//! small enough to run. What the primitives are used *for* is none of this
+//! module's business.
 
 #[cfg(any(feature = "shuttle", troupe_loom))]
 #[expect(

@@ -56,7 +56,8 @@ where
     builder.spawn(body)
 }
 
-/// Has the thread done all but to end? Then a join hardly waits.
+/// Has the thread left our code? A join then waits for the drops of its thread-locals
+/// at most.
 pub(crate) fn is_finished(thread: &JoinHandle<()>) -> bool {
     thread.is_finished()
 }
