@@ -11,6 +11,10 @@ use crate::round::Rounds;
 use crate::sync::{JoinHandle, Thread, is_finished};
 use crate::work::Letter;
 
+/// How many of the departed threads who retires looks at: more than the one that it
+/// adds, and few, since it holds the lock.
+const LOOKS: usize = 8;
+
 /// An actor on the idle stack.
 #[derive(Debug)]
 pub(crate) struct Idle {
@@ -138,15 +142,15 @@ impl<E> Board<E> {
         there
     }
 
-    /// Takes the departed threads that have finished. Not the others: who retires
-    /// would wait for one that waits for one that waits, and each link of such a
-    /// chain is a thread. Actors that come and go could make it grow faster than
-    /// its other end is undone.
+    /// Takes of the departed threads some that have finished. Not the others: who
+    /// retires would wait for one that waits for one that waits, and each link of
+    /// such a chain is a thread. Actors that come and go could make it grow faster
+    /// than its other end is undone.
     pub(crate) fn take_finished(&mut self) -> Vec<JoinHandle<()>> {
-        let (finished, others) = std::mem::take(&mut self.departed)
-            .into_iter()
-            .partition(is_finished);
-        self.departed = others;
+        let looks = self.departed.len().min(LOOKS);
+        let (finished, others): (Vec<_>, Vec<_>) =
+            self.departed.drain(..looks).partition(is_finished);
+        self.departed.extend(others);
         finished
     }
 

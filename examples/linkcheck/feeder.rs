@@ -289,7 +289,10 @@ impl<'c> Feeder<'c> {
         self.effort.documents += u64::from(page.is_document);
         let url = self.ledger.url(id).clone();
         let document: Arc<str> = self.name_of(&url).into();
+        // A page of the web does not get to name this machine's files as its base.
+        let is_of_its_kind = |base: &Url| base.scheme() != "file" || url.scheme() == "file";
         let base = page.base.and_then(|base| url.join(&base).ok());
+        let base = base.filter(is_of_its_kind);
         let base = base.unwrap_or(url);
         for (index, written) in page.links.into_iter().enumerate() {
             let target = self.plan.resolver.resolve(&base, &written.target);

@@ -149,6 +149,7 @@ impl Link {
             }
             if (&self.stream).write_all(&bytes).is_err() {
                 self.hang_up(); // What was taken remains unanswered, and is counted so.
+                break;
             }
         }
         self.calls.lock().finished = Some(Instant::now());

@@ -3,10 +3,15 @@
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver},
+    },
     thread,
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 use crate::{
     args::{Args, Limits},
@@ -36,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) trend: Trend,
     pub(crate) start: Instant,
     pub(crate) address: SocketAddr,
+    /// Disconnected once nobody is accepted any more.
+    accepting: Mutex<Receiver<()>>,
 }
 
 impl Server {
@@ -49,8 +56,10 @@ impl Server {
             error,
         };
         let listener = TcpListener::bind(&args.listen).map_err(cannot_listen)?;
+        let (ends, accepting) = mpsc::channel();
         let server = Arc::new(Server {
             shared,
+            accepting: Mutex::new(accepting),
             pool,
             registry: Arc::new(Registry::default()),
             limits: args.limits,
@@ -59,7 +68,10 @@ impl Server {
             address: listener.local_addr().map_err(cannot_listen)?,
         });
         let acceptor = Arc::clone(&server);
-        let accept = move || acceptor.accept_all(&listener);
+        let accept = move || {
+            acceptor.accept_all(&listener);
+            drop(ends);
+        };
         thread::Builder::new()
             .name("accept".into())
             .spawn(accept)
@@ -68,8 +80,9 @@ impl Server {
     }
 
     /// Wakes the thread that accepts, by a connection that ends at once and is served like any
-    /// other. The thread takes those who have come before, and closes the port.
-    pub(crate) fn stop_listening(&self) {
+    /// other; waits until it has taken those who have come before and closed the port, at most so
+    /// long.
+    pub(crate) fn stop_listening(&self, patience: Duration) {
         let mut address = self.address;
         if address.ip().is_unspecified() {
             address.set_ip(match address.ip() {
@@ -79,6 +92,7 @@ impl Server {
         }
         // An error means that the thread is not waiting for connections just now.
         TcpStream::connect_timeout(&address, PAUSE).ok();
+        self.accepting.lock().recv_timeout(patience).ok();
     }
 
     fn accept_all(self: Arc<Self>, listener: &TcpListener) {

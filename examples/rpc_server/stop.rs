@@ -64,7 +64,7 @@ pub(crate) fn serve_until_stopped(server: &Arc<Server>, stop: Stop) -> ExitCode 
     let start = Instant::now();
     server.shared.begin_to_stop();
     server.pool.shutdown();
-    server.stop_listening();
+    server.stop_listening(LINGER);
     let taking_back = Arc::clone(server);
     let take_back = move || {
         if stop.0.recv().is_ok() {
