@@ -529,10 +529,12 @@ fn an_actor_that_retires_leaves_no_work_behind_a_busy_one() {
         for round in 1..=rounds {
             begin.wait();
             eventually(|| ran.load(SeqCst) == 4 * round);
+            // On a busy machine the next work always comes before the actor sleeps, and then it does not retire by itself.
+            if round % 50 == 0 {
+                eventually(|| troupe.stats().retired * 50 >= round as u64);
+            }
         }
     });
     gate.open();
     end(&troupe);
-    let stats = troupe.stats();
-    assert!(stats.retired > 0, "the race was run: {stats:?}");
 }
