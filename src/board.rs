@@ -173,6 +173,7 @@ impl<E> Board<E> {
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
     use super::Board;
+    use crate::sync::spawn;
 
     #[test]
     fn vacant_numbers_are_given_again_lowest_first() {
@@ -186,5 +187,22 @@ mod tests {
         assert_eq!(board.occupy(true).0, 2);
         let (id, birth) = board.occupy(true);
         assert_eq!((id, birth), (4, 7));
+    }
+
+    #[test]
+    fn a_thread_is_filed_with_its_own_birth_only() {
+        let thread = || spawn("filed".to_owned(), None, || {}).unwrap();
+        let mut board = Board::<()>::new();
+        let (id, first) = board.occupy(true);
+        board.vacate(id);
+        assert!(!board.file(id, first, thread()), "it has left");
+        let (again, second) = board.occupy(true);
+        assert_eq!(again, id);
+        assert!(!board.file(id, first, thread()), "another is there");
+        assert_eq!(board.departed.len(), 2);
+        assert!(board.file(id, second, thread()));
+        assert_eq!(board.departed.len(), 2);
+        board.vacate(id);
+        assert_eq!(board.departed.len(), 3);
     }
 }

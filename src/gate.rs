@@ -134,8 +134,9 @@ mod tests {
 
     fn open() -> (Gate, State) {
         let gate = Gate::new();
-        assert!(gate.is_closed());
+        assert!(gate.is_closed() && gate.is_shut() && !gate.may_have_room());
         gate.open();
+        assert!(!gate.is_closed() && !gate.is_shut() && gate.may_have_room());
         (gate, State::default())
     }
 
@@ -147,6 +148,7 @@ mod tests {
         assert!(gate.confirm(first, &state));
         assert!(!gate.confirm(second, &state));
         assert!(gate.mark().is_none());
+        assert!(gate.is_shut() && !gate.may_have_room());
         assert_eq!(state.load().full(), 1);
         assert_eq!(gate.taken(&state).unwrap().full(), 1);
         assert!(gate.taken(&state).is_none());
@@ -178,5 +180,30 @@ mod tests {
         gate.open();
         assert!(gate.may_have_room());
         assert!(!gate.confirm(same, &state));
+    }
+
+    #[test]
+    fn a_mark_of_long_ago_confirms_nothing() {
+        let (gate, state) = open();
+        let mut old = Vec::new();
+        for _ in 0..4 {
+            old.push(gate.mark().unwrap());
+            assert!(gate.is_shut() && gate.may_have_room());
+            assert!(gate.taken(&state).is_none());
+            let counted = gate.mark().unwrap();
+            assert!(gate.confirm(counted, &state));
+            assert!(gate.taken(&state).is_some());
+            old.push(counted);
+            gate.close(&state);
+            gate.open();
+            old.push(gate.mark().unwrap());
+            gate.close(&state);
+            gate.open();
+            let fresh = gate.mark().unwrap();
+            assert!(!old.iter().any(|mark| gate.confirm(*mark, &state)));
+            assert!(gate.confirm(fresh, &state));
+            assert!(gate.taken(&state).is_some());
+        }
+        assert_eq!(state.load().full(), 0);
     }
 }

@@ -176,4 +176,27 @@ mod tests {
         assert_eq!(rounds.want(), number + 1);
         assert!(!rounds.is_over(number + 1));
     }
+
+    #[test]
+    fn slots_may_be_added_during_a_round() {
+        let mut rounds = Rounds::default();
+        let number = rounds.want();
+        rounds.begin(vec![false]);
+        // A late work goes to a new actor's mailbox, and another new actor takes it.
+        rounds.sent(2);
+        rounds.taken(4, Some(2), tag(number));
+        rounds.holds_nothing(6);
+        assert!(!rounds.end_if_over(|_| 0));
+        rounds.holds_nothing(0);
+        assert!(!rounds.end_if_over(|slot| usize::from(slot == 2)));
+        assert!(rounds.end_if_over(|_| 0));
+    }
+
+    #[test]
+    fn a_tag_is_never_zero() {
+        assert_ne!(tag(1), tag(2));
+        for number in [0, 1, u64::from(u32::MAX) - 1, u64::from(u32::MAX), u64::MAX] {
+            assert_ne!(tag(number), 0);
+        }
+    }
 }

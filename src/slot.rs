@@ -197,3 +197,77 @@ fn instant(birth: Instant, stamp: u64) -> Option<Instant> {
         .checked_sub(1)
         .and_then(|nanoseconds| birth.checked_add(Duration::from_nanos(nanoseconds)))
 }
+
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+mod tests {
+    use super::{Call, Slot, Told, instant, is_vacant, stamp};
+    use crate::sync::{Duration, Instant};
+    use crate::work::Work;
+
+    #[test]
+    fn a_tenancy_changes_with_each_move_only() {
+        let slot = Slot::<()>::new(1);
+        let vacant = slot.tenancy();
+        assert!(is_vacant(vacant));
+        slot.set_vacant(true);
+        assert_eq!(slot.tenancy(), vacant);
+        slot.set_vacant(false);
+        let taken = slot.tenancy();
+        assert!(!is_vacant(taken));
+        slot.set_vacant(false);
+        assert_eq!(slot.tenancy(), taken);
+        slot.set_vacant(true);
+        assert!(is_vacant(slot.tenancy()) && slot.tenancy() != vacant);
+    }
+
+    #[test]
+    fn a_search_is_heard_once_and_never_hides_a_pop() {
+        let slot = Slot::<()>::new(1);
+        assert_eq!(slot.call(), Call::None);
+        slot.set_call(Call::Search);
+        assert_eq!(slot.call(), Call::Search);
+        assert!(slot.hear_search());
+        assert_eq!(slot.call(), Call::None);
+        assert!(!slot.hear_search());
+        slot.set_call(Call::Popped);
+        assert!(!slot.hear_search());
+        assert_eq!(slot.call(), Call::Popped);
+    }
+
+    #[test]
+    fn a_hand_holds_what_is_not_refused() {
+        let slot = Slot::<()>::new(1);
+        let letter = || Work::new(|| Ok(())).into_letter(1);
+        assert!(slot.put_in_hand(letter(), || true).is_err());
+        assert!(slot.is_hand_empty() && slot.take_from_hand().is_none());
+        assert!(slot.put_in_hand(letter(), || false).is_ok());
+        assert!(!slot.is_hand_empty() && slot.take_from_hand().is_some());
+        assert!(slot.is_hand_empty());
+    }
+
+    #[test]
+    fn each_step_is_a_new_phase_between_works() {
+        let told = Told::default();
+        let mut seen = vec![told.phase.get()];
+        for _ in 0..4 {
+            told.step();
+            assert!(!told.is_running() && !seen.contains(&told.phase.get()));
+            seen.push(told.phase.get());
+        }
+        told.phase.set(told.phase.get() + 1);
+        assert!(told.is_running());
+    }
+
+    #[test]
+    fn a_stamp_keeps_the_instant() {
+        let birth = Instant::now();
+        assert_eq!(instant(birth, 0), None);
+        for after in [0, 1, 2, 1_000_000_007] {
+            let then = birth + Duration::from_nanos(after);
+            assert_eq!(instant(birth, stamp(birth, then)), Some(then));
+        }
+        // The numbers last for 584 years.
+        let never = birth.checked_add(Duration::from_secs(20_000_000_000));
+        assert!(never.is_none_or(|never| instant(birth, stamp(birth, never)) < Some(never)));
+    }
+}

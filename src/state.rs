@@ -219,12 +219,25 @@ mod tests {
         assert!(now.is_shutting_down() && now.is_waited_for() && now.is_refused());
         state.actor_is_popped(false);
         state.nobody_waits();
+        state.growth_granted();
         let now = state.load();
         assert_eq!(
             (now.idle(), now.live(), now.awake(), now.full()),
             (1, 3, 2, 0)
         );
-        assert!(!now.is_waited_for());
+        assert!(!now.is_waited_for() && !now.is_refused() && now.is_shutting_down());
+    }
+
+    #[test]
+    fn waking_is_wanted_if_somebody_is_idle_and_nobody_awake() {
+        let state = State::default();
+        assert!(!state.load().wants_waking());
+        state.actor_goes_idle(false);
+        assert!(state.load().wants_waking());
+        state.give_token();
+        assert!(!state.load().wants_waking());
+        state.actor_leaves_idle(false);
+        assert!(!state.load().wants_waking());
     }
 
     #[test]

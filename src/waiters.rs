@@ -70,3 +70,44 @@ impl Waiters {
         self.room.notify_all();
     }
 }
+
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+mod tests {
+    use super::Waiters;
+    use crate::state::State;
+
+    #[test]
+    fn the_flag_stays_until_the_last_leaves() {
+        let (waiters, state) = (Waiters::default(), State::default());
+        for _ in 0..2 {
+            waiters.enter(&state);
+            waiters.enter(&state);
+            waiters.leave(&state, true);
+            assert!(state.load().is_waited_for());
+            waiters.leave(&state, false);
+            assert!(!state.load().is_waited_for());
+        }
+    }
+
+    #[test]
+    fn who_leaves_otherwise_than_with_full_calls_the_next() {
+        let (waiters, state) = (Waiters::default(), State::default());
+        for _ in 0..4 {
+            waiters.enter(&state);
+        }
+        let noted = waiters.generation();
+        waiters.leave(&state, true);
+        assert_eq!(waiters.generation(), noted);
+        waiters.leave(&state, false);
+        let called = waiters.generation();
+        assert_ne!(called, noted);
+        waiters.leave(&state, false);
+        assert!(waiters.generation() != called && waiters.generation() != noted);
+        let called = waiters.generation();
+        waiters.wake_one();
+        assert_ne!(waiters.generation(), called);
+        let called = waiters.generation();
+        waiters.wake_all();
+        assert_ne!(waiters.generation(), called);
+    }
+}

@@ -303,6 +303,18 @@ fn drop_does_not_block_and_work_is_drained() {
     tally.assert_each_once();
 }
 
+/// "Dropping it is `shutdown`": its thread ends, and with it the handler.
+#[test]
+fn drop_ends_the_thread() {
+    let drops = DropCounter::new();
+    let lease = drops.lease();
+    let config = ActorConfig::<()>::default().error_handler(move |_| {
+        let _ = &lease;
+    });
+    drop(Actor::new(config).expect("valid"));
+    eventually(|| drops.is_balanced());
+}
+
 /// Also in one of its own works.
 #[test]
 fn drop_on_its_own_thread() {

@@ -4,7 +4,7 @@ use crate::support::{DropCounter, HANG, Tally, end, join, occupy, within};
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
-use troupe_pool::{Actor, ActorConfig, AssignError, BuildError, Config, Mode, Troupe};
+use troupe_pool::{Actor, ActorConfig, AssignError, BuildError, Config, JoinError, Mode, Troupe};
 
 /// What `build` says about the configuration.
 #[track_caller]
@@ -173,6 +173,22 @@ fn mailbox_size_absurd() {
 fn mailboxes_absurd_together() {
     let (setting, ..) = refusal(Config::dynamic(0, 30_000).mailbox_size(1 << 20));
     assert!(setting == "mailbox_size" || setting == "max", "{setting}");
+}
+
+/// "It must be at most 1048576", and "`max * (mailbox_size + 1)` must be at most 67108864": these are allowed still. No
+/// mailbox is made before its actor is.
+#[test]
+fn the_largest_mailboxes_are_allowed() {
+    for (max, mailbox_size) in [(1, 1 << 20), (64, (1 << 20) - 1), (32_000, 2_096)] {
+        let config = Config::dynamic(0, max).mailbox_size(mailbox_size);
+        let troupe: Troupe = Troupe::new(config).expect("valid");
+        assert_eq!(troupe.stats().capacity, max * (mailbox_size + 1));
+        end(&troupe);
+    }
+    for (max, mailbox_size) in [(1, (1 << 20) + 1), (64, 1 << 20), (32_000, 2_097)] {
+        let (setting, ..) = refusal(Config::dynamic(0, max).mailbox_size(mailbox_size));
+        assert_eq!(setting, "mailbox_size");
+    }
 }
 
 #[test]
@@ -373,6 +389,11 @@ fn with_no_actor_at_all_the_work_comes_back() {
             (0, 0, 0, 0, 0)
         );
         assert_eq!(troupe.wait_idle(), Ok(()));
+        // It has no actor, and yet it has not ended.
+        assert_eq!(
+            troupe.join_timeout(Duration::from_millis(1)),
+            Err(JoinError::Timeout)
+        );
         end(&troupe);
         assert!(
             troupe

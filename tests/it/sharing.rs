@@ -1,8 +1,9 @@
 //! Work-conserving: no accepted work waits for a running one while an actor is idle.
 
 use crate::support::{Gate, HANG, Log, Tally, end, eventually, fill, me, receive, settle, within};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, mpsc};
-use troupe_pool::{Config, Troupe};
+use troupe_pool::{Config, Handle, Troupe, Work};
 
 fn fixed(actors: usize, mailbox_size: usize) -> Troupe {
     Troupe::new(Config::fixed(actors).mailbox_size(mailbox_size)).expect("valid")
@@ -111,6 +112,69 @@ fn one_slow_work_holds_up_nothing() {
     slow.wait_for(1);
     slow.open();
     end(&troupe);
+}
+
+/// An actor "goes on to the next" mailbox "after 64 works, so that none waits for ever whose own actor is busy", not even
+/// while the works of another mailbox keep filling it. Mailbox by mailbox, since either may be the one that is begun with.
+#[test]
+fn no_mailbox_waits_for_ever_whose_actor_is_busy() {
+    /// Assigns itself again until `waited` is set, and counts how often it ran.
+    fn chain(handle: &Handle, waited: &Arc<AtomicBool>, ran: &Arc<AtomicUsize>) -> Work {
+        let (handle, waited, ran) = (handle.clone(), Arc::clone(waited), Arc::clone(ran));
+        Work::new(move || {
+            if !waited.load(SeqCst) && ran.fetch_add(1, SeqCst) < 10_000 {
+                handle.assign(chain(&handle, &waited, &ran))?;
+            }
+            Ok(())
+        })
+    }
+
+    for busy in [0, 1] {
+        let troupe: Troupe = fixed(2, 4);
+        let gates = [Gate::new(), Gate::new()];
+        for _ in 0..2 {
+            let gates = gates.clone();
+            let work = move || {
+                gates[usize::from(me().ends_with("-1"))].pass();
+                Ok(())
+            };
+            troupe.assign(work).expect("an idle actor");
+        }
+        gates[0].wait_for(1);
+        gates[1].wait_for(1);
+        let waited = Arc::new(AtomicBool::new(false));
+        let ran = Arc::new(AtomicUsize::new(0));
+        let handle = troupe.handle();
+        for mailbox in 0..2 {
+            for _ in 0..4 {
+                let work = if mailbox == busy {
+                    let waited = Arc::clone(&waited);
+                    Work::new(move || {
+                        waited.store(true, SeqCst);
+                        Ok(())
+                    })
+                } else {
+                    chain(&handle, &waited, &ran)
+                };
+                troupe.assign(work).expect("room");
+            }
+        }
+        let queued = || {
+            troupe
+                .actors()
+                .iter()
+                .map(|actor| actor.queued)
+                .sum::<usize>()
+        };
+        assert_eq!(queued(), 8);
+        gates[1 - busy].open();
+        eventually(|| queued() == 0);
+        let ran = ran.load(SeqCst);
+        assert!(ran <= 200, "{ran} works overtook those of a busy actor");
+        gates[busy].open();
+        end(&troupe);
+        assert_eq!(troupe.stats().failed, 0);
+    }
 }
 
 /// In a Dynamic troupe at `max` too, and with a place for every work that was shared.

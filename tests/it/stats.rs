@@ -260,6 +260,26 @@ fn actors_are_shown_one_by_one() {
     assert!(troupe.actors().is_empty());
 }
 
+/// `finished` counts "works that actors of this number have finished", however they ended.
+#[test]
+fn finished_counts_works_that_failed_and_panicked() {
+    let troupe = fixed(1, 16);
+    for work in 0..7 {
+        troupe
+            .assign(move || match work {
+                0 => Ok(()),
+                1 | 2 => Err(error("no")),
+                _ => quiet_panic("no"),
+            })
+            .expect("room");
+    }
+    settle(&troupe);
+    let stats = troupe.stats();
+    assert_eq!((stats.completed, stats.failed, stats.panicked), (1, 2, 4));
+    assert_eq!(troupe.actors()[0].finished, 7);
+    end(&troupe);
+}
+
 /// "`last_accepted` and `last_finished` are exact when an actor goes busy or idle."
 #[test]
 fn timestamps_are_exact_at_the_edges() {
