@@ -231,6 +231,32 @@ fn shutdown_now_is_a_partition() {
     });
 }
 
+/// Once `shutdown_now` has returned, no work starts: an actor that is in one runs no other afterwards, whoever sends late.
+#[test]
+fn nothing_starts_after_shutdown_now() {
+    check(|| {
+        let troupe = build(Config::fixed(1).mailbox_size(2).thread_name("sure"));
+        let tally = Tally::default();
+        let (open, gate) = mpsc::channel::<()>();
+        let held = move || {
+            drop(gate.recv());
+            Ok(())
+        };
+        troupe.assign(held).expect("the actor is idle");
+        let first = assigner(troupe.handle(), tally.clone(), 2);
+        let second = assigner(troupe.handle(), tally.clone(), 2);
+        thread::yield_now();
+        let returned = troupe.shutdown_now();
+        drop(open);
+        let accepted = first.join().unwrap() + second.join().unwrap();
+        troupe.join().unwrap();
+        // The first work was begun and held, or nothing was.
+        assert_eq!(tally.run(), 0);
+        let held = usize::from(troupe.stats().completed == 0);
+        assert_eq!(accepted + held, returned.len());
+    });
+}
+
 /// A retry is run, or returned by `shutdown_now`, or handed back to the handler.
 ///
 /// Fails when `reassign` looks for the shutdown before it has the hand's lock,
