@@ -508,3 +508,17 @@ fn a_work_is_counted_when_it_is_accepted() {
     assert_eq!((troupe.stats().accepted, troupe.stats().completed), (2, 2));
     end(&troupe);
 }
+
+/// "A work is counted when it is accepted": from when the assign has returned, also while an actor has it and has not begun.
+///
+/// Fails when only what can be seen of a work is counted.
+#[test]
+fn no_snapshot_misses_an_accepted_work() {
+    let troupe = fixed(2, 16);
+    for accepted in 1..=rounds(60_000) as u64 {
+        troupe.assign_wait(|| Ok(())).expect("it waits for room");
+        let stats = troupe.stats();
+        assert!(stats.accepted >= accepted, "{accepted}: {stats:?}");
+    }
+    end(&troupe);
+}
