@@ -267,12 +267,12 @@ fn what_cannot_be_run_is_two() {
         (&["--min", "9", "--max", "3", "a.md"], "--m"),
         (
             &["--per-host", "0", "a.md"],
-            "--per-host: 0: must be at least 1",
+            "--per-host: it must be at least 1: 0",
         ),
-        (&["--depth", "-1", "a.md"], "--depth: \"-1\": invalid digit"),
+        (&["--depth", "-1", "a.md"], "--depth: invalid digit"),
         (
             &["--timeout", "NaN", "a.md"],
-            "--timeout: NaN: must be more than 0",
+            "--timeout: it must be from 0.000001 to 86400: NaN",
         ),
         (&["--allow-list", "none", "a.md"], "\"none\": No such file"),
         (&["--svg", "no/where.svg", "a.md"], "\"no/where.svg\": "),

@@ -642,7 +642,7 @@ fn wrong_settings_are_named() {
         (&["--stall", "0"], "--stall: "),
         (
             &["--stall", "1e10"],
-            "--stall: it must be from 0 to 1000000000",
+            "--stall: it must be from 0.000001 to 86400",
         ),
         (&["--grace", "x"], "--grace: "),
         (&["--frobnicate"], "--frobnicate"),

@@ -2,8 +2,10 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
 use troupe_pool::Config;
+
+use crate::options::{at_least_1, some_seconds, value};
 
 pub(crate) const HELP: &str = "\
 Checks the links of Markdown and HTML documents: whether what they lead to is
@@ -106,38 +108,32 @@ impl Args {
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<Args>, lexopt::Error> {
     // It changes defaults, so it has to be known before the first option.
     let is_demo = words.iter().any(|word| word == "--demo");
-    let mut parser = Parser::from_args(words);
+    let parser = &mut Parser::from_args(words);
     let mut args = Args::new(is_demo);
     while let Some(arg) = parser.next()? {
-        let config = args.config.clone();
-        let Arg::Long(name) = arg else {
-            match arg {
-                Arg::Value(name) => args.names.push(PathBuf::from(name)),
-                other => return Err(other.unexpected()),
+        match arg {
+            Arg::Long("demo") => {}
+            Arg::Long("offline") => args.is_offline = true,
+            Arg::Long("json") => args.is_json = true,
+            Arg::Long("quiet") => args.is_quiet = true,
+            Arg::Long("help") => return Ok(None),
+            Arg::Long("root") => args.root = parser.value()?.into(),
+            Arg::Long("allow-list") => args.allow_list = Some(parser.value()?.into()),
+            Arg::Long("svg") => args.svg = Some(parser.value()?.into()),
+            Arg::Long("depth") => args.depth = value("--depth", parser)?,
+            Arg::Long("redirects") => args.redirects = value("--redirects", parser)?,
+            Arg::Long("retries") => args.retries = value("--retries", parser)?,
+            Arg::Long("per-host") => args.per_host = at_least_1("--per-host", parser)?,
+            Arg::Long("timeout") => args.timeout = some_seconds("--timeout", parser)?,
+            Arg::Long("backoff") => args.backoff = some_seconds("--backoff", parser)?,
+            Arg::Long("min") => args.config.min = value("--min", parser)?,
+            Arg::Long("max") => args.config.max = value("--max", parser)?,
+            Arg::Long("mailbox") => args.config.mailbox_size = value("--mailbox", parser)?,
+            Arg::Long("idle-timeout") => {
+                args.config.idle_timeout = some_seconds("--idle-timeout", parser)?;
             }
-            continue;
-        };
-        // The name borrows the parser, which has to give the value too.
-        match &*name.to_owned() {
-            "demo" => {}
-            "offline" => args.is_offline = true,
-            "json" => args.is_json = true,
-            "quiet" => args.is_quiet = true,
-            "help" => return Ok(None),
-            "root" => args.root = parser.value()?.into(),
-            "allow-list" => args.allow_list = Some(parser.value()?.into()),
-            "svg" => args.svg = Some(parser.value()?.into()),
-            name @ "depth" => args.depth = number(name, &mut parser)?,
-            name @ "redirects" => args.redirects = number(name, &mut parser)?,
-            name @ "retries" => args.retries = number(name, &mut parser)?,
-            name @ "per-host" => args.per_host = at_least_one(name, &mut parser)?,
-            name @ "timeout" => args.timeout = seconds(name, &mut parser)?,
-            name @ "backoff" => args.backoff = seconds(name, &mut parser)?,
-            name @ "min" => args.config = config.min(number(name, &mut parser)?),
-            name @ "max" => args.config = config.max(number(name, &mut parser)?),
-            name @ "mailbox" => args.config = config.mailbox_size(number(name, &mut parser)?),
-            name @ "idle-timeout" => args.config = config.idle_timeout(seconds(name, &mut parser)?),
-            name => return Err(Arg::Long(name).unexpected()),
+            Arg::Value(name) => args.names.push(PathBuf::from(name)),
+            other => return Err(other.unexpected()),
         }
     }
     match (args.is_demo, args.names.is_empty()) {
@@ -145,32 +141,5 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<Args>, lexopt::Error>
         (false, true) => Err("no PATH and no URL given".into()),
         (true, true) if args.is_offline => Err("--demo needs the web that it serves".into()),
         _ => Ok(Some(args)),
-    }
-}
-
-/// The value of an option, which the message names: a bare "invalid digit" helps nobody.
-fn number<T>(option: &str, parser: &mut Parser) -> Result<T, lexopt::Error>
-where
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let value = parser.value()?.string()?;
-    value
-        .parse()
-        .map_err(|error| format!("--{option}: {value:?}: {error}").into())
-}
-
-fn at_least_one(option: &str, parser: &mut Parser) -> Result<usize, lexopt::Error> {
-    match number(option, parser)? {
-        0 => Err(format!("--{option}: 0: must be at least 1").into()),
-        number => Ok(number),
-    }
-}
-
-fn seconds(option: &str, parser: &mut Parser) -> Result<Duration, lexopt::Error> {
-    let seconds: f64 = number(option, parser)?;
-    // A longer time than a day is a mistake, and could overflow the clock.
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if time <= Duration::from_secs(86_400) && !time.is_zero() => Ok(time),
-        _ => Err(format!("--{option}: {seconds}: must be more than 0 and at most 86400").into()),
     }
 }

@@ -4,10 +4,7 @@
 use std::{
     io,
     net::TcpListener,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::Duration,
 };
@@ -61,8 +58,8 @@ fn listen() -> io::Result<TcpListener> {
 }
 
 /// How often each number has been asked for.
-#[derive(Clone, Debug)]
-struct Hits(Arc<[AtomicU32]>);
+#[derive(Debug)]
+struct Hits(Box<[AtomicU32]>);
 
 impl Default for Hits {
     fn default() -> Self {

@@ -46,9 +46,7 @@ impl Source {
             }),
         }
     }
-}
 
-impl Source {
     pub(crate) fn origin(&self) -> Option<Origin> {
         match self {
             Source::Web(url) => Some(url.origin()),

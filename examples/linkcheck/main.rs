@@ -52,6 +52,9 @@ mod inputs;
 mod lease;
 mod ledger;
 mod markdown;
+#[expect(dead_code, reason = "the other functions serve other examples")]
+#[path = "../support/options.rs"]
+mod options;
 mod page;
 mod picture;
 mod queue;

@@ -15,7 +15,7 @@ use troupe_pool::Config;
 
 use crate::watch::Sample;
 
-type Outcome = Result<(), Box<dyn Error>>;
+type Drawn = Result<(), Box<dyn Error>>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// The colours of Okabe and Ito, which most people can tell apart.
@@ -31,7 +31,7 @@ const SIZE: (u32, u32) = (1000, 500);
 type Curve = (&'static str, RGBColor, bool, fn(&Sample) -> usize);
 
 /// Draws into a file: above the actors, below what waits.
-pub(crate) fn draw(file: &Path, title: &str, config: &Config, samples: &[Sample]) -> Outcome {
+pub(crate) fn draw(file: &Path, title: &str, config: &Config, samples: &[Sample]) -> Drawn {
     // White, so that it can be read on a dark page as well.
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
@@ -70,7 +70,7 @@ fn panel(
     (bound, bound_name): (usize, String),
     curves: [Curve; 2],
     samples: &[Sample],
-) -> Outcome {
+) -> Drawn {
     let end = samples.last().map_or(1.0, |sample| sample.at.as_secs_f64());
     let values = samples
         .iter()
@@ -100,7 +100,7 @@ fn panel(
     let line = [(0.0, bound), (end, bound)];
     chart.draw_series(DashedLineSeries::new(line, 6, 4, GREY.stroke_width(1)))?;
     let style = ("sans-serif", 13).into_font().color(&GREY);
-    let above = (0.0 + end * 0.005, bound + most * 0.11);
+    let above = (end * 0.005, bound + most * 0.11);
     chart.draw_series([Text::new(bound_name, above, style)])?;
     chart
         .configure_series_labels()
@@ -112,7 +112,7 @@ fn panel(
     Ok(())
 }
 
-fn draw_curve(chart: &mut Chart<'_, '_>, curve: Curve, samples: &[Sample]) -> Outcome {
+fn draw_curve(chart: &mut Chart<'_, '_>, curve: Curve, samples: &[Sample]) -> Drawn {
     let (name, colour, is_filled, value) = curve;
     let points = steps(samples, value);
     if is_filled {

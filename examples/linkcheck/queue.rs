@@ -77,8 +77,10 @@ impl Queue {
 
     /// A retry that is due.
     pub(crate) fn pop_retry(&mut self, now: Instant) -> Option<Id> {
-        let is_due = self.next_retry().is_some_and(|at| at <= now);
-        is_due.then(|| self.retries.pop().map(|Reverse((_, id))| id))?
+        if self.next_retry()? > now {
+            return None;
+        }
+        self.retries.pop().map(|Reverse((_, id))| id)
     }
 
     /// How many wait for their time.

@@ -133,18 +133,15 @@ pub(crate) fn print_lines(verdicts: &Verdicts) -> io::Result<()> {
     for finding in &verdicts.broken {
         let document = Plain(&finding.document);
         match finding.line {
-            Some(line) => write!(out, "{document}:{line}: ")?,
+            Some(line) => write!(out, "{document}:{line}: {}: ", Plain(&finding.written))?,
             None => write!(out, "{document}: ")?,
-        }
-        if finding.line.is_some() {
-            write!(out, "{}: ", Plain(&finding.written))?;
         }
         writeln!(out, "{}", Plain(&reason(finding)))?;
     }
     out.flush()
 }
 
-/// Why, and if it was not found where the link leads, where.
+/// Why, and after how many attempts if there was more than one.
 fn reason(finding: &Finding) -> String {
     let mut reason = finding.why.to_string();
     if finding.attempts > 1 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, Error, Parser, ValueExt};
 
-use crate::options::{checked, seconds, value};
+use crate::options::{at_least_1, checked, some_seconds, value};
 
 pub(crate) const HELP: &str = "\
 Calls Worker.Do of a JSON-RPC 1.0 server, and counts the answers.
@@ -52,14 +52,14 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Option<Args>, Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("connect") => args.connect = parser.value()?.string()?,
-            Arg::Long("connections") => args.connections = count("--connections", parser)?,
-            Arg::Long("window") => args.window = count("--window", parser)?,
+            Arg::Long("connections") => args.connections = at_least_1("--connections", parser)?,
+            Arg::Long("window") => args.window = at_least_1("--window", parser)?,
             Arg::Long("rate") => {
                 let is_fine = |rate: &f64| (1e-3..=1e9).contains(rate);
                 args.rate = Some(checked("--rate", parser, is_fine, "from 0.001 to 1e9")?);
             }
-            Arg::Long("duration") => args.duration = time("--duration", parser)?,
-            Arg::Long("patience") => args.patience = time("--patience", parser)?,
+            Arg::Long("duration") => args.duration = some_seconds("--duration", parser)?,
+            Arg::Long("patience") => args.patience = some_seconds("--patience", parser)?,
             Arg::Long("work-us") => args.work_us = Some(value("--work-us", parser)?),
             Arg::Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
@@ -68,17 +68,4 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Option<Args>, Error> {
     // Where the system allows fewer, the connections that it refuses say so.
     rlimit::increase_nofile_limit(u64::MAX).ok();
     Ok(Some(args))
-}
-
-fn count(option: &str, parser: &mut Parser) -> Result<usize, Error> {
-    checked(option, parser, |count| *count >= 1, "at least 1")
-}
-
-/// More than a day is a mistake; and a socket takes no timeout of 0.
-fn time(option: &str, parser: &mut Parser) -> Result<Duration, Error> {
-    let time = seconds(option, parser)?;
-    match time.is_zero() || time > Duration::from_secs(86_400) {
-        true => Err(format!("{option}: it must be more than 0 and at most 86400").into()),
-        false => Ok(time),
-    }
 }

@@ -6,7 +6,7 @@ use lexopt::{Arg, Error, Parser, ValueExt};
 use troupe_pool::{Config, Mode};
 
 use crate::{
-    options::{checked, duration, seconds, value},
+    options::{at_least_1, checked, duration, seconds, some_seconds, value},
     simulation::Simulation,
 };
 
@@ -146,7 +146,7 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Option<Args>, Error> {
                 let is_fine = |bytes: &usize| (64..=1 << 30).contains(bytes);
                 limits.frame = checked("--frame", parser, is_fine, "from 64 to 1073741824")?;
             }
-            Arg::Long("stall") => limits.stall = not_zero("--stall", seconds("--stall", parser)?)?,
+            Arg::Long("stall") => limits.stall = some_seconds("--stall", parser)?,
             Arg::Long("grace") => limits.grace = seconds("--grace", parser)?,
             Arg::Long("help") => return Ok(None),
             other => return Err(other.unexpected()),
@@ -193,17 +193,6 @@ fn range(text: &str) -> Result<RangeInclusive<Duration>, Error> {
         return Err(format!("--work-ms: MIN must be at most MAX: {text:?}").into());
     }
     Ok(min..=max)
-}
-
-fn at_least_1(option: &str, parser: &mut Parser) -> Result<usize, Error> {
-    checked(option, parser, |number| *number >= 1, "at least 1")
-}
-
-fn not_zero(option: &str, duration: Duration) -> Result<Duration, Error> {
-    if duration.is_zero() {
-        return Err(format!("{option}: it must be more than 0").into());
-    }
-    Ok(duration)
 }
 
 /// A connection beyond what the system allows would be accepted late or not at all, and without

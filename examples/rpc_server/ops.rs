@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, ErrorKind, Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use crate::{
     counters::Counts,
     error::Fatal,
     metrics,
-    server::{PAUSE, Server},
+    server::{PAUSE, Server, listen},
 };
 
 /// How long a client may take for its request, and then for the answer.
@@ -76,13 +76,7 @@ impl Ops {
     pub(crate) fn start(server: &Arc<Server>, address: &str) -> Result<Self, Fatal> {
         let config = Config::dynamic(0, 4).mailbox_size(16).thread_name("ops");
         let troupe = Troupe::<io::Error>::builder(config).build()?;
-        let cannot_listen = |error| Fatal::Listen {
-            option: "--ops",
-            address: address.to_owned(),
-            error,
-        };
-        let listener = TcpListener::bind(address).map_err(cannot_listen)?;
-        let bound = listener.local_addr().map_err(cannot_listen)?;
+        let (listener, address) = listen("--ops", address)?;
         let server = Arc::clone(server);
         let accept = move || {
             for stream in listener.incoming() {
@@ -99,7 +93,7 @@ impl Ops {
             .name("ops accept".into())
             .spawn(accept)
             .map_err(Fatal::Thread)?;
-        Ok(Ops { address: bound })
+        Ok(Ops { address })
     }
 }
 

@@ -32,6 +32,23 @@ const STACK: usize = 128 * 1024;
 /// How long to do without when the system has no file or thread left.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
+/// Opens a port, and says which it is.
+pub(crate) fn listen(
+    option: &'static str,
+    address: &str,
+) -> Result<(TcpListener, SocketAddr), Fatal> {
+    let open = || {
+        let listener = TcpListener::bind(address)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    open().map_err(|error| Fatal::Listen {
+        option,
+        address: address.to_owned(),
+        error,
+    })
+}
+
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) shared: Arc<Shared>,
@@ -50,12 +67,7 @@ impl Server {
     pub(crate) fn start(args: &Args) -> Result<Arc<Self>, Fatal> {
         let shared = Arc::new(Shared::default());
         let pool = Pool::new(args, &shared)?;
-        let cannot_listen = |error| Fatal::Listen {
-            option: "--listen",
-            address: args.listen.clone(),
-            error,
-        };
-        let listener = TcpListener::bind(&args.listen).map_err(cannot_listen)?;
+        let (listener, address) = listen("--listen", &args.listen)?;
         let (ends, accepting) = mpsc::channel();
         let server = Arc::new(Server {
             shared,
@@ -65,7 +77,7 @@ impl Server {
             limits: args.limits,
             trend: Trend::default(),
             start: Instant::now(),
-            address: listener.local_addr().map_err(cannot_listen)?,
+            address,
         });
         let acceptor = Arc::clone(&server);
         let accept = move || {

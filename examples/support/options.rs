@@ -34,9 +34,19 @@ where
     }
 }
 
+pub(crate) fn at_least_1(option: &str, parser: &mut Parser) -> Result<usize, Error> {
+    checked(option, parser, |number| *number >= 1, "at least 1")
+}
+
 /// A duration, given as seconds with or without a fraction.
 pub(crate) fn seconds(option: &str, parser: &mut Parser) -> Result<Duration, Error> {
     duration(option, value(option, parser)?, 1.0)
+}
+
+/// Seconds, but not none: a socket takes no timeout of 0. More than a day is a mistake.
+pub(crate) fn some_seconds(option: &str, parser: &mut Parser) -> Result<Duration, Error> {
+    let is_fine = |seconds: &f64| (1e-6..=86_400.0).contains(seconds);
+    checked(option, parser, is_fine, "from 0.000001 to 86400").map(Duration::from_secs_f64)
 }
 
 /// `number` times `unit` seconds: from nothing to thirty years, so that a sum of such times and of
