@@ -26,7 +26,7 @@ mod list;
 mod ordered;
 mod programs;
 
-use crate::programs::{Dir, assert_exit, assert_says, example, text};
+use crate::programs::{Dir, assert_exit, assert_says, example, signal, text};
 
 /// SHA-256 of `abc`, from FIPS 180-2.
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -404,14 +404,7 @@ fn interrupt_prints_what_it_had_and_counts_what_is_left() {
     many_files(&dir, 'c', 100);
 
     let (child, mut lines, mut stdout) = start_and_read_a_line(&dir);
-    let kill = format!("kill -INT {}", child.id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
+    signal(&child, "INT");
     stdout.read_to_string(&mut lines).unwrap();
     let output = child.wait_with_output().unwrap();
 

@@ -39,6 +39,9 @@ mod programs;
 mod queue;
 #[path = "../examples/linkcheck/server.rs"]
 mod server;
+#[expect(dead_code, reason = "the other functions serve other tests")]
+#[path = "it/support.rs"]
+mod support;
 #[expect(dead_code, reason = "nothing is read here")]
 #[path = "../examples/linkcheck/target.rs"]
 mod target;
@@ -47,8 +50,9 @@ use crate::{
     error::{Broken, Failed},
     lease::{Lease, Message},
     page::{Answer, Page},
-    programs::{Dir, assert_exit, assert_says, example, text},
+    programs::{Dir, assert_exit, assert_says, example, signal, text},
     server::{Request, Response, Server},
+    support::receive,
 };
 
 // --- Helpers ------------------------------------------------------------------------------------
@@ -657,11 +661,8 @@ fn a_signal_ends_it_at_once() {
     dir.write("a.md", list(&links) + "[bad](bad.md)");
     let args = ["--json", "--timeout", "600", "--per-host", "1", "a.md"];
     let child = command(&dir, &args).spawn().unwrap();
-    is_asked.recv().unwrap();
-    let kill = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
+    receive(&is_asked);
+    signal(&child, "INT");
     let output = child.wait_with_output().unwrap();
     drop(release);
     assert_exit(&output, 130);
@@ -672,7 +673,8 @@ fn a_signal_ends_it_at_once() {
     assert_eq!(number(&report, "links"), 10);
 }
 
-/// It waits for nothing but a retry, which is a day away.
+/// The only link gets 503, and its retry is a day away. The signal comes just before that answer
+/// or at any time after it.
 #[test]
 fn a_signal_ends_a_wait_for_a_retry() {
     let (answered, is_answered) = mpsc::channel();
@@ -685,11 +687,8 @@ fn a_signal_ends_a_wait_for_a_retry() {
     let child = command(&dir, &["--json", "--backoff", "86400", "a.md"])
         .spawn()
         .unwrap();
-    is_answered.recv().unwrap();
-    let kill = Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
+    receive(&is_answered);
+    signal(&child, "TERM");
     let output = child.wait_with_output().unwrap();
     assert_exit(&output, 130);
     assert_eq!(number(&parse(&output), "unchecked"), 1);

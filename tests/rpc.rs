@@ -14,21 +14,20 @@ use serde_json::{Value, json};
 
 #[path = "rpc/browser.rs"]
 mod browser;
-#[path = "programs/mod.rs"]
-#[expect(dead_code, reason = "the other functions serve other tests")]
-mod built;
 #[expect(dead_code, reason = "the other functions serve other tests")]
 mod process;
-#[path = "rpc/programs.rs"]
+#[expect(dead_code, reason = "the other functions serve other tests")]
 mod programs;
+#[path = "rpc/server.rs"]
+mod server;
 #[path = "it/support.rs"]
 #[expect(dead_code, reason = "the other functions serve other tests")]
 mod support;
 
 use browser::Browser;
-use built::example;
 use process::skip;
-use programs::{Server, Tally, after, call, finish, number, run, text};
+use programs::{assert_exit, assert_says, example, text};
+use server::{Server, Tally, after, call, finish, number, run};
 use support::eventually;
 
 /// Fails unless the figures agree with what the only client of a server has counted.
@@ -661,13 +660,12 @@ fn wrong_settings_are_named() {
     for (program, cases) in [("rpc_server", server), ("rpc_client", client)] {
         for (args, words) in cases {
             let output = run(example(program), args);
-            let said = text(&output.stderr);
-            assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
-            assert!(said.contains(words), "{args:?}: {said}");
-            assert_eq!(text(&output.stdout), "");
+            assert_exit(&output, 2);
+            assert_says(&output, words);
+            assert_eq!(text(&output.stdout), "", "{args:?}");
         }
         let output = run(example(program), &["--help"]);
-        assert_eq!(output.status.code(), Some(0));
+        assert_exit(&output, 0);
         assert!(text(&output.stdout).contains(&format!("usage: {program}")));
     }
 }
@@ -685,9 +683,8 @@ fn addresses_that_cannot_be_had_are_named() {
             example("rpc_server"),
             &[other, "127.0.0.1:0", option, &taken],
         );
-        assert_eq!(output.status.code(), Some(1));
-        let said = text(&output.stderr);
-        assert!(said.contains(&format!("{option}: \"{taken}\": ")), "{said}");
+        assert_exit(&output, 1);
+        assert_says(&output, &format!("{option}: \"{taken}\": "));
     }
     let gone = server.calls.to_string();
     server.stop();
@@ -695,8 +692,8 @@ fn addresses_that_cannot_be_had_are_named() {
         example("rpc_client"),
         &["--connect", &gone, "--duration", "1"],
     );
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("--connect: "));
+    assert_exit(&output, 1);
+    assert_says(&output, "--connect: ");
 }
 
 /// A server that is killed leaves calls unanswered, and the client says how many.
@@ -715,7 +712,7 @@ fn the_client_counts_what_is_left_unanswered() {
     server.until(|stats| number(stats, "/calls/accepted") == 10);
     server.signal("KILL");
     let output = finish(client);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_exit(&output, 1);
     let said = text(&output.stdout);
     assert_eq!(
         (after("sent: ", &said), after("unanswered: ", &said)),

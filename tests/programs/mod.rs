@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Child, Command, Output},
 };
 
 /// A directory of one test, removed at its end.
@@ -38,6 +38,14 @@ pub(crate) fn example(name: &str) -> PathBuf {
          run `cargo build --example {name}` first"
     );
     path
+}
+
+/// Sends a signal, as `INT`.
+#[track_caller]
+pub(crate) fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id());
+    let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(status.success(), "{kill}");
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

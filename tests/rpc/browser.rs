@@ -1,10 +1,8 @@
 //! A headless Chromium, spoken to by its remote-debugging pipes: JSON, each message ended by a NUL.
 
 use std::{
-    env,
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{BufRead, BufReader, Write},
-    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -12,11 +10,15 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{HANG, receive};
+use crate::{
+    programs::Dir,
+    support::{HANG, receive},
+};
 
 pub(crate) struct Browser {
     child: Child,
-    folder: PathBuf,
+    /// Removed once the browser has ended.
+    _dir: Dir,
     orders: File,
     messages: Receiver<Value>,
     next: u64,
@@ -36,15 +38,14 @@ impl Browser {
         let program = ["chromium", "chromium-browser", "google-chrome"]
             .into_iter()
             .find(runs)?;
-        let folder = env::temp_dir().join(format!("troupe-browser-{}", std::process::id()));
-        fs::create_dir(&folder).unwrap();
-        let (orders, answers) = (folder.join("orders"), folder.join("answers"));
+        let dir = Dir::new("browser");
+        let (orders, answers) = (dir.0.join("orders"), dir.0.join("answers"));
         let made = Command::new("mkfifo").args([&orders, &answers]).status();
         assert!(made.unwrap().success());
         // It reads from descriptor 3 and writes to 4. Without its sandbox, for root has none; it
         // sees nothing but the page under test.
         let script = "exec \"$0\" \"$@\" 3<\"$ORDERS\" 4>\"$ANSWERS\"";
-        let profile = format!("--user-data-dir={}", folder.join("profile").display());
+        let profile = format!("--user-data-dir={}", dir.0.join("profile").display());
         let child = Command::new("sh")
             .args(["-c", script, program, "--headless=new", "--no-sandbox"])
             .args(["--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
@@ -80,7 +81,7 @@ impl Browser {
         thread::Builder::new().spawn(read).unwrap();
         let mut browser = Browser {
             child,
-            folder,
+            _dir: dir,
             orders,
             messages,
             next: 1,
@@ -135,6 +136,5 @@ impl Drop for Browser {
         while begun.elapsed() < HANG && self.messages.recv_timeout(HANG).is_ok() {}
         self.child.kill().ok();
         self.child.wait().ok();
-        fs::remove_dir_all(&self.folder).ok();
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::built::example;
+use crate::programs::{assert_exit, example, signal, text};
 use crate::support::{HANG, eventually};
 
 /// A server on free ports of loopback. Killed at the end, if it has not stopped.
@@ -111,10 +111,8 @@ impl Server {
         self.child.try_wait().unwrap().is_some()
     }
 
-    pub(crate) fn signal(&self, signal: &str) {
-        let kill = format!("kill -{signal} {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
-        assert!(status.success());
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
     }
 
     /// Sends SIGTERM, and waits for the end: the exit code and the report.
@@ -157,10 +155,6 @@ pub(crate) fn finish(mut child: Child) -> Output {
     child.wait_with_output().unwrap()
 }
 
-pub(crate) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 /// What the client counted.
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -177,7 +171,7 @@ impl Tally {
     #[track_caller]
     pub(crate) fn of(output: &Output) -> Self {
         let said = text(&output.stdout);
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_exit(output, 0);
         let tally = Tally {
             sent: after("sent: ", &said),
             ok: after("ok: ", &said),
