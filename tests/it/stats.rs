@@ -308,6 +308,33 @@ fn timestamps_are_exact_at_the_edges() {
     end(&troupe);
 }
 
+/// Also after a row of works so small that the clock is not read for each: "exact when it goes idle".
+///
+/// Fails when the last reading is taken for the end of the last work.
+#[test]
+fn timestamps_are_exact_at_the_end_of_a_row() {
+    let troupe = fixed(1, 64);
+    for row in 0..20 {
+        let gate = occupy(&troupe, 1);
+        for _ in 0..40 + row {
+            troupe.assign(|| Ok(())).expect("room");
+        }
+        let (sender, receiver) = mpsc::channel();
+        let last = move || {
+            let end = Instant::now() + Duration::from_micros(200);
+            while Instant::now() < end {}
+            Ok(sender.send(end)?)
+        };
+        troupe.assign(last).expect("room");
+        gate.open();
+        settle(&troupe);
+        let end = receive(&receiver);
+        let finished = troupe.actors()[0].last_finished;
+        assert!(finished >= Some(end), "row {row}");
+    }
+    end(&troupe);
+}
+
 /// "... and at most one second behind under steady load": an actor that is never idle still moves both on, and neither
 /// is ever ahead of the clock.
 #[test]
