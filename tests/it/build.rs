@@ -219,6 +219,20 @@ fn stack_size_absurd() {
     }
 }
 
+/// "It must be from 16384 to 140737488355328".
+#[test]
+fn stack_size_at_its_bounds() {
+    for bytes in [0, (1 << 14) - 1, (1 << 47) + 1] {
+        let config = Config::dynamic(0, 1).stack_size(bytes);
+        assert_invalid(config, "stack_size", &bytes.to_string());
+    }
+    for bytes in [1 << 14, 1 << 47] {
+        let config = Config::dynamic(0, 1).stack_size(bytes);
+        let troupe: Troupe = Troupe::new(config).expect("valid");
+        end(&troupe);
+    }
+}
+
 /// A stack that was asked for is there: a work uses more than the default would leave it in a small one.
 #[test]
 fn stack_size_is_used() {
