@@ -138,9 +138,8 @@ fn retire_against_assign() {
 /// Nobody shuts down and nobody joins until every work has been run: a lost
 /// wake-up is a deadlock.
 ///
-/// Fails when an actor parks without a last look after giving up its token, when
-/// an actor takes from a mailbox without finding that it has been popped, and
-/// when a hint is cleared without a second look.
+/// Fails when an actor parks without a last look after giving up its token, and
+/// when an actor takes from a mailbox without finding that it has been popped.
 #[test]
 fn going_idle_against_assign() {
     check(|| {
@@ -651,9 +650,7 @@ fn two_meet(config: Config) {
 /// As many works as there are actors run together, whichever mailbox they are
 /// in: two that wait for each other do not wait for ever.
 ///
-/// Fails when an actor that leaves the idle ones with a work does not pass on;
-/// and, once in some 60,000 schedules, when a hand-off calls the actor before
-/// the work that goes behind the one in the hand is in the mailbox.
+/// Fails when an actor that leaves the idle ones with a work does not pass on.
 #[test]
 fn two_works_meet() {
     check(|| two_meet(Config::fixed(2)));
@@ -662,7 +659,8 @@ fn two_works_meet() {
 /// Below max, a work gets an actor of its own, or an idle one: it does not wait
 /// in a mailbox where nobody comes.
 ///
-/// Fails when below max, too, a work goes to a mailbox while an actor is awake.
+/// Fails when below max, too, a work goes to a mailbox while an actor is awake,
+/// and no actor is started for it.
 #[test]
 fn two_works_meet_below_max() {
     check(|| two_meet(Config::dynamic(1, 2).idle_timeout(Duration::MAX)));
@@ -920,34 +918,6 @@ fn a_late_sender_against_a_refused_growth() {
     });
 }
 
-/// A work that is sent to a mailbox just as another sender moves the cursor away
-/// from it is found, though its owner does not look there.
-///
-/// Fails, once in tens of thousands of schedules, when who moves the cursor does
-/// not hint again at the mailbox after the move.
-#[test]
-fn the_cursor_moves_on_against_assign() {
-    check(|| {
-        let troupe = build(Config::fixed(2).mailbox_size(1).thread_name("sure"));
-        let (done, all) = mpsc::channel();
-        for _ in 0..3 {
-            let (handle, done) = (troupe.handle(), done.clone());
-            thread::spawn(move || {
-                linger();
-                handle
-                    .assign(move || {
-                        done.send(()).unwrap();
-                        Ok(())
-                    })
-                    .unwrap();
-            });
-        }
-        for _ in 0..3 {
-            all.recv().unwrap();
-        }
-    });
-}
-
 /// Works that take a while, so that others come and go meanwhile.
 fn long_work(tally: &Tally) -> Work<Error> {
     let work = tally.work();
@@ -969,13 +939,12 @@ fn slow_assigner(handle: Handle<Error>, tally: Tally, works: usize) -> thread::J
     })
 }
 
-/// An actor can be idle before its parent has opened its slot: what is put
-/// into its mailbox then is not taken for late.
+/// Works that take a while, and the only actor comes and goes between them; it
+/// can even be idle before its parent has opened its slot.
 ///
-/// It is about an actor that goes idle without opening its slot itself: found by
-/// reading, and not yet shown by these schedules.
+/// Fails when an actor retires that has been popped.
 #[test]
-fn an_actor_idle_before_it_is_filed() {
+fn long_works_against_retire() {
     check(|| {
         let config = Config::dynamic(0, 1)
             .mailbox_size(2)
