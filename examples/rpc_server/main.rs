@@ -52,21 +52,22 @@
 //!
 //! `scripts/rpc-bench` makes these tables: the same server on a troupe, and on the crate
 //! `threadpool` (`--pool threadpool`), whose queue has no bound. (24 November 2026, x86-64, two
-//! cores that were busy with other programs, rustc 1.95; medians of five runs.)
+//! CPUs, rustc 1.95; the first table medians of five runs.)
 //!
 //! | 16 connections x window 64, works of 0 to 1 ms, 8 actors | troupe | threadpool |
 //! |---|---|---|
-//! | calls per second | 11,123 | 8,383 |
-//! | p50, ms | 80 | 81 |
-//! | p99, ms | 379 | 662 |
+//! | calls per second | 13,668 | 13,786 |
+//! | p50, ms | 50 | 74 |
+//! | p99, ms | 195 | 79 |
 //!
 //! | ten times the load that it can serve, 8 actors | troupe | threadpool |
 //! |---|---|---|
-//! | MiB in RAM after 10 s | 3.4 | 11.7 |
-//! | MiB in RAM after 60 s | 3.5 | 54.0 |
+//! | MiB in RAM after 10 s | 3.3 | 11.6 |
+//! | MiB in RAM after 60 s | 3.3 | 53.2 |
 //!
 //! The latency is that of a closed loop, 1,024 calls waiting for 8 actors; what is waited for is
-//! the other calls. In the second table `--in-flight` is out of reach, so that nothing but the pool
+//! the other calls. Half of them wait less than in one queue, and some wait longer, since each
+//! mailbox is drained by its own actor while all are busy. In the second table `--in-flight` is out of reach, so that nothing but the pool
 //! itself bounds what waits.
 
 use std::{
