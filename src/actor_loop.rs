@@ -24,7 +24,8 @@ const LOOK_AWAY: Duration = Duration::from_micros(4);
 /// How long an idle actor looks for work before it gives its token up.
 const LOOKING: Duration = Duration::from_micros(15);
 
-/// After so many works an actor goes on to the next mailbox that holds work.
+/// After so many works, in a row or not, an actor goes on to the next mailbox that
+/// holds work.
 const TURN: u32 = 64;
 
 /// How long an actor that may not retire yet stays at least before it asks again.
@@ -41,7 +42,8 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             source: id,
             is_from_mailbox: false,
             is_noted: false,
-            streak: 0,
+            runs: 0,
+            runs_at_rest: 0,
             pace: Pace::new(),
             at_rest: false,
             stamps: Stamps::new(stage.birth),
@@ -103,8 +105,10 @@ struct Life<'a, E> {
     is_from_mailbox: bool,
     /// Has it been noted for the `wait_idle` round under way?
     is_noted: bool,
-    /// Works since it last ran out of work.
-    streak: u32,
+    /// Works that it has run.
+    runs: u32,
+    /// How many those were when it last ran out of work.
+    runs_at_rest: u32,
     pace: Pace,
     /// Has it come to rest once, since it was born?
     at_rest: bool,
@@ -128,7 +132,9 @@ impl<E> Life<'_, E> {
             while let Some(letter) = self.look() {
                 self.perform(letter);
             }
-            let in_stream = self.pace.runs_out(std::mem::take(&mut self.streak));
+            let streak = self.runs.wrapping_sub(self.runs_at_rest);
+            self.runs_at_rest = self.runs;
+            let in_stream = self.pace.runs_out(streak);
             next = self.run_out(in_stream);
         }
     }
@@ -183,7 +189,7 @@ impl<E> Life<'_, E> {
     /// assigners keep another one filled.
     #[inline]
     fn first_choice(&self) -> usize {
-        if self.streak % TURN == TURN - 1 {
+        if self.runs % TURN == TURN - 1 {
             self.stage.next_hinted(self.source).unwrap_or(self.source)
         } else {
             self.source
@@ -234,7 +240,7 @@ impl<E> Life<'_, E> {
             told.phase.set(phase + 2);
             self.count(&outcome);
             self.stamps.end(told);
-            self.streak = self.streak.wrapping_add(1);
+            self.runs = self.runs.wrapping_add(1);
             // Only a handler can have put something into the hand.
             if matches!(outcome, Outcome::Completed) {
                 return;
