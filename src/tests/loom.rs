@@ -199,12 +199,17 @@ fn a_hint_is_cleared_against_a_send() {
 /// behind the work in its hand, so that it can pass it on.
 ///
 /// Fails when a hand-off calls the actor before the work that goes behind is
-/// there.
+/// there, and when it does not hint at that work.
 #[test]
 fn a_popped_actor_against_what_is_put_behind() {
     explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let stage = stage(Config::fixed(2).mailbox_size(1));
         let run = Arc::new(Ghost::default());
+        lay_in(&stage, 0, work(&run));
+        stage.move_cursor(0, 1);
+        // What an actor does that has found nothing.
+        assert!(stage.take_from(0).is_some());
+        assert_eq!(stage.find_work(), None);
         lay_in(&stage, 0, work(&run));
         // The actor has announced itself, and is about to look.
         stage.board.lock().idle.push(Idle {
