@@ -112,7 +112,7 @@ mod tests {
 
     fn resolve(base: &str, written: &str) -> Target {
         let resolver = Resolver {
-            root: "/root".into(),
+            root: "/site".into(),
             is_offline: false,
             allowed: Default::default(),
         };
@@ -138,16 +138,16 @@ mod tests {
 
     #[test]
     fn local_links_are_files() {
-        let page = "file:///root/sub/page.md";
+        let page = "file:///site/sub/page.md";
         assert_eq!(resolve(page, "#a"), at(page, Some("a")));
-        assert_eq!(resolve(page, "/x.md"), at("file:///root/x.md", None));
+        assert_eq!(resolve(page, "/x.md"), at("file:///site/x.md", None));
         assert_eq!(
             resolve(page, "a%20b.md?raw=1"),
-            at("file:///root/sub/a%20b.md", None)
+            at("file:///site/sub/a%20b.md", None)
         );
         assert_eq!(
             resolve(page, "../a b.md"),
-            at("file:///root/a%20b.md", None)
+            at("file:///site/a%20b.md", None)
         );
         assert_eq!(resolve(page, "http://x"), at("http://x/", None));
     }
