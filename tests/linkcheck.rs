@@ -622,6 +622,18 @@ fn a_site_is_crawled_to_the_depth() {
     }
 }
 
+/// A page of the web has no business with the files of this machine, as its base neither.
+#[test]
+fn a_page_of_the_web_has_no_files_for_its_base() {
+    let (server, _) = site(|request, _| match &*request.path {
+        "/" => Some(Response::html("<base href=file:///nowhere/><a href=x>")),
+        _ => Some(Response::status(404)),
+    });
+    let dir = Dir::new("base");
+    let report = report(&dir, &["--depth", "0", &format!("{}/", server.url())]);
+    assert_eq!(kinds(&report), [("x".into(), "status".into())].into());
+}
+
 #[test]
 fn a_start_that_is_broken_is_found() {
     let (server, _) = site(|_, _| Some(Response::status(410)));
