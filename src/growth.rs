@@ -240,3 +240,24 @@ impl<E: Send + 'static> Stage<E> {
         self.state.actor_is_gone()
     }
 }
+
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+mod tests {
+    use crate::config::Config;
+    use crate::stage::Stage;
+    use crate::sync::{Arc, Duration, Instant};
+    use crate::work::Work;
+
+    /// Patience is for a troupe that has an actor: where there is none, the system
+    /// is asked again at once.
+    #[test]
+    fn without_an_actor_there_is_no_patience() {
+        let stage = Arc::new(Stage::<()>::new(Config::dynamic(0, 2), None));
+        *stage.nursery.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
+        stage.state.growth_refused();
+        assert!(stage.assign(Work::new(|| Ok(()))).is_ok());
+        assert!(!stage.state.load().is_refused());
+        stage.shutdown();
+        assert_eq!(stage.join(None), Ok(()));
+    }
+}

@@ -505,6 +505,39 @@ fn wait_idle_waits_for_no_later_work() {
     );
 }
 
+/// What was accepted before a `wait_idle` is finished when that returns, also if an
+/// actor that has run a later work comes by the earlier one while it lingers.
+///
+/// Fails when an actor that lingers takes a work during a round without the board's
+/// lock.
+#[test]
+fn wait_idle_against_who_lingers() {
+    check(|| {
+        let troupe = build_at_last(&Config::dynamic(1, 2).mailbox_size(1));
+        let (open, gate) = mpsc::channel::<()>();
+        troupe
+            .assign(move || {
+                gate.recv().unwrap();
+                Ok(())
+            })
+            .unwrap();
+        // Where the system refuses it an actor of its own, it waits for the one above.
+        let early = Tally::default();
+        troupe.assign(early.work()).unwrap();
+        let handle = troupe.handle();
+        let feeder = thread::spawn(move || {
+            let later = Tally::default();
+            linger();
+            let _ = handle.assign(later.work());
+            linger();
+            open.send(()).unwrap();
+        });
+        troupe.wait_idle().unwrap();
+        assert_eq!(early.run(), 1);
+        feeder.join().unwrap();
+    });
+}
+
 /// With max 1, works run in the order of acceptance.
 ///
 /// Fails when a hand-off overtakes what is in the actor's mailbox.
@@ -1081,6 +1114,68 @@ fn snapshots_against_sharing() {
         troupe.wait_idle().unwrap();
         let stats = troupe.stats();
         assert_eq!(stats.accepted, stats.completed);
+    });
+}
+
+/// No snapshot shows more works than the troupe may hold, though a work may run while
+/// the snapshot counts the running, and wait for its retry while it counts what waits.
+///
+/// Fails when a snapshot does not cut what waits to what the running leave.
+#[test]
+fn snapshots_against_a_retry() {
+    check(|| {
+        let retries = Tally::default();
+        let retry = retries.clone();
+        let handler = move |_: Failure<Error>, context: &Context<'_, Error>| {
+            context.reassign(retry.work()).unwrap();
+        };
+        let config = Config::fixed(1).mailbox_size(1).thread_name("sure");
+        let troupe = Troupe::builder(config)
+            .error_handler(handler)
+            .build()
+            .unwrap();
+        let handle = troupe.handle();
+        let feeder = thread::spawn(move || {
+            for _ in 0..3 {
+                let _ = handle.assign(|| Err("once more"));
+            }
+        });
+        for _ in 0..8 {
+            let stats = troupe.stats();
+            assert!(stats.queued + stats.running <= stats.capacity, "{stats:?}");
+        }
+        feeder.join().unwrap();
+    });
+}
+
+/// What goes back to its sender has never been accepted, in no snapshot: neither what
+/// was meant for an actor that the system refuses, nor what comes too late for a
+/// `shutdown_now`.
+///
+/// Fails when a snapshot counts what is in the hand of an actor that is not there yet,
+/// and when it counts what is put into the mailboxes of a halted troupe.
+#[test]
+fn snapshots_against_what_goes_back() {
+    check(|| {
+        let troupe = Arc::new(build(Config::dynamic(0, 1).mailbox_size(1)));
+        let tally = Tally::default();
+        let feeder = assigner(troupe.handle(), tally.clone(), 3);
+        let stopper = {
+            let troupe = Arc::clone(&troupe);
+            thread::spawn(move || {
+                linger();
+                troupe.shutdown_now().len()
+            })
+        };
+        for _ in 0..4 {
+            let _ = troupe.stats();
+        }
+        let accepted = feeder.join().unwrap();
+        let returned = stopper.join().unwrap();
+        troupe.join().unwrap();
+        let stats = troupe.stats();
+        assert_eq!(stats.accepted, accepted as u64, "{stats:?}");
+        assert_eq!(tally.run() + returned, accepted);
     });
 }
 

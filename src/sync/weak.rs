@@ -1,25 +1,29 @@
 //! The same primitives under loom, which tries every schedule of a small model
 //! up to a number of preemptions, and every value that a load may return.
 //!
-//! Atomics, locks and condition variables are loom's. Three things differ from
-//! them or from the real ones, and limit what a model shows:
+//! Atomics, locks and condition variables are loom's. Four things differ from
+//! them or from the real ones; the last two limit what a model shows:
 //!
 //! - loom takes a sequentially consistent load for one that may return any
 //!   value not yet overwritten as far as this thread knows, unless the newer
 //!   value and the older one were both stored with that ordering. So a word
 //!   stores its first value so, too; and such a store is an exchange, since loom
-//!   lets an exchange pass by a store that it does not know of. A word of which all operations are
-//!   sequentially consistent then always shows its newest value; one that is
-//!   written or read in a weaker way may show old ones.
+//!   lets an exchange pass by a store that it does not know of. A word of which
+//!   all operations are sequentially consistent then always shows its newest value;
+//!   one that is written or read in a weaker way may show old ones.
+//! - loom remembers of a word only the last access before a store. So a thread's own
+//!   load hides an earlier one of another's, and no schedule is tried in which that
+//!   one comes after the store. A count of loads beside each word makes every load an
+//!   access that counts.
 //! - The mailbox follows the published algorithm of crossbeam's bounded
 //!   channel: places with stamps, and a head and a tail that are moved by
 //!   exchanges. Its orderings are crossbeam's, but for one: where that finds
 //!   "full" and "empty" by a relaxed load behind a sequentially consistent
 //!   fence, this makes the load sequentially consistent too, since loom knows
 //!   such fences only from one another. What is sent is kept outside loom.
-//! - Time stands still, and yet a wait with a deadline times out at once. Works, the errors' place and
-//!   other things that are only ever touched by one thread at a time are not
-//!   loom's.
+//! - Time stands still, and yet a wait with a deadline times out at once. Works, the
+//!   errors' place and other things that are only ever touched by one thread at a
+//!   time are not loom's.
 
 use std::io;
 use std::ops::Deref;
@@ -84,20 +88,31 @@ pub(crate) use local as thread_local;
 
 /// A word that has been stored once, with the strongest ordering: see above.
 #[derive(Debug)]
-pub(crate) struct AtomicU64(loom::sync::atomic::AtomicU64);
+pub(crate) struct AtomicU64 {
+    word: loom::sync::atomic::AtomicU64,
+    /// Raised before every load.
+    loads: loom::sync::atomic::AtomicU64,
+}
 
 impl AtomicU64 {
     pub(crate) fn new(value: u64) -> Self {
         let word = loom::sync::atomic::AtomicU64::new(value);
         word.store(value, Ordering::SeqCst);
-        Self(word)
+        let loads = loom::sync::atomic::AtomicU64::new(0);
+        Self { word, loads }
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        // ORDERING: publishes nothing, and is read by nobody; see the head of this file.
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        self.word.load(order)
     }
 
     pub(crate) fn store(&self, value: u64, order: Ordering) {
         if order == Ordering::SeqCst {
-            self.0.swap(value, order);
+            self.word.swap(value, order);
         } else {
-            self.0.store(value, order);
+            self.word.store(value, order);
         }
     }
 }
@@ -112,7 +127,7 @@ impl Deref for AtomicU64 {
     type Target = loom::sync::atomic::AtomicU64;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.word
     }
 }
 

@@ -72,12 +72,16 @@ fn lay_in(stage: &Stage<Error>, id: usize, work: Work<Error>) {
 struct Bell(Arc<(Mutex<u32>, Condvar)>);
 
 impl Bell {
+    fn ring(&self) {
+        *self.0.0.lock() += 1;
+        self.0.1.notify_all();
+    }
+
     /// A work that rings it.
     fn work(&self) -> Work<Error> {
         let bell = self.clone();
         Work::new(move || {
-            *bell.0.0.lock() += 1;
-            bell.0.1.notify_all();
+            bell.ring();
             Ok(())
         })
     }
@@ -133,6 +137,25 @@ fn a_full_mailbox_is_counted_once() {
         for sender in senders {
             sender.join().unwrap();
         }
+        assert_eq!(stage.state.load().full(), 0);
+    });
+}
+
+/// A slot that becomes vacant stays closed, though somebody who has taken the last
+/// work from its mailbox is about to open the gate.
+///
+/// Fails when who closes a gate does not wait for a taker that is uncounting it.
+#[test]
+fn a_gate_is_closed_against_a_take() {
+    explore(3, || {
+        let stage = stage(Config::fixed(1).mailbox_size(1));
+        lay_in(&stage, 0, work(&Arc::new(Ghost::default())));
+        let slot = stage.slot(0).unwrap();
+        assert!(stage.is_certainly_full(0, slot));
+        let taker = with(&stage, |stage| assert!(stage.take_from(0).is_some()));
+        stage.close(&mut stage.board.lock(), 0);
+        taker.join().unwrap();
+        assert!(slot.gate.mark().is_none());
         assert_eq!(stage.state.load().full(), 0);
     });
 }
@@ -356,5 +379,58 @@ fn retire_against_assign() {
         actor.join().unwrap();
         stage.shutdown();
         stage.join(None).unwrap();
+    });
+}
+
+/// The same after the system has refused a thread: then no actor is started for
+/// what is in a mailbox, so the sender has to take its work back and ask for one.
+///
+/// Fails when a sender does not look at the tenancy again after its send.
+#[test]
+fn retire_against_assign_after_a_refusal() {
+    explore(3, || {
+        let config = Config::dynamic(0, 1).idle_timeout(Duration::ZERO);
+        let stage = stage(config.mailbox_size(1));
+        stage.state.growth_refused();
+        let bell = Bell::default();
+        let actor = actor(&stage, 0);
+        stage.assign(bell.work()).unwrap();
+        bell.wait(1);
+        actor.join().unwrap();
+        stage.shutdown();
+        stage.join(None).unwrap();
+    });
+}
+
+/// A `wait_idle` does not wait for a work that was assigned after it had begun,
+/// though an actor that has not heard of it takes that work.
+///
+/// Fails when what an actor took before it heard of a round is not noted.
+#[test]
+fn wait_idle_against_the_begin_of_a_later_work() {
+    explore(3, || {
+        let stage = stage(Config::fixed(1).mailbox_size(1));
+        // It has a work, and looks for the next one after that.
+        let slot = stage.slot(0).unwrap();
+        let first = work(&Arc::new(Ghost::default())).into_letter(thread_number());
+        assert!(slot.put_in_hand(first, || false).is_ok());
+        slot.set_call(Call::Popped);
+        let actor = actor(&stage, 0);
+        let bell = Bell::default();
+        let later = bell.clone();
+        let feeder = with(&stage, move |stage| {
+            if stage.is_watched() {
+                let work = Work::new(move || {
+                    later.wait(1);
+                    Ok(())
+                });
+                stage.assign(work).unwrap();
+            }
+        });
+        stage.wait_idle(None).unwrap();
+        bell.ring();
+        feeder.join().unwrap();
+        stage.shutdown();
+        actor.join().unwrap();
     });
 }
