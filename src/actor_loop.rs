@@ -3,7 +3,7 @@
 use crate::board::{Board, Idle};
 use crate::failure::{Failure, Panic};
 use crate::pace::Pace;
-use crate::slot::{Call, Slot};
+use crate::slot::{Call, Slot, is_running};
 use crate::stage::Stage;
 use crate::stamps::Stamps;
 use crate::sync::{
@@ -24,9 +24,13 @@ const LOOK_AWAY: Duration = Duration::from_micros(4);
 /// How long an idle actor looks for work before it gives its token up.
 const LOOKING: Duration = Duration::from_micros(15);
 
-/// After so many works, in a row or not, an actor goes on to the next mailbox that
-/// holds work.
+/// Of so many works, in a row or not, an actor takes one from the next mailbox that
+/// holds work: what waits there may have an actor that is held up.
 const TURN: u32 = 64;
+
+/// Of so many long works it takes one from a mailbox whose actor is held up, if it
+/// knows one.
+const TURN_OF_LONG: u32 = 2;
 
 /// How long an actor that may not retire yet stays at least before it asks again.
 const SPELL: Duration = Duration::from_millis(1);
@@ -40,6 +44,8 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             slot,
             id,
             source: id,
+            visited: id,
+            suspect: (id, 0),
             is_from_mailbox: false,
             is_noted: false,
             runs: 0,
@@ -100,6 +106,10 @@ struct Life<'a, E> {
     id: usize,
     /// The mailbox that the last work came from that was in one.
     source: usize,
+    /// The mailbox that it went to last because it was that one's turn.
+    visited: usize,
+    /// A mailbox whose actor may be held up, and the phase in which that was.
+    suspect: (usize, u64),
     /// Was the work that it holds in a mailbox, in that of `source`, rather
     /// than in its hand?
     is_from_mailbox: bool,
@@ -168,10 +178,11 @@ impl<E> Life<'_, E> {
     fn take_any(&mut self) -> Option<Letter<E>> {
         // A take touches what the assigners write less than a look does, so
         // where work is most likely there is no look before it.
-        if let Some(letter) = self.take(self.first_choice()) {
+        let first = self.first_choice();
+        if let Some(letter) = self.take(first) {
             return Some(letter);
         }
-        if self.source != self.id {
+        if first != self.id {
             if let Some(letter) = self.take(self.id) {
                 return Some(letter);
             }
@@ -184,16 +195,48 @@ impl<E> Life<'_, E> {
         None
     }
 
-    /// The mailbox that the last work came from, as a rule; now and then the
-    /// next one. Else a mailbox could wait for ever whose actor is busy, if
-    /// assigners keep another one filled.
+    /// The own mailbox, or if that is empty the one that the last work came from.
+    /// But now and then another: a mailbox could wait for ever whose actor is busy,
+    /// if assigners keep the others filled.
     #[inline]
-    fn first_choice(&self) -> usize {
+    fn first_choice(&mut self) -> usize {
         if self.runs % TURN == TURN - 1 {
-            self.stage.next_hinted(self.source).unwrap_or(self.source)
+            if let Some(next) = self.stage.next_hinted(self.visited) {
+                self.visited = next;
+                return next;
+            }
+        }
+        if self.stamps.are_long() && self.runs % TURN_OF_LONG == TURN_OF_LONG - 1 {
+            if let Some(id) = self.find_held_up() {
+                return id;
+            }
+        }
+        // Who is away from home would else stay away for as long as there is work,
+        // and that at home would have nobody.
+        if self.source != self.id && self.stage.holds_work(self.id) {
+            self.id
         } else {
             self.source
         }
+    }
+
+    /// A mailbox with work whose actor is still in the one in which it was when this
+    /// actor looked last, a long work ago or more. If it is not, another comes under
+    /// suspicion.
+    #[cold]
+    fn find_held_up(&mut self) -> Option<usize> {
+        let (id, phase) = self.suspect;
+        let phase_of = |id: usize| {
+            self.stage
+                .slot(id)
+                .map_or(0, |slot| slot.told().phase.get())
+        };
+        if is_running(phase) && phase_of(id) == phase && self.stage.holds_work(id) {
+            return Some(id);
+        }
+        let next = self.stage.next_hinted(id)?;
+        self.suspect = (next, phase_of(next));
+        None
     }
 
     #[inline(always)]

@@ -16,6 +16,10 @@ const READING_WORTH: Duration = Duration::from_nanos(2_500);
 /// too long when longer works follow.
 const AT_LEAST_EVERY: u128 = 16;
 
+/// A work that takes so long is a long one: to go to another mailbox for the next
+/// costs no hundredth of it.
+const LONG: Duration = Duration::from_micros(20);
+
 /// One actor's readings of the clock.
 #[derive(Debug)]
 pub(crate) struct Stamps {
@@ -29,6 +33,8 @@ pub(crate) struct Stamps {
     left: u32,
     /// Has the actor rested since its last work?
     rested: bool,
+    /// Were the works before the last reading long ones?
+    long: bool,
 }
 
 impl Stamps {
@@ -39,7 +45,13 @@ impl Stamps {
             every: 1,
             left: 1,
             rested: true,
+            long: false,
         }
+    }
+
+    /// Does the actor run long works, as far as it has read the clock?
+    pub(crate) fn are_long(&self) -> bool {
+        self.long
     }
 
     /// Has the actor rested since its last work?
@@ -64,8 +76,9 @@ impl Stamps {
         if self.left == 0 {
             let (before, works) = (self.last, self.every);
             self.read(1);
-            let took = self.last.saturating_duration_since(before).as_nanos();
-            let worth = (READING_WORTH * works).as_nanos() / took.max(1);
+            let took = self.last.saturating_duration_since(before);
+            self.long = took >= LONG * works;
+            let worth = (READING_WORTH * works).as_nanos() / took.as_nanos().max(1);
             // At most 16: it fits.
             self.every = worth.clamp(1, AT_LEAST_EVERY) as u32;
             self.left = self.every;

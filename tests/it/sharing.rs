@@ -4,9 +4,11 @@ use crate::support::{
     Gate, HANG, Log, Tally, end, eventually, fill, me, occupy, receive, settle, wait_until_blocked,
     within,
 };
+use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 use troupe_pool::{Config, Handle, Troupe, Work};
 
 fn fixed(actors: usize, mailbox_size: usize) -> Troupe {
@@ -118,11 +120,12 @@ fn one_slow_work_holds_up_nothing() {
     end(&troupe);
 }
 
-/// An actor "goes on to the next" mailbox "after 64 works, so that none waits for ever whose own actor is busy", not even
-/// while the works of another mailbox keep filling it. Mailbox by mailbox, since either may be the one that is begun with.
+/// Of 64 works an actor takes "one from the next mailbox that holds work, so that none waits for ever whose own actor is
+/// busy", not even while the works of another mailbox keep filling it. Mailbox by mailbox, since either may be the one
+/// that is begun with.
 #[test]
 fn no_mailbox_waits_for_ever_whose_actor_is_busy() {
-    keep_one_mailbox_filled(false);
+    keep_one_mailbox_filled(Duration::ZERO, false);
 }
 
 /// Nor while somebody waits for the troupe to be idle.
@@ -131,21 +134,78 @@ fn no_mailbox_waits_for_ever_whose_actor_is_busy() {
 /// works it has run in a row.
 #[test]
 fn no_mailbox_waits_for_ever_during_a_wait_idle() {
-    keep_one_mailbox_filled(true);
+    keep_one_mailbox_filled(Duration::ZERO, true);
 }
 
-/// Assigns itself again until `waited` is set, at most `limit` times, and counts how often it ran.
-fn chain(handle: &Handle, waited: &Arc<AtomicBool>, ran: &Arc<AtomicUsize>, limit: usize) -> Work {
+/// "Of long works every second": a mailbox whose actor is held up is emptied half as fast as the others.
+#[test]
+fn no_mailbox_waits_long_for_long_works() {
+    keep_one_mailbox_filled(Duration::from_micros(200), false);
+}
+
+/// An actor "that runs a sibling's works comes home as soon as there is work in its own mailbox", which else nobody
+/// would look after: what comes later to the sibling's does not overtake it.
+#[test]
+fn an_actor_comes_home() {
+    let troupe: Arc<Troupe> = Arc::new(fixed(2, 4));
+    let gates = [Gate::new(), Gate::new()];
+    for _ in 0..2 {
+        let gates = gates.clone();
+        let work = move || {
+            gates[usize::from(me().ends_with("-1"))].pass();
+            Ok(())
+        };
+        troupe.assign(work).expect("an idle actor");
+    }
+    gates[0].wait_for(1);
+    gates[1].wait_for(1);
+    let (abroad, waited, ran) = (Gate::new(), Arc::default(), Arc::default());
+    troupe.assign(abroad.work()).expect("the first mailbox");
+    gates[1].open();
+    abroad.wait_for(1); // the second actor runs what was in the first mailbox
+    for _ in 0..4 {
+        let later = chain(&troupe.handle(), &waited, &ran, 10_000, Duration::ZERO);
+        troupe.assign(later).expect("the first mailbox");
+    }
+    let home = {
+        let waited = Arc::clone(&waited);
+        move || {
+            waited.store(true, SeqCst);
+            Ok(())
+        }
+    };
+    troupe.assign(home).expect("the second mailbox");
+    abroad.open();
+    eventually(|| waited.load(SeqCst));
+    let ran = ran.load(SeqCst);
+    assert!(ran <= 8, "{ran} works overtook one in the own mailbox");
+    gates[0].open();
+    end(&troupe);
+    assert_eq!(troupe.stats().failed, 0);
+}
+
+/// Assigns itself again until `waited` is set, at most `limit` times, counts how often it ran, and takes so long.
+fn chain(
+    handle: &Handle,
+    waited: &Arc<AtomicBool>,
+    ran: &Arc<AtomicUsize>,
+    limit: usize,
+    takes: Duration,
+) -> Work {
     let (handle, waited, ran) = (handle.clone(), Arc::clone(waited), Arc::clone(ran));
     Work::new(move || {
+        let begun = Instant::now();
         if !waited.load(SeqCst) && ran.fetch_add(1, SeqCst) < limit {
-            handle.assign(chain(&handle, &waited, &ran, limit))?;
+            handle.assign(chain(&handle, &waited, &ran, limit, takes))?;
+        }
+        while begun.elapsed() < takes {
+            spin_loop();
         }
         Ok(())
     })
 }
 
-fn keep_one_mailbox_filled(during_wait_idle: bool) {
+fn keep_one_mailbox_filled(takes: Duration, during_wait_idle: bool) {
     for busy in [0, 1] {
         let troupe: Arc<Troupe> = Arc::new(fixed(2, 4));
         let gates = [Gate::new(), Gate::new()];
@@ -171,7 +231,7 @@ fn keep_one_mailbox_filled(during_wait_idle: bool) {
                         Ok(())
                     })
                 } else {
-                    chain(&handle, &waited, &ran, 10_000)
+                    chain(&handle, &waited, &ran, 10_000, takes)
                 };
                 troupe.assign(work).expect("room");
             }
@@ -194,7 +254,8 @@ fn keep_one_mailbox_filled(during_wait_idle: bool) {
         gates[1 - busy].open();
         eventually(|| queued() == 0);
         let ran = ran.load(SeqCst);
-        assert!(ran <= 200, "{ran} works overtook those of a busy actor");
+        let limit = if takes.is_zero() { 300 } else { 20 };
+        assert!(ran <= limit, "{ran} works overtook those of a busy actor");
         gates[busy].open();
         if let Some(waiter) = waiter {
             assert_eq!(waiter.join().expect("it does not panic"), Ok(()));
@@ -227,7 +288,7 @@ fn a_mailbox_kept_filled_does_not_hold_up_wait_idle() {
     dummies.assert_each_once();
     let (never, ran) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
     for _ in 0..4 {
-        let work = chain(&troupe.handle(), &never, &ran, LIMIT);
+        let work = chain(&troupe.handle(), &never, &ran, LIMIT, Duration::ZERO);
         troupe.assign(work).expect("the second mailbox");
     }
     let early = Tally::new(4);
