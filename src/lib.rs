@@ -12,6 +12,12 @@
 //! have to hold load within a bound, refuse or push back what exceeds it, know
 //! what failed, and stop without losing work.
 //!
+//! This page is an overview. The [guide] has the decisions that it leaves open:
+//! [sizing](guide::sizing), [refusal](guide::refusal),
+//! [failure and retry](guide::failure), [stopping](guide::stopping),
+//! [async](guide::in_async), [more than one process](guide::past_one_process),
+//! and [coming from another pool](guide::moving_from).
+//!
 //! # Hello, troupe
 //!
 //! ```
@@ -215,6 +221,9 @@ mod handle;
 mod actor;
 mod builder;
 mod troupe;
+
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 pub use crate::actor::{Actor, ActorConfig};
 pub use crate::builder::Builder;

@@ -194,6 +194,15 @@ impl<'a> Surface<'a> {
                     self.ty(&inner["type"])
                 ));
             }
+            // Of the guide: pages of the documentation, which no program can name. An item in one
+            // is listed too, with its path.
+            "module" => {
+                lines.insert(format!("mod {name}"));
+                for part in self.items(&inner["items"]) {
+                    let path = format!("{name}::{}", text(&part["name"]));
+                    self.add(&path, part, lines);
+                }
+            }
             kind => {
                 lines.insert(format!("{kind} {name}, which is not understood here"));
             }

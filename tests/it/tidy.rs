@@ -37,6 +37,7 @@ context: error failure handle stage sync work
 troupe: config error handle stage stats sync work
 builder: config context error failure stage sync troupe work
 actor: builder config context error failure slot stage stats sync work
+guide:
 ";
 
 /// Names that have one place. A place is a file, or a folder with all in it.
@@ -53,6 +54,9 @@ const PLACES: &[(&str, &[&str])] = &[
     ("catch_unwind", &["src/unwind.rs"]),
     ("unbounded", &[]),
 ];
+
+/// The most lines of a page of the guide: two screens of text and examples.
+const LONGEST_PAGE: usize = 110;
 
 #[test]
 fn imports_go_one_way() {
@@ -261,6 +265,45 @@ fn links_lead_somewhere() {
     }
 }
 
+/// Each page of the guide is a module of the documentation, is linked in README, is short, and names nothing of the
+/// repository that is not there.
+#[test]
+fn the_guide_is_whole() {
+    let readme = read("README.md");
+    let code = read("src/guide.rs");
+    let pages = files("src/guide", "md");
+    let stems = pages
+        .iter()
+        .filter_map(|page| Path::new(page).file_stem()?.to_str());
+    assert_eq!(
+        names_after("pub mod ", &plain_code(&code)),
+        stems.map(str::to_owned).collect(),
+        "the modules of src/guide.rs, and the pages in src/guide"
+    );
+    for path in pages {
+        let page = path.trim_start_matches("src/");
+        assert!(
+            code.contains(&format!("include_str!(\"{page}\")")),
+            "{path} is not included"
+        );
+        assert!(
+            readme.contains(&format!("]({path})")),
+            "README.md does not link to {path}"
+        );
+        let text = read(&path);
+        let lines = text.lines().count();
+        assert!(
+            lines <= LONGEST_PAGE,
+            "{path} has {lines} lines, more than {LONGEST_PAGE}"
+        );
+        // The package is without those examples that are packages themselves.
+        let named = spans(&text).into_iter().filter(|_| !is_packaged());
+        for name in named.filter(|name| name.starts_with("examples/")) {
+            assert!(root().join(&name).exists(), "{path} names {name}");
+        }
+    }
+}
+
 /// ARCHITECTURE.md names the tests that attack an argument or a promise, as
 /// `it::module`, `it::module::test`, `loom::test`, and of other files as
 /// `file::test`.
@@ -408,20 +451,25 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every source file of the library, from the root on, with `/` between.
+/// Every source file of the library.
 fn sources() -> Vec<String> {
-    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    files("src", "rs")
+}
+
+/// Every file in a folder with such an extension, from the root on, with `/` between.
+fn files(folder: &str, extension: &str) -> Vec<String> {
+    fn walk(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                walk(&path, files);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                walk(&path, extension, files);
+            } else if path.extension().is_some_and(|found| found == extension) {
                 files.push(path);
             }
         }
     }
     let mut files = Vec::new();
-    walk(&root().join("src"), &mut files);
+    walk(&root().join(folder), extension, &mut files);
     files.sort();
     let names = files.iter().map(|file| {
         let parts = file
