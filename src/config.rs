@@ -8,10 +8,10 @@ use crate::sync::{Duration, processors};
 const MOST_ACTORS: usize = 32_000;
 
 /// The most places that one mailbox may have. They are allocated up front, at
-/// 32 bytes each on the usual targets.
+/// 24 bytes each on the usual targets.
 const MOST_PLACES: usize = 1 << 20;
 
-/// The most works that a troupe may hold, for the same reason: 2 GiB of
+/// The most works that a troupe may hold, for the same reason: 1.5 GiB of
 /// places.
 const MOST_CAPACITY: usize = 1 << 26;
 
