@@ -52,7 +52,7 @@ use crate::{
     page::{Answer, Page},
     programs::{Dir, assert_exit, assert_says, example, signal, text},
     server::{Request, Response, Server},
-    support::receive,
+    support::{join, receive, settle},
 };
 
 // --- Helpers ------------------------------------------------------------------------------------
@@ -739,7 +739,7 @@ fn a_lease_tells_exactly_once() {
         let lease = lease(id);
         troupe.assign(move || work(lease)).unwrap();
     }
-    troupe.wait_idle().unwrap();
+    settle(&troupe);
     let (open, gate) = mpsc::channel::<()>();
     let (started, is_started) = mpsc::channel();
     let last = lease(5);
@@ -751,7 +751,7 @@ fn a_lease_tells_exactly_once() {
             Ok(())
         })
         .unwrap();
-    is_started.recv().unwrap();
+    receive(&is_started);
     let taken_back = lease(6);
     troupe
         .assign(move || Err(fail(taken_back, Broken::Dns)))
@@ -764,7 +764,7 @@ fn a_lease_tells_exactly_once() {
             .is_err()
     );
     drop(open);
-    troupe.join().unwrap();
+    join(&troupe);
     drop(outbox);
     let told: Vec<String> = told(&inbox);
     assert_eq!(
