@@ -622,6 +622,56 @@ fn a_site_is_crawled_to_the_depth() {
     }
 }
 
+/// Where a start URL redirects to is a start, whoever links there and however early. One actor asks
+/// in turn, so the other document's links are known before the redirect is, which fails at first.
+#[test]
+fn where_a_start_redirects_to_is_read() {
+    let (to, pages) = site(|request, _| match &*request.path {
+        "/home" => Some(Response::html("<p id=here><a href=/below>")),
+        "/below" => Some(Response::html("<a href=/gone>")),
+        _ => Some(Response::status(410)),
+    });
+    let home = format!("{}/home", to.url());
+    let page = format!(
+        "<a href={home}#here><a href={home}#nowhere><a href={}/below>",
+        to.url()
+    );
+    let target = home.clone();
+    let (from, _) = site(move |request, count| match (&*request.path, count) {
+        ("/", 1) => Some(Response::status(503)),
+        ("/", _) => Some(Response::redirect(target.clone())),
+        _ => Some(Response::html(page.clone())),
+    });
+    let dir = Dir::new("redirected");
+    dir.write(
+        "a.md",
+        list(&[
+            format!("{home}#here"),
+            format!("{home}#nowhere"),
+            format!("{}/below", to.url()),
+        ]),
+    );
+    let start = format!("{}/", from.url());
+    let expected = [
+        (format!("{home}#nowhere"), "anchor".to_owned()),
+        ("/gone".to_owned(), "status".to_owned()),
+    ];
+    for other in ["a.md".to_owned(), format!("{}/other", from.url())] {
+        for inputs in [[&*other, &*start], [&*start, &*other]] {
+            pages.lock().clear();
+            let args = ["--max", "1", "--redirects", "3", "--depth", "1"];
+            let report = report(&dir, &[&args, &inputs[..]].concat());
+            assert_eq!(kinds(&report), expected.clone().into(), "{inputs:?}");
+            assert_eq!(number(&report, "documents"), 3);
+            let expected = ["GET /below", "GET /home", "HEAD /gone"];
+            assert_eq!(
+                *pages.lock(),
+                expected.map(|request| (request.to_owned(), 1)).into()
+            );
+        }
+    }
+}
+
 /// A page of the web has no business with the files of this machine, as its base neither.
 #[test]
 fn a_page_of_the_web_has_no_files_for_its_base() {
@@ -642,6 +692,34 @@ fn a_start_that_is_broken_is_found() {
     let output = linkcheck(&dir, &[&url]);
     assert_exit(&output, 1);
     assert_eq!(text(&output.stdout), format!("{url}: HTTP 410 Gone\n"));
+}
+
+/// One that another redirects to, too: it is asked once, and both are told of.
+#[test]
+fn each_start_that_is_broken_has_a_line() {
+    let (server, counts) = site(|request, _| match &*request.path {
+        "/1" => Some(Response::redirect("/3")),
+        "/2" => Some(Response::status(204)),
+        _ => Some(Response::status(410)),
+    });
+    let dir = Dir::new("starts");
+    let [first, second, third] = [1, 2, 3].map(|path| format!("{}/{path}", server.url()));
+    let lines = [&first, &third].map(|url| format!("{url}: HTTP 410 Gone\n"));
+    for inputs in [
+        [&*first, &*second, &*third, &*first],
+        [&*third, &*second, &*first, &*third],
+    ] {
+        counts.lock().clear();
+        // No more than one is asked at a time, so the redirect is known before the third is begun.
+        let args = ["--max", "1", "--mailbox", "0"];
+        let output = linkcheck(&dir, &[&args, &inputs[..]].concat());
+        assert_exit(&output, 1);
+        assert_eq!(text(&output.stdout), lines.concat());
+        assert!(
+            counts.lock().values().all(|&count| count == 1),
+            "{counts:?}"
+        );
+    }
 }
 
 /// What a page says must not steer the terminal.

@@ -24,7 +24,7 @@ use crate::{
     watch::Gauges,
 };
 
-/// So many addresses may wait for their host before another document is read.
+/// So many addresses may wait, for their host or for the starts, before another document is read.
 const FRONTIER: usize = 1000;
 
 /// The channel to the feeder has a place for each lease from the beginning, so there is a limit.
@@ -39,8 +39,7 @@ pub(crate) fn window(capacity: usize) -> usize {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) resolver: Resolver,
-    /// Where the start URLs are: pages of other origins are not read.
-    pub(crate) origins: Vec<Origin>,
+    pub(crate) starts: Vec<Url>,
     /// How many links away from a start URL the pages are that are read.
     pub(crate) depth: usize,
     pub(crate) per_host: usize,
@@ -68,8 +67,8 @@ struct Order {
     is_read: bool,
     /// Its links are checked.
     is_followed: bool,
-    /// The command line names it, or it is where one of those redirects to.
-    is_root: bool,
+    /// A start URL, or where one redirects to. Until there is a verdict.
+    is_start: bool,
     /// The level is not done before it is.
     is_awaited: bool,
 }
@@ -78,6 +77,8 @@ struct Order {
 enum Stage {
     #[default]
     New,
+    /// It waits until all starts have a verdict.
+    Held,
     /// It waits for the next level.
     Deferred,
     Asked,
@@ -89,7 +90,8 @@ enum Stage {
 /// Our own resources (local files, and pages of a start URL's origin) are asked level by level: what
 /// is `n` links away, then what is `n + 1` away. So it does not depend on who answers first which
 /// pages are within `--depth`, and each is asked once. All others are asked whether they are there
-/// as they are found, which keeps the actors busy where two levels meet.
+/// as they are found, which keeps the actors busy where two levels meet. Where a start redirects to
+/// is ours as well, so before all starts have a verdict, no other is known not to be ours.
 #[derive(Debug)]
 pub(crate) struct Feeder<'c> {
     crew: &'c Crew,
@@ -104,6 +106,12 @@ pub(crate) struct Feeder<'c> {
     queue: Queue,
     /// By the number of the resource.
     orders: Vec<Order>,
+    /// Where the starts are: pages of other origins are not read.
+    origins: Vec<Origin>,
+    /// Starts that have no verdict.
+    open_starts: usize,
+    /// Resources that may turn out to be ours, once all starts have a verdict.
+    held: Vec<Id>,
     level: usize,
     /// Resources of this level that are not settled.
     awaited: usize,
@@ -132,8 +140,11 @@ impl<'c> Feeder<'c> {
             leases: 0,
             ledger: Ledger::new(plan.max_redirects),
             queue: Queue::new(plan.per_host),
+            origins: plan.starts.iter().map(Url::origin).collect(),
             plan,
             orders: Vec::new(),
+            open_starts: 0,
+            held: Vec::new(),
             level: 0,
             awaited: 0,
             deferred: Vec::new(),
@@ -148,6 +159,11 @@ impl<'c> Feeder<'c> {
         mut self,
         mut inputs: impl Iterator<Item = Input>,
     ) -> Result<(Verdicts, Effort), Fatal> {
+        // All of them before the first answer: none is asked only whether it is there because
+        // another document links to it.
+        for url in mem::take(&mut self.plan.starts) {
+            self.begin(url, true);
+        }
         let mut more_inputs = true;
         loop {
             while let Ok(message) = self.inbox.try_recv() {
@@ -162,9 +178,12 @@ impl<'c> Feeder<'c> {
                 self.wait(None);
             } else if let Some(id) = self.queue.pop() {
                 self.ask(id)?;
-            } else if more_inputs && self.queue.waiting() < FRONTIER {
+            } else if more_inputs && self.queue.waiting() + self.held.len() < FRONTIER {
                 match inputs.next() {
-                    Some(input) => self.begin(input),
+                    Some(Input::At(url)) => self.begin(url, false),
+                    Some(Input::Unreadable(path, why)) => {
+                        self.ledger.add_broken(Link::root(path.display()), why);
+                    }
                     None => more_inputs = false,
                 }
             } else if !more_inputs && self.awaited == 0 && self.has_more() {
@@ -261,19 +280,13 @@ impl<'c> Feeder<'c> {
     }
 
     /// What the command line names is a link of its own only if it is broken.
-    fn begin(&mut self, input: Input) {
-        let url = match input {
-            Input::At(url) => url,
-            Input::Unreadable(path, why) => {
-                return self.ledger.add_broken(Link::root(path.display()), why);
-            }
-        };
+    fn begin(&mut self, url: Url, is_start: bool) {
         let link = Link::root(self.name_of(&url));
         let id = self.id_of(url);
         let order = Order {
             is_read: true,
             is_followed: true,
-            is_root: true,
+            is_start,
             ..Order::default()
         };
         if self.ask_on_this_level(id, order) {
@@ -320,21 +333,28 @@ impl<'c> Feeder<'c> {
         let Some(id) = self.ledger.add(link, id) else {
             return;
         };
-        match self.orders[id].stage {
-            Stage::New if self.is_ours(self.ledger.url(id)) => {
-                self.orders[id].stage = Stage::Deferred;
-                self.deferred.push(id);
-            }
-            Stage::New => self.ask_later(id, Order::default()),
-            Stage::Deferred | Stage::Asked => {}
+        if self.orders[id].stage == Stage::New {
+            self.place(id);
+        }
+    }
+
+    fn place(&mut self, id: Id) {
+        if self.is_ours(self.ledger.url(id)) {
+            self.orders[id].stage = Stage::Deferred;
+            self.deferred.push(id);
+        } else if self.open_starts > 0 {
+            self.orders[id].stage = Stage::Held;
+            self.held.push(id);
+        } else {
+            self.ask_later(id, Order::default());
         }
     }
 
     /// A step of a redirect is no link away: it is on the level that it starts from.
     fn follow(&mut self, id: Id, url: Url) {
         let from = self.orders[id];
-        if from.is_root {
-            self.plan.origins.push(url.origin());
+        if from.is_start {
+            self.origins.push(url.origin());
         }
         let is_ours = self.is_ours(&url);
         let to = self.id_of(url);
@@ -384,6 +404,7 @@ impl<'c> Feeder<'c> {
         let is_first = self.orders[id].stage != Stage::Asked;
         if is_first {
             self.awaited += 1;
+            self.open_starts += usize::from(order.is_start);
             self.ask_later(
                 id,
                 Order {
@@ -408,10 +429,25 @@ impl<'c> Feeder<'c> {
         if mem::take(&mut self.orders[id].is_awaited) {
             self.awaited -= 1;
         }
+        if mem::take(&mut self.orders[id].is_start) {
+            self.open_starts -= 1;
+            if self.open_starts == 0 {
+                self.release();
+            }
+        }
+    }
+
+    /// It is known which origins are ours.
+    fn release(&mut self) {
+        for id in mem::take(&mut self.held) {
+            if self.orders[id].stage == Stage::Held {
+                self.place(id);
+            }
+        }
     }
 
     fn is_ours(&self, url: &Url) -> bool {
-        url.scheme() == "file" || self.plan.origins.contains(&url.origin())
+        url.scheme() == "file" || self.origins.contains(&url.origin())
     }
 
     fn id_of(&mut self, url: Url) -> Id {

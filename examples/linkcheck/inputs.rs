@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use url::{Origin, Url};
+use url::Url;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     target,
 };
 
-/// A document to begin with.
+/// A local document.
 #[derive(Debug)]
 pub(crate) enum Input {
     At(Url),
@@ -46,24 +46,11 @@ impl Source {
             }),
         }
     }
-
-    pub(crate) fn origin(&self) -> Option<Origin> {
-        match self {
-            Source::Web(url) => Some(url.origin()),
-            Source::Path(_) => None,
-        }
-    }
 }
 
 /// Lazy: the feeder takes one when it has little else to ask. Folders are walked in sorted order.
-pub(crate) fn inputs(sources: Vec<Source>) -> impl Iterator<Item = Input> {
-    sources.into_iter().flat_map(|source| {
-        let found: Box<dyn Iterator<Item = Input>> = match source {
-            Source::Web(url) => Box::new(std::iter::once(Input::At(url))),
-            Source::Path(path) => Box::new(walk(&path)),
-        };
-        found
-    })
+pub(crate) fn inputs(paths: Vec<PathBuf>) -> impl Iterator<Item = Input> {
+    paths.into_iter().flat_map(|path| walk(&path))
 }
 
 fn walk(path: &Path) -> impl Iterator<Item = Input> + use<> {

@@ -38,7 +38,9 @@
 //!
 //! For Unix.
 
-use std::{env, fs, io, io::Write, process::ExitCode, sync::Arc};
+use std::{env, fs, io, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
+
+use url::Url;
 
 mod allow;
 mod args;
@@ -96,23 +98,25 @@ fn run() -> Result<ExitCode, Fatal> {
             .map_err(Fatal::Output)?;
         return Ok(ExitCode::SUCCESS);
     };
-    let mut sources = Vec::new();
+    let (mut starts, mut paths) = (Vec::new(), Vec::new());
     for name in &args.names {
-        sources.push(Source::parse(name)?);
+        match Source::parse(name)? {
+            Source::Web(url) => starts.push(url),
+            Source::Path(path) => paths.push(path),
+        }
     }
     // Served until the end of this function.
     let _demo = if args.is_demo {
         let demo = Demo::start().map_err(Fatal::Demo)?;
-        sources.push(Source::Web(
-            demo.url().map_err(|error| Fatal::Demo(error.into()))?,
-        ));
+        starts.push(demo.url().map_err(|error| Fatal::Demo(error.into()))?);
         Some(demo)
     } else {
         None
     };
     let allowed = Arc::new(read_allow_list(&args)?);
     let report = Arc::new(Report::new(args.is_quiet));
-    let outcome = check(&args, sources, Arc::clone(&allowed), Arc::clone(&report))?;
+    let (allow_list, reporter) = (Arc::clone(&allowed), Arc::clone(&report));
+    let outcome = check(&args, starts, paths, allow_list, reporter)?;
 
     if args.is_json {
         report::print_json(&outcome)
@@ -146,7 +150,8 @@ fn read_allow_list(args: &Args) -> Result<AllowList, Fatal> {
 
 fn check(
     args: &Args,
-    sources: Vec<Source>,
+    starts: Vec<Url>,
+    paths: Vec<PathBuf>,
     allowed: Arc<AllowList>,
     report: Arc<Report>,
 ) -> Result<Outcome, Fatal> {
@@ -192,7 +197,7 @@ fn check(
             is_offline: args.is_offline,
             allowed,
         },
-        origins: sources.iter().filter_map(Source::origin).collect(),
+        starts,
         depth: args.depth,
         per_host: args.per_host,
         backoff: args.backoff,
@@ -200,7 +205,7 @@ fn check(
         current: env::current_dir().unwrap_or_default(),
     };
     let feeder = Feeder::new(&crew, plan, gauges, window, (outbox, inbox));
-    let (verdicts, effort) = feeder.run(inputs::inputs(sources))?;
+    let (verdicts, effort) = feeder.run(inputs::inputs(paths))?;
     let time = report.elapsed();
     let is_interrupted = crew.troupe.is_shutdown();
 
