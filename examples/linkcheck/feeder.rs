@@ -84,8 +84,12 @@ enum Stage {
     Asked,
 }
 
-/// Two bounds keep memory flat: the troupe's own holds back what is asked, and the window what has
-/// been answered and not yet looked at.
+/// What is under way is bounded, however much there is to check: the troupe's own bound holds back
+/// works, and the window answers that have not been looked at. What the feeder knows is not: a crawl
+/// has to remember what it has met. It keeps each different URL, once in the ledger and while it has
+/// not been asked once in a queue; and each link until its verdict, so that many links to one page
+/// that is asked on the next level are all kept till then. Only local documents can wait to be read,
+/// and do while there is much to ask.
 ///
 /// Our own resources (local files, and pages of a start URL's origin) are asked level by level: what
 /// is `n` links away, then what is `n + 1` away. So it does not depend on who answers first which

@@ -80,7 +80,8 @@ struct Resource {
 }
 
 /// Resources are numbered, and kept until the end: that is how each is asked once. So memory grows
-/// with the number of different URLs and anchors, and of broken links; a good link is forgotten.
+/// with the number of different URLs and anchors, of broken links, and of those that wait for a
+/// verdict; a good link is forgotten.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     max_redirects: usize,

@@ -11,8 +11,8 @@
 //! back, what failed for the moment comes back after its back-off, and idle actors retire.
 //!
 //! The feeder is the main thread. It knows what is to be asked, keeps to the limit of each host,
-//! and gives a work for each URL to the troupe. When that is full the feeder waits: nothing is
-//! dropped, and nothing piles up. Read in this order:
+//! and gives a work for each URL to the troupe. When that is full the feeder waits: no work is
+//! dropped, and none piles up. Read in this order:
 //!
 //! - `lease`: how the feeder hears of each work exactly once, though works fail, panic, are refused
 //!   or taken back,
