@@ -6,13 +6,16 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::TcpListener,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Command, Output, Stdio},
     sync::{
         Arc,
         mpsc::{self, Receiver},
     },
+    thread,
+    time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -52,7 +55,7 @@ use crate::{
     page::{Answer, Page},
     programs::{Dir, assert_exit, assert_says, example, signal, text},
     server::{Request, Response, Server},
-    support::{join, receive, settle},
+    support::{HANG, eventually, join, receive, settle, within},
 };
 
 // --- Helpers ------------------------------------------------------------------------------------
@@ -782,6 +785,81 @@ fn a_signal_ends_a_wait_for_a_retry() {
     let output = child.wait_with_output().unwrap();
     assert_exit(&output, 130);
     assert_eq!(number(&parse(&output), "unchecked"), 1);
+}
+
+/// A page without a length ends where its connection does. One that is cut off in the middle is not
+/// taken for a whole one, whose anchors would be missing.
+#[test]
+fn a_signal_cuts_a_page_off() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (written, is_written) = mpsc::channel();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<a href=#end>";
+        // More than the system keeps for a reader that has not begun, less than is parsed at most.
+        let body = format!("{head}{}", "<p>".repeat(7 << 20).get(..7 << 20).unwrap());
+        stream.write_all(body.as_bytes()).unwrap();
+        written.send(()).unwrap();
+        // Until the other end hangs up.
+        stream.read_to_end(&mut Vec::new()).ok();
+        stream.write_all(b"<p id=end>").ok();
+    });
+    let dir = Dir::new("cut-off");
+    let child = command(&dir, &["--json", "--timeout", "600", &url])
+        .spawn()
+        .unwrap();
+    receive(&is_written);
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    server.join().unwrap();
+    assert_exit(&output, 130);
+    let report = parse(&output);
+    assert_eq!(report["findings"], Value::Array(Vec::new()));
+    assert_eq!(number(&report, "unchecked"), 1, "the start");
+}
+
+/// A connect under way cannot be interrupted, so nobody waits for it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_does_not_wait_for_a_connect() {
+    let (address, _listener, _backlog) = crowded();
+    let dir = Dir::new("connect");
+    dir.write(
+        "a.md",
+        list(&[format!("http://{address}/"), "bad.md".into()]),
+    );
+    let args = ["--json", "--timeout", "86400", "--svg", "a.svg", "a.md"];
+    let child = command(&dir, &args).spawn().unwrap();
+    // It has sent its SYN, which is state 2, and has no answer.
+    let waiting = format!(":{:04X} 02", address.port());
+    eventually(|| {
+        fs::read_to_string("/proc/net/tcp")
+            .unwrap()
+            .contains(&waiting)
+    });
+    signal(&child, "INT");
+    let output = within(HANG, move || child.wait_with_output().unwrap());
+    assert_exit(&output, 130);
+    let report = parse(&output);
+    assert_eq!(
+        (number(&report, "unchecked"), number(&report, "broken")),
+        (1, 1)
+    );
+    assert_picture(&dir.0.join("a.svg"));
+}
+
+/// A listener that accepts nothing, and has as many connections waiting as the system allows: the
+/// next one gets no answer.
+#[cfg(target_os = "linux")]
+fn crowded() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut backlog = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
+        backlog.push(stream);
+    }
+    (address, listener, backlog)
 }
 
 /// Whatever becomes of a work, its lease tells once.

@@ -43,7 +43,7 @@ exit status:
   0    every link is good
   1    some are broken
   2    the check could not be made
-  130  interrupted; what was found is printed
+  130  interrupted; what was found is printed, within 2 seconds
 ";
 
 /// Everything but the demo's sites, which have to be started first.

@@ -68,7 +68,9 @@ impl Crew {
                 lease.tell(|id| Message::Answer(id, answer));
                 Ok(())
             }
-            Err(NoAnswer { why, after }) => Err(Failed { lease, why, after }),
+            Err(NoAnswer::Broken(why, after)) => Err(Failed { lease, why, after }),
+            // The drop of its lease tells that it is unchecked.
+            Err(NoAnswer::Stopped) => Ok(()),
         };
         let (was_full, result) = match self.troupe.assign(work) {
             // Nothing is dropped and nothing piles up: the feeder stops until there is room.

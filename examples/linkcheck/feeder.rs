@@ -30,6 +30,10 @@ const FRONTIER: usize = 1000;
 /// The channel to the feeder has a place for each lease from the beginning, so there is a limit.
 const MAX_WINDOW: usize = 16 << 10;
 
+/// How long works that are under way may take when a signal has come. They are cut off, so only one
+/// that looks up a name or connects takes longer.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
 /// How many leases a feeder may have out. Twice the capacity of its troupe, so that it is the
 /// troupe that is full first.
 pub(crate) fn window(capacity: usize) -> usize {
@@ -203,16 +207,17 @@ impl<'c> Feeder<'c> {
         Ok((self.ledger.finish(), self.effort))
     }
 
-    /// After a signal: takes in what the works that were under way have found. Ends because each of
-    /// them tells, and the signal's own thread has the others taken back.
+    /// After a signal: takes in what the works that were under way have found. The signal's own
+    /// thread has the others taken back, and each of them tells, too.
     fn drain(&mut self) {
+        let end = Instant::now() + GRACE;
         while self.leases > 0 {
-            match self.inbox.recv() {
-                // Nobody waits for a retry any more, and the request may have been cut off.
+            let time = end.saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(time) {
+                // Nobody waits for a retry any more.
                 Ok(Message::Again(id, _)) => self.give_back(id),
-                Ok(Message::Broken(id, why)) if why.is_transient() => self.give_back(id),
                 Ok(message) => self.take(message),
-                Err(_) => return,
+                Err(_) => break,
             }
         }
         self.show();

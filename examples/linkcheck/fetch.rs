@@ -28,16 +28,18 @@ use crate::{
 /// The longest that a server may make us wait before a retry.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Why a resource has no answer, and when the server wants to be asked again.
+/// Why a resource has no answer.
 #[derive(Debug)]
-pub(crate) struct NoAnswer {
-    pub(crate) why: Broken,
-    pub(crate) after: Option<Duration>,
+pub(crate) enum NoAnswer {
+    /// What is wrong, and when the server wants to be asked again.
+    Broken(Broken, Option<Duration>),
+    /// Somebody wants it all to end. Nothing is known of the resource.
+    Stopped,
 }
 
 impl From<Broken> for NoAnswer {
     fn from(why: Broken) -> Self {
-        NoAnswer { why, after: None }
+        NoAnswer::Broken(why, None)
     }
 }
 
@@ -83,13 +85,27 @@ impl Fetcher {
         if url.scheme() == "file" {
             return Ok(read(url).map(Answer::Here)?);
         }
+        let answer = self.ask_host(url, is_page, &is_stopped);
+        // What was cut off may look like an answer: a page without a length just ends.
+        if is_stopped() {
+            return Err(NoAnswer::Stopped);
+        }
+        answer
+    }
+
+    fn ask_host(
+        &self,
+        url: &Url,
+        is_page: bool,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<Answer, NoAnswer> {
         if !is_page {
             let response = self.send(url, self.agent.head(url.as_str()))?;
             // Some servers have no HEAD, or answer it otherwise than GET.
             if !matches!(response.status().as_u16(), 403 | 404 | 405 | 501) {
                 return self.judge(url, response, is_page);
             } else if is_stopped() {
-                return Err(Broken::Connection("interrupted".to_owned()).into());
+                return Err(NoAnswer::Stopped);
             }
         }
         let response = self.send(url, self.agent.get(url.as_str()))?;
@@ -100,7 +116,8 @@ impl Fetcher {
         self.requests.load(Relaxed)
     }
 
-    /// Ends what is being asked, so that nobody has to wait for it.
+    /// Cuts off what is being asked, and refuses the rest. Only a lookup of a name, or a connect,
+    /// goes on until its timeout.
     pub(crate) fn stop(&self) {
         self.agent.clone().shutdown();
     }
@@ -152,12 +169,12 @@ impl Fetcher {
                 to.set_fragment(None);
                 Ok(Answer::Moved(to))
             }
-            status => Err(NoAnswer {
-                why: Broken::Status(status),
-                after: text(header::RETRY_AFTER)
+            status => Err(NoAnswer::Broken(
+                Broken::Status(status),
+                text(header::RETRY_AFTER)
                     .and_then(|seconds| seconds.trim().parse().ok())
                     .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER)),
-            }),
+            )),
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) enum Message {
     Again(Id, Option<Duration>),
     /// The work failed for good.
     Broken(Id, Broken),
-    /// The work was refused or taken back, by a troupe that is shutting down.
+    /// The work was refused or taken back, by a troupe that is shutting down, or was cut off.
     Unchecked(Id),
     /// A signal has come.
     Stop,
@@ -30,7 +30,7 @@ pub(crate) enum Message {
 /// Held by the closure of a work, and by its error.
 ///
 /// It ends by [`tell`](Lease::tell), or else by its drop: in a work that panics, in a work that
-/// was refused, or that `shutdown_now` gave back. So no path can forget the feeder, and none can
+/// was refused, that `shutdown_now` gave back, or that has nothing to tell. So no path can forget the feeder, and none can
 /// tell it twice.
 #[derive(Debug)]
 pub(crate) struct Lease {

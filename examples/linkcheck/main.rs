@@ -38,8 +38,9 @@
 //!
 //! For Unix.
 
-use std::{env, fs, io, io::Write, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{env, fs, io, io::Write, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use troupe_pool::JoinError;
 use url::Url;
 
 mod allow;
@@ -210,11 +211,25 @@ fn check(
     let is_interrupted = crew.troupe.is_shutdown();
 
     let samples = watch.map(|watch| {
-        let (min, idle_timeout) = (args.config.min, args.config.idle_timeout);
-        watch.finish(min, idle_timeout.saturating_mul(2))
+        let shrinking = args.config.idle_timeout.saturating_mul(2);
+        let at_most = if is_interrupted {
+            Duration::ZERO
+        } else {
+            shrinking
+        };
+        watch.finish(args.config.min, at_most)
     });
     crew.troupe.shutdown();
-    crew.troupe.join()?;
+    let patience = if is_interrupted {
+        feeder::GRACE
+    } else {
+        Duration::MAX
+    };
+    match crew.troupe.join_timeout(patience) {
+        // What is stuck in a connect ends with the process.
+        Err(JoinError::Timeout) if is_interrupted => {}
+        end => end?,
+    }
     let outcome = Outcome {
         verdicts,
         effort,
