@@ -862,6 +862,32 @@ fn crowded() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
     (address, listener, backlog)
 }
 
+/// The reader of its output is gone before there is any, as at the end of `| head`.
+#[test]
+fn nobody_reads_its_output() {
+    let (asked, is_asked) = mpsc::channel();
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let (server, _) = site(move |_, _| {
+        asked.send(()).ok();
+        gate.lock().recv().ok();
+        Some(Response::status(410))
+    });
+    let dir = Dir::new("closed");
+    dir.write("a.md", list(&[server.url()]));
+    for args in [&["a.md"][..], &["--json", "a.md"]] {
+        let mut child = command(&dir, args).spawn().unwrap();
+        receive(&is_asked);
+        drop(child.stdout.take());
+        release.send(()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_exit(&output, 141);
+        assert_eq!(text(&output.stderr), "");
+    }
+    let help = text(&linkcheck(&dir, &["--help"]).stdout);
+    assert!(help.contains("\n  141  "), "{help}");
+}
+
 /// Whatever becomes of a work, its lease tells once.
 #[test]
 fn a_lease_tells_exactly_once() {

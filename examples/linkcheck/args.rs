@@ -44,6 +44,7 @@ exit status:
   1    some are broken
   2    the check could not be made
   130  interrupted; what was found is printed, within 2 seconds
+  141  nobody reads the output any more, as in a pipe to head
 ";
 
 /// Everything but the demo's sites, which have to be started first.
