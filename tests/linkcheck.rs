@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Command, Output, Stdio},
@@ -19,6 +19,10 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use serde_json::Value;
 use troupe_pool::{Config, Failure, Troupe};
 
@@ -133,10 +137,20 @@ fn site<H>(handler: H) -> (Server, Counts)
 where
     H: Fn(&Request, u32) -> Option<Response> + Send + Sync + 'static,
 {
+    site_over(Ok, handler)
+}
+
+/// The same, over what `wrap` makes of each connection.
+fn site_over<S, W, H>(wrap: W, handler: H) -> (Server, Counts)
+where
+    S: Read + Write,
+    W: Fn(TcpStream) -> io::Result<S> + Send + Sync + 'static,
+    H: Fn(&Request, u32) -> Option<Response> + Send + Sync + 'static,
+{
     let counts = Counts::default();
     let counting = Arc::clone(&counts);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = Server::start(listener, move |request| {
+    let server = Server::start(listener, wrap, move |request| {
         let key = format!("{} {}", request.method, request.path);
         let count = {
             let mut counts = counting.lock();
@@ -263,6 +277,8 @@ fn what_cannot_be_run_is_two() {
     let dir = Dir::new("two");
     dir.write("a.md", "");
     dir.write("a.rs", "");
+    let not_base64 = "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n";
+    dir.write("bad.pem", not_base64);
     for (args, words) in [
         (&[][..], "no PATH and no URL given (see --help)"),
         (&["nowhere.md"], "\"nowhere.md\": No such file"),
@@ -282,6 +298,12 @@ fn what_cannot_be_run_is_two() {
             "--timeout: it must be from 0.000001 to 86400: NaN",
         ),
         (&["--allow-list", "none", "a.md"], "\"none\": No such file"),
+        (&["--ca", "none", "a.md"], "\"none\": No such file"),
+        (
+            &["--ca", "a.md", "a.md"],
+            "--ca: no certificate in \"a.md\"",
+        ),
+        (&["--ca", "bad.pem", "a.md"], "--ca: \"bad.pem\": "),
         (&["--svg", "no/where.svg", "a.md"], "\"no/where.svg\": "),
         (&["--demo", "a.md"], "--demo takes no PATH"),
         (&["--demo", "--offline"], "--demo needs the web"),
@@ -364,6 +386,74 @@ fn errors_are_typed() {
     let report = report(&dir, &["--timeout", "1", "--retries", "1", "a.md"]);
     assert_eq!(kinds(&report), expected, "{report:#}");
     assert_eq!(number(&report, "good"), 2);
+}
+
+/// With `--ca` the certificates in there are trusted, and no others. What is wrong with another one
+/// is TLS refused, and not tried again.
+#[test]
+fn https_is_checked() {
+    let [site, old, other] = [
+        include_bytes!("linkcheck/site.pem").as_slice(),
+        include_bytes!("linkcheck/old.pem"),
+        include_bytes!("linkcheck/other.pem"),
+    ]
+    .map(tls_site);
+    let urls = [&site, &old, &other].map(|(server, _)| server.url().replace("http:", "https:"));
+    let dir = Dir::new("https");
+    dir.write("ca.pem", include_bytes!("linkcheck/ca.pem"));
+    let links = urls.clone().map(|url| format!("{url}/#here"));
+    dir.write("a.md", list(&links));
+    let trusting = report(&dir, &["--ca", "ca.pem", "a.md"]);
+    let bad = [&links[1], &links[2]].map(|link| (link.clone(), "tls".to_owned()));
+    assert_eq!(kinds(&trusting), bad.into());
+    assert_eq!(attempts(&trusting), 1);
+    assert_eq!(
+        (number(&trusting, "good"), number(&trusting, "retries")),
+        (1, 0)
+    );
+    let expected = [("HEAD /".to_owned(), 1)];
+    assert_eq!(*site.1.lock(), expected.into());
+    assert!(old.1.lock().is_empty() && other.1.lock().is_empty());
+
+    // Read, too, and what it links to over a redirect.
+    let start = format!("{}/start", urls[0]);
+    let crawled = report(&dir, &["--ca", "ca.pem", &start]);
+    assert_eq!(
+        kinds(&crawled),
+        [("/gone".to_owned(), "status".to_owned())].into()
+    );
+    assert_eq!(number(&crawled, "documents"), 1);
+
+    let suspicious = report(&dir, &["a.md"]);
+    assert_eq!(number(&suspicious, "broken"), 3);
+    let mut findings = suspicious["findings"].as_array().unwrap().iter();
+    assert!(
+        findings.all(|finding| finding["kind"] == "tls"),
+        "{suspicious:#}"
+    );
+}
+
+fn tls_site(certificate: &'static [u8]) -> (Server, Counts) {
+    let chain = CertificateDer::pem_slice_iter(certificate)
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("linkcheck/key.pem")).unwrap();
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key);
+    let config = Arc::new(config.unwrap());
+    let wrap = move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+        Ok(StreamOwned::new(connection, stream))
+    };
+    let handler = |request: &Request, _| {
+        Some(match &*request.path {
+            "/" => Response::html("<p id=here><a href=/gone>"),
+            "/start" => Response::redirect("/"),
+            _ => Response::status(410),
+        })
+    };
+    site_over(wrap, handler)
 }
 
 /// A link in the middle of stairs that another has given up on is a link of its own.

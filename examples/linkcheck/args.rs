@@ -26,6 +26,7 @@ options:
   --depth N          how far from a URL pages are read (default: 1)
   --root DIR         where local links that begin with / start (default: .)
   --allow-list FILE  links that need not work, one pattern per line, * is any text
+  --ca FILE          for https, trust the certificates in FILE (PEM), and no others
   --per-host N       requests at once to one host (default: 4)
   --timeout S        seconds that a request may take (default: 10)
   --redirects N      redirects that a link may take (default: 10)
@@ -58,6 +59,7 @@ pub(crate) struct Args {
     pub(crate) depth: usize,
     pub(crate) root: PathBuf,
     pub(crate) allow_list: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
     pub(crate) svg: Option<PathBuf>,
     pub(crate) per_host: usize,
     pub(crate) timeout: Duration,
@@ -82,6 +84,7 @@ impl Args {
             depth: 1,
             root: PathBuf::from("."),
             allow_list: None,
+            ca: None,
             svg: None,
             per_host: 4,
             timeout: Duration::from_secs(10),
@@ -120,6 +123,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<Args>, lexopt::Error>
             Arg::Long("help") => return Ok(None),
             Arg::Long("root") => args.root = parser.value()?.into(),
             Arg::Long("allow-list") => args.allow_list = Some(parser.value()?.into()),
+            Arg::Long("ca") => args.ca = Some(parser.value()?.into()),
             Arg::Long("svg") => args.svg = Some(parser.value()?.into()),
             Arg::Long("depth") => args.depth = value("--depth", parser)?,
             Arg::Long("redirects") => args.redirects = value("--redirects", parser)?,

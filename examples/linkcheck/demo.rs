@@ -39,11 +39,11 @@ impl Demo {
         let [docs, blog, api, images] = listeners;
         let (hits, flaky) = (Hits::default(), Hits::default());
         Ok(Demo {
-            docs: Server::start(docs, move |request| docs_page(request, &addresses))?,
+            docs: Server::start(docs, Ok, move |request| docs_page(request, &addresses))?,
             _others: [
-                Server::start(blog, move |request| blog_post(request, &hits))?,
-                Server::start(api, move |request| api_call(request, &flaky))?,
-                Server::start(images, image)?,
+                Server::start(blog, Ok, move |request| blog_post(request, &hits))?,
+                Server::start(api, Ok, move |request| api_call(request, &flaky))?,
+                Server::start(images, Ok, image)?,
             ],
         })
     }

@@ -12,6 +12,7 @@ use ureq::{
     Agent, Body, Error, Proxy, RequestBuilder,
     config::Config,
     http::{Response, Uri, header},
+    tls::{self, PemItem, RootCerts, TlsConfig},
     typestate::WithoutBody,
     unversioned::{
         resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
@@ -21,7 +22,7 @@ use ureq::{
 use url::Url;
 
 use crate::{
-    error::Broken,
+    error::{Broken, Fatal},
     page::{Answer, Format, MAX_PAGE, Page},
 };
 
@@ -52,7 +53,12 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     /// `per_host` is how many connections are kept for each host.
-    pub(crate) fn new(timeout: Duration, per_host: usize, use_proxy: bool) -> Self {
+    pub(crate) fn new(
+        timeout: Duration,
+        per_host: usize,
+        roots: RootCerts,
+        use_proxy: bool,
+    ) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(timeout))
             .http_status_as_error(false)
@@ -61,6 +67,7 @@ impl Fetcher {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections_per_host(per_host)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .user_agent("linkcheck (example of troupe-pool)")
             .proxy(if use_proxy {
                 Proxy::try_from_env()
@@ -204,6 +211,30 @@ impl Fetcher {
             other => Broken::Connection(other.to_string()),
         }
     }
+}
+
+/// `--ca FILE`: whom to trust. Mozilla's list, if nobody says otherwise.
+pub(crate) fn roots(file: Option<&Path>) -> Result<RootCerts, Fatal> {
+    let Some(file) = file else {
+        return Ok(RootCerts::WebPki);
+    };
+    let pem = fs::read(file).map_err(|error| Fatal::File {
+        path: file.to_owned(),
+        error,
+    })?;
+    let mut certificates = Vec::new();
+    for item in tls::parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(Fatal::Usage(format!("--ca: {file:?}: {error}").into())),
+        }
+    }
+    if certificates.is_empty() {
+        let message = format!("--ca: no certificate in {file:?}");
+        return Err(Fatal::Usage(message.into()));
+    }
+    Ok(RootCerts::from(certificates))
 }
 
 /// The system's resolver. Whatever it finds wrong is the name's fault, where ureq would pass on an

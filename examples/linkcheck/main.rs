@@ -157,7 +157,8 @@ fn check(
     report: Arc<Report>,
 ) -> Result<Outcome, Fatal> {
     // The demo is on this machine: no proxy leads there.
-    let fetcher = Fetcher::new(args.timeout, args.per_host, !args.is_demo);
+    let roots = fetch::roots(args.ca.as_deref())?;
+    let fetcher = Fetcher::new(args.timeout, args.per_host, roots, !args.is_demo);
     let crew = Crew::new(
         args.config.clone(),
         args.retries,

@@ -66,20 +66,32 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers what `handler` says; where it says nothing, hangs up.
-    pub(crate) fn start<H>(listener: TcpListener, handler: H) -> Result<Self, BoxError>
+    /// Answers what `handler` says; where it says nothing, hangs up. Speaks over what `wrap` makes
+    /// of each connection: `Ok` for plain HTTP.
+    pub(crate) fn start<S, W, H>(
+        listener: TcpListener,
+        wrap: W,
+        handler: H,
+    ) -> Result<Self, BoxError>
     where
+        S: Read + Write,
+        W: Fn(TcpStream) -> io::Result<S> + Send + Sync + 'static,
         H: Fn(&Request) -> Option<Response> + Send + Sync + 'static,
     {
         let address = listener.local_addr()?;
         // Hand-off: a connection is served at once, or waits in the system's own queue.
         let config = Config::dynamic(0, 64).mailbox_size(0).thread_name("server");
         let troupe = Arc::new(Troupe::new(config)?);
-        let (actors, handler) = (Arc::clone(&troupe), Arc::new(handler));
+        let (actors, wrap, handler) = (Arc::clone(&troupe), Arc::new(wrap), Arc::new(handler));
         let listen = move || {
             for stream in listener.incoming() {
-                let handler = Arc::clone(&handler);
-                let serve = move || Ok(serve(stream?, &*handler)?);
+                let (wrap, handler) = (Arc::clone(&wrap), Arc::clone(&handler));
+                let serve = move || {
+                    let stream = stream?;
+                    stream.set_read_timeout(Some(PATIENCE))?;
+                    stream.set_write_timeout(Some(PATIENCE))?;
+                    Ok(serve(wrap(stream)?, &*handler)?)
+                };
                 match actors.assign_wait(serve) {
                     Err(error) if error.is_shutting_down() => return,
                     // No thread for it: the client is hung up on, and may come again.
@@ -115,12 +127,13 @@ impl Drop for Server {
 }
 
 /// One request for each connection.
-fn serve(stream: TcpStream, handler: &impl Fn(&Request) -> Option<Response>) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut input = BufReader::new(&stream).take(MAX_REQUEST);
+fn serve(
+    mut stream: impl Read + Write,
+    handler: &impl Fn(&Request) -> Option<Response>,
+) -> io::Result<()> {
+    let mut input = BufReader::new(&mut stream).take(MAX_REQUEST);
     if input.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {
-        return (&stream).write_all(b"HTTP/1.1 400 \r\nConnection: close\r\n\r\n");
+        return stream.write_all(b"HTTP/1.1 400 \r\nConnection: close\r\n\r\n");
     }
     let mut lines = input.lines();
     let first = lines.next().transpose()?.unwrap_or_default();
@@ -145,5 +158,6 @@ fn serve(stream: TcpStream, handler: &impl Fn(&Request) -> Option<Response>) -> 
     if request.method != "HEAD" {
         text += &response.body;
     }
-    (&stream).write_all(text.as_bytes())
+    stream.write_all(text.as_bytes())?;
+    stream.flush()
 }
