@@ -304,6 +304,10 @@ fn what_cannot_be_run_is_two() {
             "--ca: no certificate in \"a.md\"",
         ),
         (&["--ca", "bad.pem", "a.md"], "--ca: \"bad.pem\": "),
+        (
+            &["--offline", "a.md", "http://127.0.0.1:1/"],
+            "--offline takes no URL: http://127.0.0.1:1/",
+        ),
         (&["--svg", "no/where.svg", "a.md"], "\"no/where.svg\": "),
         (&["--demo", "a.md"], "--demo takes no PATH"),
         (&["--demo", "--offline"], "--demo needs the web"),

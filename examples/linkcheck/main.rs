@@ -102,6 +102,10 @@ fn run() -> Result<ExitCode, Fatal> {
     let (mut starts, mut paths) = (Vec::new(), Vec::new());
     for name in &args.names {
         match Source::parse(name)? {
+            Source::Web(url) if args.is_offline => {
+                let message = format!("--offline takes no URL: {url}");
+                return Err(Fatal::Usage(message.into()));
+            }
             Source::Web(url) => starts.push(url),
             Source::Path(path) => paths.push(path),
         }
