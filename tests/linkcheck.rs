@@ -9,7 +9,7 @@ use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::{
         Arc,
         mpsc::{self, Receiver},
@@ -83,7 +83,13 @@ fn command(dir: &Dir, args: &[&str]) -> Command {
 const SOON: [&str; 2] = ["--backoff", "0.001"];
 
 fn linkcheck(dir: &Dir, args: &[&str]) -> Output {
-    command(dir, &SOON).args(args).output().unwrap()
+    end_of(command(dir, &SOON).args(args).spawn().unwrap())
+}
+
+/// What it has said in the end, or a failed test if there is none.
+#[track_caller]
+fn end_of(child: Child) -> Output {
+    within(HANG, move || child.wait_with_output().unwrap())
 }
 
 /// Runs it with `--json`, and checks what holds of every report.
@@ -850,7 +856,7 @@ fn a_signal_ends_it_at_once() {
     let child = command(&dir, &args).spawn().unwrap();
     receive(&is_asked);
     signal(&child, "INT");
-    let output = child.wait_with_output().unwrap();
+    let output = end_of(child);
     drop(release);
     assert_exit(&output, 130);
     assert_says(&output, "interrupted");
@@ -876,7 +882,7 @@ fn a_signal_ends_a_wait_for_a_retry() {
         .unwrap();
     receive(&is_answered);
     signal(&child, "TERM");
-    let output = child.wait_with_output().unwrap();
+    let output = end_of(child);
     assert_exit(&output, 130);
     assert_eq!(number(&parse(&output), "unchecked"), 1);
 }
@@ -888,7 +894,7 @@ fn a_signal_cuts_a_page_off() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let (written, is_written) = mpsc::channel();
-    let server = thread::spawn(move || {
+    let serve = move || {
         let (mut stream, _) = listener.accept().unwrap();
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<a href=#end>";
         // More than the system keeps for a reader that has not begun, less than is parsed at most.
@@ -898,14 +904,18 @@ fn a_signal_cuts_a_page_off() {
         // Until the other end hangs up.
         stream.read_to_end(&mut Vec::new()).ok();
         stream.write_all(b"<p id=end>").ok();
-    });
+    };
+    let server = thread::Builder::new()
+        .name("server".to_owned())
+        .spawn(serve)
+        .unwrap();
     let dir = Dir::new("cut-off");
     let child = command(&dir, &["--json", "--timeout", "600", &url])
         .spawn()
         .unwrap();
     receive(&is_written);
     signal(&child, "INT");
-    let output = child.wait_with_output().unwrap();
+    let output = end_of(child);
     server.join().unwrap();
     assert_exit(&output, 130);
     let report = parse(&output);
@@ -933,7 +943,7 @@ fn a_signal_does_not_wait_for_a_connect() {
             .contains(&waiting)
     });
     signal(&child, "INT");
-    let output = within(HANG, move || child.wait_with_output().unwrap());
+    let output = end_of(child);
     assert_exit(&output, 130);
     let report = parse(&output);
     assert_eq!(
@@ -974,7 +984,7 @@ fn nobody_reads_its_output() {
         receive(&is_asked);
         drop(child.stdout.take());
         release.send(()).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = end_of(child);
         assert_exit(&output, 141);
         assert_eq!(text(&output.stderr), "");
     }
@@ -1082,7 +1092,7 @@ fn the_demo_finds_what_it_says() {
     let dir = Dir::new("demo");
     // Less than what the stalled page takes, and more than the default: tests run side by side.
     let args = ["--demo", "--timeout", "2", "--json", "--svg", "demo.svg"];
-    let output = command(&dir, &args).output().unwrap();
+    let output = end_of(command(&dir, &args).spawn().unwrap());
     assert_exit(&output, 1);
     let report = parse(&output);
     let mut found: Vec<(String, String)> = Vec::new();
