@@ -303,8 +303,11 @@ fn what_cannot_be_run_is_two() {
             &["--timeout", "NaN", "a.md"],
             "--timeout: it must be from 0.000001 to 86400: NaN",
         ),
-        (&["--allow-list", "none", "a.md"], "\"none\": No such file"),
-        (&["--ca", "none", "a.md"], "\"none\": No such file"),
+        (
+            &["--allow-list", "none", "a.md"],
+            "--allow-list: \"none\": No such file",
+        ),
+        (&["--ca", "none", "a.md"], "--ca: \"none\": No such file"),
         (
             &["--ca", "a.md", "a.md"],
             "--ca: no certificate in \"a.md\"",
@@ -314,7 +317,6 @@ fn what_cannot_be_run_is_two() {
             &["--offline", "a.md", "http://127.0.0.1:1/"],
             "--offline takes no URL: http://127.0.0.1:1/",
         ),
-        (&["--svg", "no/where.svg", "a.md"], "\"no/where.svg\": "),
         (&["--demo", "a.md"], "--demo takes no PATH"),
         (&["--demo", "--offline"], "--demo needs the web"),
     ] {
@@ -1136,6 +1138,18 @@ fn the_demo_finds_what_it_says() {
 #[test]
 fn the_picture_in_the_repository_is_one() {
     assert_picture(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/linkcheck/demo.svg"));
+}
+
+/// That a picture cannot be written is known before the check, not after it.
+#[test]
+fn a_picture_that_cannot_be_written_costs_no_check() {
+    let (server, counts) = site(|_, _| Some(Response::status(200)));
+    let dir = Dir::new("no-svg");
+    dir.write("a.md", list(&[server.url()]));
+    let output = linkcheck(&dir, &["--svg", "no/where.svg", "a.md"]);
+    assert_exit(&output, 2);
+    assert_says(&output, "--svg: \"no/where.svg\": No such file");
+    assert!(counts.lock().is_empty());
 }
 
 /// The shortest run that there is has a picture, too.

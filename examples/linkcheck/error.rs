@@ -98,8 +98,13 @@ pub(crate) enum Fatal {
     Usage(#[from] lexopt::Error),
     #[error("{}{}", option_of(.0), .0)]
     Build(#[from] BuildError),
-    #[error("{path:?}: {error}")]
-    File { path: PathBuf, error: io::Error },
+    #[error("{option}{path:?}: {error}")]
+    File {
+        /// The option that names it, if one does.
+        option: &'static str,
+        path: PathBuf,
+        error: io::Error,
+    },
     #[error("no thread: {0}")]
     Thread(io::Error),
     #[error("signals cannot be watched: {0}")]
@@ -108,7 +113,7 @@ pub(crate) enum Fatal {
     Demo(BoxError),
     #[error("standard output: {0}")]
     Output(io::Error),
-    #[error("{path:?}: {error}")]
+    #[error("--svg: {path:?}: {error}")]
     Picture { path: PathBuf, error: String },
     #[error(transparent)]
     Join(#[from] JoinError),

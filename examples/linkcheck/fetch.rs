@@ -219,6 +219,7 @@ pub(crate) fn roots(file: Option<&Path>) -> Result<RootCerts, Fatal> {
         return Ok(RootCerts::WebPki);
     };
     let pem = fs::read(file).map_err(|error| Fatal::File {
+        option: "--ca: ",
         path: file.to_owned(),
         error,
     })?;

@@ -41,6 +41,7 @@ impl Source {
             )),
             Ok(_) => Ok(Source::Path(name.to_owned())),
             Err(error) => Err(Fatal::File {
+                option: "",
                 path: name.to_owned(),
                 error,
             }),

@@ -147,6 +147,7 @@ fn read_allow_list(args: &Args) -> Result<AllowList, Fatal> {
         return Ok(AllowList::default());
     };
     let text = fs::read_to_string(path).map_err(|error| Fatal::File {
+        option: "--allow-list: ",
         path: path.clone(),
         error,
     })?;
@@ -160,8 +161,17 @@ fn check(
     allowed: Arc<AllowList>,
     report: Arc<Report>,
 ) -> Result<Outcome, Fatal> {
-    // The demo is on this machine: no proxy leads there.
+    if let Some(path) = &args.svg {
+        // That it cannot be written is better known now than after an hour.
+        let opened = fs::File::options().append(true).create(true).open(path);
+        opened.map_err(|error| Fatal::File {
+            option: "--svg: ",
+            path: path.clone(),
+            error,
+        })?;
+    }
     let roots = fetch::roots(args.ca.as_deref())?;
+    // The demo is on this machine: no proxy leads there.
     let fetcher = Fetcher::new(args.timeout, args.per_host, roots, !args.is_demo);
     let crew = Crew::new(
         args.config.clone(),
