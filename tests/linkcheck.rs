@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -41,6 +42,9 @@ mod markdown;
 #[expect(dead_code, reason = "nothing is fetched here")]
 #[path = "../examples/linkcheck/page.rs"]
 mod page;
+#[cfg(target_os = "linux")]
+#[expect(dead_code, reason = "the other functions serve other tests")]
+mod process;
 mod programs;
 #[path = "../examples/linkcheck/queue.rs"]
 mod queue;
@@ -65,7 +69,11 @@ use crate::{
 // --- Helpers ------------------------------------------------------------------------------------
 
 fn command(dir: &Dir, args: &[&str]) -> Command {
-    let mut command = Command::new(example("linkcheck"));
+    command_of(example("linkcheck"), dir, args)
+}
+
+fn command_of(program: impl AsRef<OsStr>, dir: &Dir, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command
         .args(args)
         .current_dir(&dir.0)
@@ -966,6 +974,59 @@ fn crowded() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
         backlog.push(stream);
     }
     (address, listener, backlog)
+}
+
+/// On a terminal there is a line of progress, and Ctrl-C. One of the links is broken, another is a day
+/// away from its retry.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_sees_its_progress() {
+    if Command::new("script").arg("--version").output().is_err() {
+        return process::skip("`script`, which gives it a terminal, is not installed");
+    }
+    let (server, _) = site(|_, _| Some(Response::status(503)));
+    let dir = Dir::new("terminal");
+    dir.write("a.md", list(&[&*server.url(), "bad.md", "a.md"]));
+    let program = example("linkcheck");
+    let line = format!(
+        "stty cols 120; exec '{}' --max 1 --backoff 86400 a.md",
+        program.display()
+    );
+    let mut script = command_of("script", &dir, &["-q", "-e", "-c", &line, "/dev/null"]);
+    let mut child = script.stdin(Stdio::piped()).spawn().unwrap();
+    let mut keyboard = child.stdin.take().unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let show = Arc::clone(&shown);
+    let watch = move || {
+        let mut bytes = [0; 4096];
+        while let Ok(read @ 1..) = screen.read(&mut bytes) {
+            show.lock().extend_from_slice(&bytes[..read]);
+        }
+    };
+    let watch = thread::Builder::new()
+        .name("screen".to_owned())
+        .spawn(watch)
+        .unwrap();
+    let progress = "2/3 links, 1 broken, actors 1, queued 0, retrying 1";
+    eventually(|| text(&shown.lock()).contains(progress));
+    keyboard.write_all(b"\x03").unwrap();
+    assert_exit(&end_of(child), 130);
+    watch.join().unwrap();
+    let shown = text(&shown.lock());
+    let (before, after) = shown
+        .split_once("a.md:2: bad.md: no such file\r\n")
+        .unwrap();
+    assert!(
+        before.ends_with("\r\u{1b}[2K"),
+        "a line of its own: {shown:?}"
+    );
+    assert!(!after.contains('\u{1b}'), "nothing is wiped out: {shown:?}");
+    let shown = after;
+    assert!(
+        shown.contains("good: 1, broken: 1, allowed: 0, skipped: 0, unchecked: 1"),
+        "{shown}"
+    );
 }
 
 /// The reader of its output is gone before there is any, as at the end of `| head`.

@@ -123,6 +123,7 @@ fn run() -> Result<ExitCode, Fatal> {
     let (allow_list, reporter) = (Arc::clone(&allowed), Arc::clone(&report));
     let outcome = check(&args, starts, paths, allow_list, reporter)?;
 
+    report.clear();
     if args.is_json {
         report::print_json(&outcome)
     } else {

@@ -80,6 +80,11 @@ impl Report {
         ));
     }
 
+    /// Ends the progress. What is written next has the terminal for itself.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     pub(crate) fn say(&self, message: impl Display) {
         self.bar.suspend(|| say(message));
     }
@@ -93,7 +98,6 @@ impl Report {
 
     /// The last lines.
     pub(crate) fn summary(&self, outcome: &Outcome) {
-        self.bar.finish_and_clear();
         let Outcome {
             verdicts,
             effort,
