@@ -785,6 +785,51 @@ fn where_a_start_redirects_to_is_read() {
     }
 }
 
+/// Where another site redirects to a page of ours is no level, so it does not decide what is read:
+/// what our own pages link to is, and what nobody else links to is asked at the end.
+#[test]
+fn redirects_from_elsewhere_do_not_decide_what_is_read() {
+    let ours: Arc<Mutex<String>> = Arc::default();
+    let target = Arc::clone(&ours);
+    let (other, _) =
+        site(move |request, _| Some(Response::redirect(target.lock().clone() + &request.path)));
+    let elsewhere = other.url();
+    let (server, counts) = site(move |request, _| {
+        let page = match &*request.path {
+            "/" => &format!(
+                "<a href={elsewhere}/linked><a href={elsewhere}/alone><a href={elsewhere}/gone>\
+                 <a href=/linked>"
+            ),
+            "/linked" => "<a href=/below>",
+            "/alone" => "<a href=/not-followed>",
+            _ => return Some(Response::status(410)),
+        };
+        Some(Response::html(page))
+    });
+    *ours.lock() = server.url();
+    let dir = Dir::new("elsewhere");
+    let report = report(&dir, &["--depth", "1", &format!("{}/", server.url())]);
+    let expected = [
+        (format!("{}/gone", other.url()), "status"),
+        ("/below".into(), "status"),
+    ];
+    assert_eq!(
+        kinds(&report),
+        expected.map(|(link, kind)| (link, kind.to_owned())).into()
+    );
+    let expected = [
+        "GET /",
+        "GET /linked",
+        "HEAD /alone",
+        "HEAD /below",
+        "HEAD /gone",
+    ];
+    assert_eq!(
+        *counts.lock(),
+        expected.map(|request| (request.to_owned(), 1)).into()
+    );
+}
+
 /// A page of the web has no business with the files of this machine, as its base neither.
 #[test]
 fn a_page_of_the_web_has_no_files_for_its_base() {
