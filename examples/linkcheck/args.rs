@@ -16,12 +16,15 @@ usage: linkcheck [OPTIONS] PATH|URL...
 
 A folder is walked for .md and .html files; hidden folders, node_modules and
 folders with a CACHEDIR.TAG are passed over. From a URL on, the pages of the
-same origin are read that are at most --depth links away. Fragments are checked
-in local files and in pages that are read. Each URL is asked once: with HEAD,
-and where that gets 403, 404, 405 or 501, with GET.
+same origin, and of the one that it redirects to, are read that are at most
+--depth links away. Fragments are checked in local files and in pages that are
+read. Each URL is asked once: with GET if it is read, else with HEAD, and where
+that gets 403, 404, 405 or 501, with GET.
 
 options:
-  --demo             check a flaky site that this program serves on loopback
+  --demo             check a flaky site that this program serves on loopback, with
+                     --depth 2 --per-host 32 --timeout 1 --backoff 0.3
+                     --idle-timeout 0.3 if nothing else is said
   --offline          skip http and https
   --depth N          how far from a URL pages are read (default: 1)
   --root DIR         where local links that begin with / start (default: .)
