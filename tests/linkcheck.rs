@@ -1258,6 +1258,19 @@ fn a_picture_that_cannot_be_written_costs_no_check() {
     assert!(counts.lock().is_empty());
 }
 
+/// The disk may be full in the end: the findings are there all the same.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_picture_that_fails_costs_no_findings() {
+    let dir = Dir::new("full-disk");
+    dir.write("a.md", "[bad](bad.md)");
+    let output = linkcheck(&dir, &["--svg", "/dev/full", "a.md"]);
+    assert_exit(&output, 2);
+    assert_says(&output, "--svg: \"/dev/full\": ");
+    assert_eq!(text(&output.stdout), "a.md:1: bad.md: no such file\n");
+    assert_says(&output, "links: 1, good: 0, broken: 1");
+}
+
 /// The shortest run that there is has a picture, too.
 #[test]
 fn a_picture_of_next_to_nothing() {

@@ -80,7 +80,7 @@ use crate::{
     lease::Message,
     report::{Outcome, Report},
     target::Resolver,
-    watch::{Gauges, Watch},
+    watch::{Gauges, Sample, Watch},
 };
 
 fn main() -> ExitCode {
@@ -121,7 +121,7 @@ fn run() -> Result<ExitCode, Fatal> {
     let allowed = Arc::new(read_allow_list(&args)?);
     let report = Arc::new(Report::new(args.is_quiet));
     let (allow_list, reporter) = (Arc::clone(&allowed), Arc::clone(&report));
-    let outcome = check(&args, starts, paths, allow_list, reporter)?;
+    let (outcome, samples) = check(&args, starts, paths, allow_list, reporter)?;
 
     report.clear();
     if args.is_json {
@@ -136,6 +136,7 @@ fn run() -> Result<ExitCode, Fatal> {
         }
     }
     report.summary(&outcome);
+    draw(&args, &outcome, &samples)?;
     Ok(ExitCode::from(match outcome.verdicts.broken.len() {
         _ if outcome.is_interrupted => 130,
         0 => 0,
@@ -161,7 +162,7 @@ fn check(
     paths: Vec<PathBuf>,
     allowed: Arc<AllowList>,
     report: Arc<Report>,
-) -> Result<Outcome, Fatal> {
+) -> Result<(Outcome, Vec<Sample>), Fatal> {
     if let Some(path) = &args.svg {
         // That it cannot be written is better known now than after an hour.
         let opened = fs::File::options().append(true).create(true).open(path);
@@ -254,18 +255,14 @@ fn check(
         is_interrupted,
         time,
     };
-    if let (Some(path), Some(samples)) = (&args.svg, samples) {
-        let title = title(args, &outcome);
-        picture::draw(path, &title, &args.config, &samples).map_err(|error| Fatal::Picture {
-            path: path.clone(),
-            error: error.to_string(),
-        })?;
-    }
-    Ok(outcome)
+    Ok((outcome, samples.unwrap_or_default()))
 }
 
-fn title(args: &Args, outcome: &Outcome) -> String {
-    format!(
+fn draw(args: &Args, outcome: &Outcome, samples: &[Sample]) -> Result<(), Fatal> {
+    let Some(path) = &args.svg else {
+        return Ok(());
+    };
+    let title = format!(
         "linkcheck{}: {} links on {} to {} actors, {} retries, {} broken",
         if args.is_demo { " --demo" } else { "" },
         outcome.verdicts.links(),
@@ -273,5 +270,9 @@ fn title(args: &Args, outcome: &Outcome) -> String {
         args.config.max,
         outcome.effort.retries,
         outcome.verdicts.broken.len(),
-    )
+    );
+    picture::draw(path, &title, &args.config, samples).map_err(|error| Fatal::Picture {
+        path: path.clone(),
+        error: error.to_string(),
+    })
 }
