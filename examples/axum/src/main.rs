@@ -1,3 +1,147 @@
-//! See Cargo.toml.
+//! An axum service in front of a blocking back end, bounded: `serve` it, or put `load` on it.
+//!
+//! ```text
+//! cargo run --release -p axum-example
+//! curl -i http://127.0.0.1:3000/work/1
+//! cargo run --release -p axum-example -- load
+//! ```
+//!
+//! README.md has the table that `load` prints, which outcome is which status, and what must not be
+//! done on a thread of the runtime. For Linux: `load` reads /proc.
 
-fn main() {}
+use std::{
+    io::{self, Write},
+    process::{self, ExitCode},
+};
+
+use axum_example::{
+    backend::Simulated,
+    pool::{self, NotStarted, Pool},
+    server,
+    service::Service,
+};
+use tokio::{
+    net::TcpListener,
+    runtime,
+    signal::unix::{SignalKind, signal},
+    task,
+};
+use troupe_pool::Config;
+
+mod args;
+mod error;
+mod load;
+#[expect(dead_code, reason = "the other functions serve other examples")]
+#[path = "../../support/options.rs"]
+mod options;
+
+use crate::{
+    args::{Both, Command, Serve},
+    error::Fatal,
+};
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|fatal| {
+        // `eprintln` would panic if standard error is closed.
+        writeln!(io::stderr().lock(), "axum-example: {fatal}").ok();
+        ExitCode::from(fatal.exit_code())
+    })
+}
+
+fn run() -> Result<ExitCode, Fatal> {
+    let is_well = match args::parse(&mut lexopt::Parser::from_env())? {
+        Command::Help => say(args::HELP).map(|()| true),
+        Command::Serve(both, serve) => serve_until_stopped(&both, &serve),
+        Command::Load(both, load) => load::run(&both, &load),
+    }?;
+    Ok(ExitCode::from(u8::from(!is_well)))
+}
+
+fn say(text: &str) -> Result<(), Fatal> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(Fatal::Output)
+}
+
+/// The troupe lives on this thread, around the runtime. So it is joined by a thread that has
+/// nothing else to do, and after everybody who could wait for one of its works.
+fn serve_until_stopped(both: &Both, serve: &Serve) -> Result<bool, Fatal> {
+    let simulated = Simulated {
+        time: both.work,
+        error_every: both.error_every,
+        panic_every: both.panic_every,
+    };
+    let not_started = NotStarted::default();
+    let troupe = match serve.is_spawn_blocking {
+        true => None,
+        false => {
+            let config = Config::fixed(both.max).mailbox_size(both.mailbox);
+            Some(pool::build(config.thread_name("axum"), &not_started)?)
+        }
+    };
+    let pool = troupe
+        .as_ref()
+        .map_or(Pool::SpawnBlocking, |troupe| Pool::Troupe(troupe.handle()));
+    let service = Service::new(pool, simulated, not_started);
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(both.runtime_threads)
+        .enable_all()
+        .build()
+        .map_err(Fatal::Runtime)?;
+
+    let is_answered = runtime.block_on(async {
+        let listening = TcpListener::bind(&serve.listen).await;
+        let listening = listening.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) = listening.map_err(|error| Fatal::Listen {
+            address: serve.listen.clone(),
+            error,
+        })?;
+        let stop = stopped().map_err(Fatal::Signals)?;
+        say(&format!("listening: http://{address}\n"))?;
+        let router = service.clone().router();
+        let give_up = || {
+            if let Some(troupe) = &troupe {
+                drop(troupe.shutdown_now()); // The drop of each answers it.
+            }
+        };
+        server::serve(listener, router, stop, serve.grace, give_up)
+            .await
+            .map_err(Fatal::Runtime)
+    })?;
+
+    runtime.shutdown_timeout(server::LAST);
+    let is_drained = troupe.is_none_or(|troupe| {
+        troupe.shutdown();
+        // Works may be left whose clients have gone.
+        let patience = match is_answered {
+            true => serve.grace,
+            false => server::LAST,
+        };
+        troupe.join_timeout(patience).is_ok()
+    });
+    let is_well = is_answered && is_drained;
+    let end = if is_well { "drained" } else { "not drained" };
+    say(&format!("{end}\n{}", service.stats())).ok(); // Standard output may be closed.
+    Ok(is_well)
+}
+
+/// Resolves at the first SIGTERM or SIGINT. The second ends the process at once.
+fn stopped() -> io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(async move {
+        next().await;
+        task::spawn(async move {
+            next().await;
+            process::exit(130);
+        });
+    })
+}

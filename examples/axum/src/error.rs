@@ -1,0 +1,50 @@
+//! What ends the program before its time.
+
+use std::io;
+
+use troupe_pool::BuildError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fatal {
+    #[error("{0} (see --help)")]
+    Usage(#[from] lexopt::Error),
+    #[error("{}{}", option_of(.0), .0)]
+    Build(#[from] BuildError),
+    #[error("--listen: {address:?}: {error}")]
+    Listen { address: String, error: io::Error },
+    #[error("the runtime: {0}")]
+    Runtime(io::Error),
+    #[error("signals cannot be watched: {0}")]
+    Signals(io::Error),
+    #[error("standard output: {0}")]
+    Output(io::Error),
+    #[error("the server's process: {0}")]
+    Server(io::Error),
+    #[error("the server did not say where it listens, but: {0:?}")]
+    Address(String),
+    #[error("a connection to the server: {0}")]
+    Connect(io::Error),
+    #[error("the server's figures: {0}")]
+    Figures(io::Error),
+}
+
+impl Fatal {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Fatal::Usage(_) | Fatal::Build(BuildError::Invalid { .. }) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// The option behind a setting that the library refused.
+fn option_of(error: &BuildError) -> &'static str {
+    match error {
+        BuildError::Invalid { setting, .. } => match *setting {
+            "max" => "--max: ",
+            "mailbox_size" => "--mailbox: ",
+            _ => "",
+        },
+        _ => "",
+    }
+}
