@@ -20,8 +20,9 @@ pub(crate) enum Fatal {
     Output(io::Error),
     #[error("the server's process: {0}")]
     Server(io::Error),
-    #[error("the server did not say where it listens, but: {0:?}")]
-    Address(String),
+    /// It has said on standard error why.
+    #[error("the server did not say where it listens, but {said:?}")]
+    NoAddress { said: String, code: Option<i32> },
     #[error("a connection to the server: {0}")]
     Connect(io::Error),
     #[error("the server's figures: {0}")]
@@ -31,7 +32,9 @@ pub(crate) enum Fatal {
 impl Fatal {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Fatal::Usage(_) | Fatal::Build(BuildError::Invalid { .. }) => 2,
+            Fatal::Usage(_)
+            | Fatal::Build(BuildError::Invalid { .. })
+            | Fatal::NoAddress { code: Some(2), .. } => 2,
             _ => 1,
         }
     }

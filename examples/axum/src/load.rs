@@ -115,8 +115,12 @@ impl Server {
                 address,
             }),
             None => {
-                child.wait().ok(); // It has said on standard error why it ends.
-                Err(Fatal::Address(line))
+                drop(stdout); // What else it says goes nowhere, so it ends.
+                let ended = child.wait().map_err(Fatal::Server)?;
+                Err(Fatal::NoAddress {
+                    said: line,
+                    code: ended.code(),
+                })
             }
         }
     }

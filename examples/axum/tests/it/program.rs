@@ -1,0 +1,219 @@
+//! The program as a process: signals, the command line, and the bars of `load`.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpStream},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use tokio::runtime::Runtime;
+
+use crate::support::{Question, eventually, runtime};
+
+/// A server on a free port. Killed at the end, if it has not stopped.
+struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    address: SocketAddr,
+    runtime: Runtime,
+}
+
+fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_axum-example"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+impl Server {
+    fn start(args: &[&str]) -> Self {
+        let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
+        let mut child = program(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening: http://");
+        let address = address.expect(&line).parse().unwrap();
+        Server {
+            child,
+            stdout,
+            address,
+            runtime: runtime(),
+        }
+    }
+
+    fn ask(&self, path: &str) -> Question {
+        Question::ask(&self.runtime, self.address, path)
+    }
+
+    fn until(&self, line: &str) {
+        let has_line = |text: &str| text.lines().any(|found| found == line);
+        eventually(|| has_line(&self.ask("/stats").answer().text));
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(status.success(), "{kill}");
+    }
+
+    /// Until the first signal has arrived.
+    fn until_it_listens_no_more(&self) {
+        eventually(|| TcpStream::connect(self.address).is_err());
+    }
+
+    /// The exit code and the report.
+    fn end(&mut self) -> (Option<i32>, String) {
+        let mut status = None;
+        eventually(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        let mut report = String::new();
+        self.stdout.read_to_string(&mut report).unwrap();
+        (status.unwrap().code(), report)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn a_sigterm_leaves_nothing_unanswered() {
+    let sizes = ["--max", "2", "--mailbox", "2", "--work-ms", "300"];
+    let mut server = Server::start(&sizes);
+    let held: Vec<_> = (1..=6)
+        .map(|id| server.ask(&format!("/work/{id}")))
+        .collect();
+    server.until("requests 6");
+    server.signal("TERM");
+    for question in held {
+        assert_eq!(question.answer().status, 200);
+    }
+    let (code, report) = server.end();
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.starts_with("drained\nanswers_200 6\n"), "{report}");
+}
+
+/// The client has gone, so the server no longer serves, but the troupe is joined.
+#[test]
+fn a_work_that_runs_for_nobody_is_waited_for() {
+    let mut server = Server::start(&["--max", "1", "--work-ms", "300"]);
+    let running = server.ask("/work/1");
+    server.until("running 1");
+    running.hang_up();
+    server.until("gone 1");
+    server.signal("INT");
+    let (code, report) = server.end();
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("\nrunning 0\n"), "{report}");
+}
+
+#[test]
+fn what_outlasts_the_grace_is_left() {
+    let sizes = ["--max", "1", "--work-ms", "600000", "--grace", "0"];
+    let mut server = Server::start(&sizes);
+    let running = server.ask("/work/1");
+    server.until("running 1");
+    let waiting = server.ask("/work/2");
+    server.until("queued 1");
+    server.signal("TERM");
+    assert_eq!(waiting.answer().status, 503);
+    let (code, report) = server.end();
+    assert_eq!(code, Some(1), "{report}");
+    assert!(report.starts_with("not drained\n"), "{report}");
+    running.hang_up();
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut server = Server::start(&["--max", "1", "--work-ms", "600000"]);
+    let running = server.ask("/work/1");
+    server.until("running 1");
+    server.signal("TERM");
+    server.until_it_listens_no_more();
+    server.signal("INT");
+    assert_eq!(server.end(), (Some(130), String::new()));
+    running.hang_up();
+}
+
+/// The figures of a line of the table, without the pool and the latency.
+fn row(table: &str, pool: &str) -> Vec<f64> {
+    let start = format!("| {pool} | ");
+    let row = table.lines().find_map(|line| line.strip_prefix(&start));
+    let figures = row.expect(table).split(" | ").take(9);
+    let figures = figures.map(|figure| figure.parse().expect(table));
+    figures.collect()
+}
+
+/// The exit status says that nobody is without an answer, that the server's figures agree, and that
+/// the threads are bounded; the table says so again, and that the load was one.
+#[test]
+fn load_finds_every_bar_met() {
+    let sizes = ["--max", "3", "--mailbox", "2", "--runtime-threads", "2"];
+    let load = ["--requests", "60", "--leave", "10", "--work-ms", "200"];
+    let args = [&["load"], &sizes[..], &load].concat();
+    let output = program(&args).output().unwrap();
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:#?}");
+    for pool in ["troupe", "spawn-blocking"] {
+        let figures = row(&table, pool);
+        assert_eq!(figures[..4].iter().sum::<f64>(), 60.0, "{table}");
+        assert_eq!(figures[4], 0.0, "{table}");
+    }
+    let (troupe, other) = (row(&table, "troupe"), row(&table, "spawn-blocking"));
+    assert!(troupe[3] > 0.0, "nothing was refused: {table}");
+    assert_eq!(troupe[7], 6.0, "actors, runtime, main: {table}");
+    assert!(other[7] > 6.0, "it was no load: {table}");
+}
+
+#[test]
+fn a_wrong_command_line_is_told_what_is_wrong() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["walk"], "neither serve nor load: \"walk\""),
+        (&["--max", "0"], "--max: invalid max 0: "),
+        (&["load", "--max", "0"], "--max: invalid max 0: "),
+        (&["--mailbox", "x"], "--mailbox: invalid digit"),
+        (&["--runtime-threads", "0"], "from 1 to 1024: 0"),
+        (&["--work-ms", "-1"], "--work-ms: it must be from 0 to"),
+        (
+            &["--pool", "rayon"],
+            "--pool: neither troupe nor spawn-blocking",
+        ),
+        (
+            &["--pool", "spawn-blocking", "--max", "2"],
+            "--max: only with --pool troupe",
+        ),
+        (&["--requests", "5"], "--requests: only with load"),
+        (&["load", "--grace", "5"], "--grace: only with serve"),
+        (
+            &["load", "--requests", "0"],
+            "--requests: it must be at least 1",
+        ),
+        (
+            &["load", "--requests", "99999999999"],
+            "--requests: the system allows",
+        ),
+        (&["load", "--nothing"], "--nothing"),
+    ];
+    for (args, words) in cases {
+        let output: Output = program(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(words), "{args:?}: no {words:?} in {said}");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+    }
+    let output = program(&["--listen", "256.0.0.1:1"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("--listen: \"256.0.0.1:1\": "), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+}
+
+#[test]
+fn help_is_no_error() {
+    let output = program(&["--help"]).output().unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("usage: axum-example"));
+}

@@ -1,0 +1,65 @@
+//! The end: whoever was there gets an answer, whoever comes later gets no connection.
+
+use std::{net::TcpStream, time::Duration};
+
+use troupe_pool::Config;
+
+use crate::support::{Served, WAITS, eventually};
+
+#[test]
+fn whatever_was_accepted_is_answered_and_nobody_else_gets_in() {
+    let mut served = Served::start(Config::fixed(2).mailbox_size(2));
+    let held: Vec<_> = (0..6)
+        .map(|index| served.ask(&format!("/work/{}", WAITS + index)))
+        .collect();
+    served.backend.gate.wait_for(2);
+    served.until("queued", 4);
+    served.begin_to_stop();
+    eventually(|| TcpStream::connect(served.address).is_err());
+    served.backend.gate.open();
+    for question in held {
+        assert_eq!(question.answer().status, 200);
+    }
+    let (backend, troupe) = (served.backend.clone(), served.troupe.clone());
+    assert!(served.stopped(), "answered in time");
+    assert_eq!(backend.calls.lock().len(), 6);
+    assert_eq!(troupe.stats().completed, 6);
+}
+
+/// Also to a work that never ends, and to one behind it.
+#[test]
+fn when_the_grace_is_over_what_has_not_started_is_answered() {
+    let config = Config::fixed(1).mailbox_size(1);
+    let mut served = Served::with_grace(config, Duration::ZERO);
+    let running = served.ask(&format!("/work/{WAITS}"));
+    served.backend.gate.wait_for(1);
+    let waiting = served.ask("/work/1");
+    served.until("queued", 1);
+    served.begin_to_stop();
+    let answer = waiting.answer();
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (503, "shutting down\n")
+    );
+    assert_eq!(served.troupe.stats().returned, 1);
+    let (gate, backend) = (served.backend.gate.clone(), served.backend.clone());
+    // The one that runs holds up the server for no longer than it has said, and is left alone.
+    eventually(|| served.has_stopped());
+    gate.open();
+    assert!(!served.stopped(), "one was not answered in time");
+    assert_eq!(backend.calls_of(1), 0);
+    running.hang_up();
+}
+
+/// Nothing is under way, so nothing is waited for: neither a connection that is kept open, nor one
+/// on which nothing was ever said.
+#[test]
+fn an_idle_server_stops_at_once() {
+    let mut served = Served::start(Config::fixed(1));
+    let _silent = TcpStream::connect(served.address).unwrap();
+    // The later one is served, so the earlier is accepted.
+    let mut client = served.connect();
+    assert_eq!(served.get_on(&mut client, "/work/1").status, 200);
+    served.begin_to_stop();
+    assert!(served.stopped());
+}
