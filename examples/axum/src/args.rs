@@ -29,7 +29,7 @@ serve:
 
 load:
   --requests N         each on a connection of its own (default: 400)
-  --leave N            besides, clients that ask and go away at once (default: 0)
+  --leave N            besides, clients that ask and go away after half a --work-ms (default: 0)
   --over SECS          in which the requests come, evenly (default: 0, all at once)
 
   --help               this text

@@ -48,7 +48,7 @@ pub(crate) fn run(both: &Both, load: &Load) -> Result<bool, Fatal> {
     let mut table = String::from(HEAD);
     for pool in ["troupe", "spawn-blocking"] {
         let mut server = Server::start(pool, both)?;
-        let row = runtime.block_on(measure(&server, load))?;
+        let row = runtime.block_on(measure(&server, both, load))?;
         if !server.stop()? {
             complaints.push(format!("{pool}: the server did not end well"));
         }
@@ -159,7 +159,7 @@ struct Row {
 }
 
 /// All connections are there before the first request is sent.
-async fn measure(server: &Server, load: &Load) -> Result<Row, Fatal> {
+async fn measure(server: &Server, both: &Both, load: &Load) -> Result<Row, Fatal> {
     let mut row = Row::default();
     let mut clients = Vec::new();
     for _ in 0..load.requests {
@@ -184,6 +184,7 @@ async fn measure(server: &Server, load: &Load) -> Result<Row, Fatal> {
             (answer, due.elapsed())
         });
     }
+    let patience = both.work / 2;
     let mut left = JoinSet::new();
     for (index, stream) in leavers.into_iter().enumerate() {
         let due = due(index, load.leave);
@@ -193,9 +194,11 @@ async fn measure(server: &Server, load: &Load) -> Result<Row, Fatal> {
         );
         left.spawn(async move {
             sleep_until(due).await;
-            // So short a request fits into an empty buffer. The drop of the stream hangs up.
+            // So short a request fits into an empty buffer.
             stream.writable().await.ok();
             stream.try_write(request.as_bytes()).ok();
+            sleep_until(due + patience).await;
+            drop(stream); // This hangs up.
         });
     }
 
