@@ -40,14 +40,15 @@ fn opener(gate: &Gate) -> (Arc<AtomicBool>, impl Future<Output = ()> + Send + 's
     (was_polled, open)
 }
 
-/// Fails if `join` saw the runtime's thread as one of its own, or let others go on.
+/// Fails if they saw the runtime's thread as one of the troupe's, or let others go on.
 #[test]
-fn join_on_a_runtime_thread_holds_up_what_it_waits_for() {
+fn join_and_wait_idle_on_a_runtime_thread_hold_up_what_they_wait_for() {
     let troupe = Troupe::new(Config::fixed(1)).unwrap();
     let gate = occupy(&troupe, 1);
     one_thread().block_on(async {
         let (was_polled, open) = opener(&gate);
         let opened = spawn(open);
+        assert_eq!(troupe.wait_idle_timeout(BLOCKED), Err(JoinError::Timeout));
         troupe.shutdown();
         // The work needs the future, the future needs this thread, and this thread waits for the
         // work. Without the timeout it would be for ever.
