@@ -176,3 +176,26 @@ fn status_of<E>(error: &RunError<E>) -> StatusCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also where no test over a connection can force it: that the system has no thread.
+    #[test]
+    fn a_work_that_has_not_run_is_a_503() {
+        let refusals: [RunError<Rejected>; 3] = [
+            RunError::Full,
+            RunError::ShuttingDown,
+            RunError::Unavailable("no thread".into()),
+        ];
+        for error in refusals {
+            let counters = Counters::default();
+            let response = Visit::begin(&counters).end(Err(error));
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[RETRY_AFTER], RETRY_SECONDS);
+            assert_eq!(counters.refused.load(Ordering::Relaxed), 1);
+            assert_eq!(counters.gone.load(Ordering::Relaxed), 0);
+        }
+    }
+}
