@@ -13,7 +13,6 @@ use axum_example::{
     process,
 };
 use tokio::{
-    net::TcpStream,
     runtime,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
@@ -161,44 +160,34 @@ struct Row {
 /// All connections are there before the first request is sent.
 async fn measure(server: &Server, both: &Both, load: &Load) -> Result<Row, Fatal> {
     let mut row = Row::default();
+    // Those who leave come evenly among the others.
+    let stay = (0..load.requests).map(|id| (share(id, load.requests), id, PATIENCE));
+    let leave = (0..load.leave).map(|index| {
+        let id = load.requests + index;
+        (share(index, load.leave), id, both.work / 2)
+    });
+    let mut askers: Vec<(f64, usize, Duration)> = stay.chain(leave).collect();
+    askers.sort_by(|one, other| one.0.total_cmp(&other.0));
     let mut clients = Vec::new();
-    for _ in 0..load.requests {
+    for _ in &askers {
         let client = Client::connect(server.address).await;
         clients.push(client.map_err(Fatal::Connect)?);
     }
-    let mut leavers = Vec::new();
-    for _ in 0..load.leave {
-        let stream = TcpStream::connect(server.address).await;
-        leavers.push(stream.map_err(Fatal::Connect)?);
-    }
 
     let start = Instant::now();
-    let due = |index: usize, count: usize| start + load.over.mul_f64(index as f64 / count as f64);
-    let mut answers = JoinSet::new();
-    for (id, mut client) in clients.into_iter().enumerate() {
-        let due = due(id, load.requests);
-        answers.spawn(async move {
+    let (mut answers, mut left) = (JoinSet::new(), JoinSet::new());
+    for ((share, id, patience), mut client) in askers.into_iter().zip(clients) {
+        let due = start + load.over.mul_f64(share);
+        let set = match id < load.requests {
+            true => &mut answers,
+            false => &mut left,
+        };
+        set.spawn(async move {
             sleep_until(due).await;
-            let answer = timeout(PATIENCE, client.get(&format!("/work/{id}"))).await;
-            // From when it was due: a client that is late does not flatter the server.
+            let answer = timeout(patience, client.get(&format!("/work/{id}"))).await;
+            // From when it was due: a client that is late does not flatter the server. The drop of
+            // the client, just behind, hangs up.
             (answer, due.elapsed())
-        });
-    }
-    let patience = both.work / 2;
-    let mut left = JoinSet::new();
-    for (index, stream) in leavers.into_iter().enumerate() {
-        let due = due(index, load.leave);
-        let request = format!(
-            "GET /work/{} HTTP/1.1\r\nHost: x\r\n\r\n",
-            load.requests + index
-        );
-        left.spawn(async move {
-            sleep_until(due).await;
-            // So short a request fits into an empty buffer.
-            stream.writable().await.ok();
-            stream.try_write(request.as_bytes()).ok();
-            sleep_until(due + patience).await;
-            drop(stream); // This hangs up.
         });
     }
 
@@ -218,6 +207,11 @@ async fn measure(server: &Server, both: &Both, load: &Load) -> Result<Row, Fatal
     row.look(server)?;
     row.stats = settled(server.address).await.map_err(Fatal::Figures)?;
     Ok(row)
+}
+
+/// How far an index is on the way to a count.
+fn share(index: usize, count: usize) -> f64 {
+    index as f64 / count as f64
 }
 
 /// The server's figures, as soon as no request is under way; or else as they are then.
