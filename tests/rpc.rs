@@ -432,6 +432,51 @@ fn half_a_line_is_given_up_in_time() {
     idle.succeed(2);
 }
 
+/// This failed because a complaint was cut before it was escaped: a NUL is six bytes then.
+#[test]
+fn no_answer_is_longer_than_the_header_says() {
+    let server = Server::start(&["--max", "1"]);
+    let mut client = server.connect();
+    let id = format!("\"{}\"", "\\\"".repeat(31));
+    assert_eq!(id.len(), 64);
+    let mut longest = 0;
+    for text in [
+        "\\u0000",
+        "\\u001f",
+        "\\\"",
+        "\\\\",
+        "\\n",
+        "\\b",
+        "\u{7f}",
+        "x",
+        "\u{e9}",
+        "\u{1f3ad}",
+        "\\ud83c\\udfad",
+    ] {
+        let text = text.repeat(1_000);
+        let params = format!("[{{\"id\":\"{text}\"}}]");
+        let ill_formed = "rpc: service/method request ill-formed: ";
+        for (method, params, start) in [
+            (text.clone(), "[]", ill_formed),
+            (format!("Worker.{text}"), "[]", "rpc: can't find method "),
+            (
+                "Worker.Do".into(),
+                &params,
+                "bad request: params: invalid type: ",
+            ),
+        ] {
+            client.send(request(&method, params, &id) + "\n");
+            let answer = client.line();
+            longest = longest.max(answer.len());
+            let answer: Value = serde_json::from_str(&answer).expect(&answer);
+            let error = answer["error"].as_str().expect("an error");
+            assert!(error.starts_with(start), "{error:?}");
+            assert!(error.ends_with(" ..."), "{error:?}");
+        }
+    }
+    assert!((250..=320).contains(&longest), "{longest} bytes");
+}
+
 #[test]
 fn a_client_that_stops_reading_is_cut_off() {
     let limits = ["--stall", "0.3", "--in-flight", "50"];

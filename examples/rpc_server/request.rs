@@ -10,7 +10,7 @@ use crate::wire::{Argument, METHOD};
 /// An id is sent back, so its length is part of what an answer can cost.
 const LONGEST_ID: usize = 64;
 
-/// Likewise for a complaint, which may quote what the client has sent.
+/// Likewise for a complaint, which may quote what the client has sent: in bytes of JSON.
 const LONGEST_COMPLAINT: usize = 200;
 
 /// The longest work that a call may ask for: none shall hold an actor for ever.
@@ -71,14 +71,27 @@ impl Bad {
 
     fn new(id: &RawValue, complaint: impl Into<String>) -> Self {
         let mut complaint = complaint.into();
-        if complaint.len() > LONGEST_COMPLAINT {
-            let end = (0..=LONGEST_COMPLAINT).rfind(|end| complaint.is_char_boundary(*end));
-            complaint.truncate(end.unwrap_or_default());
+        let mut length = 0;
+        let too_long = complaint.char_indices().find(|(_, symbol)| {
+            length += length_in_json(*symbol);
+            length > LONGEST_COMPLAINT
+        });
+        if let Some((end, _)) = too_long {
+            complaint.truncate(end);
             complaint.push_str(" ...");
         }
         Bad {
             id: id.to_owned(),
             complaint,
         }
+    }
+}
+
+/// The bytes that a character takes in a string of JSON: `serde_json` escapes what has to be.
+fn length_in_json(symbol: char) -> usize {
+    match symbol {
+        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ => symbol.len_utf8(),
     }
 }

@@ -22,7 +22,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(example("rpc_server"))
+        Self::start_by(Command::new(example("rpc_server")), args)
+    }
+
+    /// By a command that runs the program, behind which its arguments come.
+    pub(crate) fn start_by(mut command: Command, args: &[&str]) -> Self {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
             .args(args)
             .stdin(Stdio::null())
@@ -228,9 +233,16 @@ impl Client {
     /// The next answer; `None` at the end.
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Option<Value> {
+        let line = self.line();
+        (!line.is_empty()).then(|| serde_json::from_str(&line).expect(&line))
+    }
+
+    /// The next answer as it was sent; empty at the end.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        let length = self.lines.read_line(&mut line).unwrap();
-        (length > 0).then(|| serde_json::from_str(&line).expect(&line))
+        self.lines.read_line(&mut line).unwrap();
+        line
     }
 
     /// The next answer's id and error.
@@ -261,9 +273,9 @@ pub(crate) fn call(id: u64, work_us: u64) -> String {
 
 /// Runs a program with arguments, without a word on standard input.
 pub(crate) fn run(program: impl AsRef<OsStr>, args: &[&str]) -> Output {
-    Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    run_by(Command::new(program), args)
+}
+
+pub(crate) fn run_by(mut command: Command, args: &[&str]) -> Output {
+    command.args(args).stdin(Stdio::null()).output().unwrap()
 }
