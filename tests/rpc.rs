@@ -27,7 +27,7 @@ mod support;
 use browser::Browser;
 use process::skip;
 use programs::{assert_exit, assert_says, example, text};
-use server::{Server, Tally, after, call, finish, number, run};
+use server::{Server, Tally, after, call, finish, number, run, with_threads};
 use support::eventually;
 
 /// Fails unless the figures agree with what the only client of a server has counted.
@@ -475,6 +475,38 @@ fn no_answer_is_longer_than_the_header_says() {
         }
     }
     assert!((250..=320).contains(&longest), "{longest} bytes");
+}
+
+/// This failed because a connection whose second thread was refused was counted as served, too.
+#[test]
+fn a_connection_without_a_thread_is_turned_away_and_counted_once() {
+    // An even and an odd number of threads left: each of a connection's two is refused once.
+    for threads in [24, 25] {
+        let (command, _dir) = match with_threads(threads) {
+            Ok(limited) => limited,
+            Err(reason) => return skip(&reason),
+        };
+        let server = Server::start_by(command, &["--max", "1"]);
+        let mut clients = Vec::new();
+        loop {
+            let mut client = server.connect();
+            client.call(1, 0);
+            let answer = client.answer().expect("an answer");
+            if !answer["error"].is_null() {
+                assert_eq!(answer["error"], "overloaded: too many connections");
+                break;
+            }
+            clients.push(client);
+            assert!(clients.len() < threads, "the limit binds");
+        }
+        let served = clients.len() as u64;
+        drop(clients);
+        let (code, report) = server.stop();
+        assert_eq!(code, Some(0), "{report}");
+        // And the connection by which the server wakes its own thread.
+        assert_eq!(after("connections ", &report), served + 1, "{report}");
+        assert_eq!(after("turned away ", &report), 1, "{report}");
+    }
 }
 
 #[test]

@@ -141,9 +141,8 @@ impl Server {
             server.serve(&served);
             drop(entry);
         };
-        match thread("read", serve) {
-            Ok(_) => self.shared.counters.connected.add(1),
-            Err(_) => self.turn_away(connection.stream()),
+        if thread("read", serve).is_err() {
+            self.turn_away(connection.stream());
         }
     }
 
@@ -161,6 +160,7 @@ impl Server {
         let writes = Arc::clone(connection);
         match thread("write", move || writes.write_answers()) {
             Ok(writer) => {
+                self.shared.counters.connected.add(1);
                 self.read_calls(connection);
                 writer.join().ok(); // It does not panic.
             }

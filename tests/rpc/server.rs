@@ -2,14 +2,17 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::Path,
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::programs::{assert_exit, example, signal, text};
+use crate::programs::{Dir, assert_exit, example, signal, text};
 use crate::support::{HANG, eventually};
 
 /// A server on free ports of loopback. Killed at the end, if it has not stopped.
@@ -269,6 +272,37 @@ pub(crate) fn call(id: u64, work_us: u64) -> String {
     format!(
         "{{\"method\":\"Worker.Do\",\"params\":[{{\"id\":{id},\"work_us\":{work_us}}}],\"id\":{id}}}\n"
     )
+}
+
+/// The server as a user of its own who may have so many threads; and where it lies, for anybody to
+/// execute. An error says why that cannot be had.
+pub(crate) fn with_threads(threads: usize) -> Result<(Command, Dir), String> {
+    let dir = Dir::new(&format!("threads-{threads}"));
+    let copy = dir.0.join("rpc_server");
+    fs::copy(example("rpc_server"), &copy).unwrap();
+    for path in [&dir.0, &copy] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // The limit is one of the user id.
+    let user = 65_100 + (std::process::id() + threads as u32) % 400;
+    let limited = |program: &Path| {
+        let mut command = Command::new("setpriv");
+        command
+            .args([format!("--reuid={user}").as_str(), "--clear-groups"])
+            .args(["prlimit", &format!("--nproc={threads}:{threads}")])
+            .arg(program)
+            .current_dir("/");
+        command
+    };
+    let output = limited(&copy).arg("--help").output();
+    match output {
+        Ok(output) if output.status.success() => Ok((limited(&copy), dir)),
+        Ok(output) => Err(format!(
+            "threads cannot be limited: {}",
+            text(&output.stderr)
+        )),
+        Err(error) => Err(format!("there is no setpriv: {error}")),
+    }
 }
 
 /// Runs a program with arguments, without a word on standard input.
