@@ -27,7 +27,7 @@ mod support;
 use browser::Browser;
 use process::skip;
 use programs::{assert_exit, assert_says, example, text};
-use server::{Server, Tally, after, call, finish, number, run, with_threads};
+use server::{Server, Tally, after, call, finish, number, run, run_by, with_files, with_threads};
 use support::eventually;
 
 /// Fails unless the figures agree with what the only client of a server has counted.
@@ -475,6 +475,40 @@ fn no_answer_is_longer_than_the_header_says() {
         }
     }
     assert!((250..=320).contains(&longest), "{longest} bytes");
+}
+
+/// This failed because 64 files were kept for all else: the operations port alone can take more.
+#[test]
+fn the_system_has_a_file_for_all_that_is_let_in() {
+    let output = run_by(with_files(160), &["--connections", "160"]);
+    assert_exit(&output, 2);
+    let words = "--connections: the system allows 160 open files, so at most ";
+    let most = after(words, &text(&output.stderr));
+    let server = Server::start_with_files(160, &["--connections", &most.to_string()]);
+    // More than the operations port takes at once.
+    let halves: Vec<_> = (0..80).map(|_| server.begin_to_ask()).collect();
+    let mut clients: Vec<_> = (0..most).map(|_| server.connect()).collect();
+    for (id, client) in clients.iter_mut().enumerate() {
+        client.succeed(id as u64);
+    }
+    let error = server.connect().error().1;
+    assert_eq!(error, "overloaded: too many connections");
+    drop(halves);
+    let mut stats = None;
+    eventually(|| {
+        stats = server.stats_if_answered();
+        stats.is_some()
+    });
+    let stats = stats.unwrap();
+    assert_eq!(number(&stats, "/calls/accept_errors"), 0, "{stats}");
+    assert_eq!(number(&stats, "/calls/connected"), most, "{stats}");
+
+    let output = run_by(with_files(70), &[]);
+    assert_exit(&output, 2);
+    assert_says(
+        &output,
+        "--connections: the system allows 70 open files, so at most 0",
+    );
 }
 
 /// This failed because a connection whose second thread was refused was counted as served, too.

@@ -1,13 +1,16 @@
 //! The command line.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{fs, ops::RangeInclusive, time::Duration};
 
 use lexopt::{Arg, Error, Parser, ValueExt};
 use troupe_pool::{Config, Mode};
 
 use crate::{
+    ops,
     options::{at_least_1, checked, duration, seconds, some_seconds, value},
+    server,
     simulation::Simulation,
+    stop,
 };
 
 pub(crate) const HELP: &str = "\
@@ -198,17 +201,24 @@ fn range(text: &str) -> Result<RangeInclusive<Duration>, Error> {
 /// A connection beyond what the system allows would be accepted late or not at all, and without
 /// an answer: that is found here rather than under load.
 fn connections_allowed(wanted: Option<usize>) -> Result<usize, Error> {
-    /// Files that the rest of the process may need.
-    const OTHERS: u64 = 64;
     let files = rlimit::increase_nofile_limit(u64::MAX)
         .map_err(|error| format!("--connections: the limit of open files: {error}"))?;
-    let allowed = usize::try_from(files.saturating_sub(OTHERS)).unwrap_or(usize::MAX);
-    match wanted {
-        None => Ok(allowed.clamp(1, 2048)),
-        Some(wanted) if wanted <= allowed => Ok(wanted),
-        Some(wanted) => Err(format!(
-            "--connections: the system allows {files} open files, so at most {allowed}: {wanted}"
+    let others = open_files() + server::FILES + ops::FILES + stop::FILES;
+    let allowed = usize::try_from(files)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(others);
+    let connections = wanted.unwrap_or(allowed.clamp(1, 2048));
+    if connections > allowed {
+        return Err(format!(
+            "--connections: the system allows {files} open files, so at most {allowed}: \
+             {connections}"
         )
-        .into()),
+        .into());
     }
+    Ok(connections)
+}
+
+/// Those that the process has been started with. Where they cannot be listed, the standard three.
+fn open_files() -> usize {
+    fs::read_dir("/dev/fd").map_or(3, |files| files.count().saturating_sub(1)) // One of them is this list.
 }

@@ -37,8 +37,10 @@ pub(crate) struct Counters {
     pub(crate) lost: Counter,
     /// Connections that were served.
     pub(crate) connected: Counter,
-    /// Connections that found no room.
+    /// Connections that found no room, or no thread.
     pub(crate) turned_away: Counter,
+    /// How often none could be accepted: most likely there was no file left.
+    pub(crate) accept_errors: Counter,
     /// Connections that were cut off because the client took nothing.
     pub(crate) cut: Counter,
 }
@@ -58,6 +60,7 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
     pub(crate) connected: u64,
     pub(crate) turned_away: u64,
+    pub(crate) accept_errors: u64,
     pub(crate) cut: u64,
 }
 
@@ -76,6 +79,7 @@ impl Counters {
             lost: self.lost.get(),
             connected: self.connected.get(),
             turned_away: self.turned_away.get(),
+            accept_errors: self.accept_errors.get(),
             cut: self.cut.get(),
         }
     }

@@ -96,8 +96,13 @@ pub(crate) fn render(figures: &Figures) -> String {
     );
     page.counter(
         "rpc_connections_turned_away_total",
-        "Connections that found no room.",
+        "Connections that found no room, or no thread.",
         calls.turned_away,
+    );
+    page.counter(
+        "rpc_accept_errors_total",
+        "How often no connection could be accepted, most likely for want of a file.",
+        calls.accept_errors,
     );
     page.counter(
         "rpc_connections_cut_total",

@@ -26,6 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// More than browsers send.
 const LONGEST_HEAD: usize = 16 * 1024;
 
+const ACTORS: usize = 4;
+const MAILBOX: usize = 16;
+
+/// The files that this port needs: the listener, a connection for each work that the troupe can
+/// hold, one that it refuses, and one that each actor may read.
+pub(crate) const FILES: usize = 1 + ACTORS * (MAILBOX + 1) + 1 + ACTORS;
+
 const PAGE: &str = include_str!("page.html");
 
 /// The page asks nobody but this server, whatever may have got into it.
@@ -74,13 +81,16 @@ pub(crate) struct Works {
 impl Ops {
     /// A troupe of its own serves this port, however busy the other is.
     pub(crate) fn start(server: &Arc<Server>, address: &str) -> Result<Self, Fatal> {
-        let config = Config::dynamic(0, 4).mailbox_size(16).thread_name("ops");
+        let config = Config::dynamic(0, ACTORS)
+            .mailbox_size(MAILBOX)
+            .thread_name("ops");
         let troupe = Troupe::<io::Error>::builder(config).build()?;
         let (listener, address) = listen("--ops", address)?;
         let server = Arc::clone(server);
         let accept = move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else {
+                    server.shared.counters.accept_errors.add(1);
                     server.registry.wait_for_a_leave(PAUSE); // There may be no file left.
                     continue;
                 };

@@ -29,6 +29,10 @@ use crate::{
 /// A reader and a writer do little; a thousand connections have two thousand of them.
 const STACK: usize = 128 * 1024;
 
+/// The files that this needs besides one for each connection: the listener, a connection that is
+/// turned away, and the one that wakes the thread that accepts.
+pub(crate) const FILES: usize = 3;
+
 /// How long to do without when the system has no file or thread left.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
@@ -118,7 +122,10 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 // Most likely there is no file left. One that leaves gives one back.
-                Err(_) => self.registry.wait_for_a_leave(PAUSE),
+                Err(_) => {
+                    self.shared.counters.accept_errors.add(1);
+                    self.registry.wait_for_a_leave(PAUSE);
+                }
             }
         }
     }

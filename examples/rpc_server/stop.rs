@@ -18,6 +18,9 @@ use signal_hook::{
 
 use crate::{server::Server, trend};
 
+/// The files that this needs: both ends of the pipe through which a signal comes.
+pub(crate) const FILES: usize = 2;
+
 /// How long a client may go on after it has got its last answer. A call that it sends meanwhile is
 /// answered `shutting down`, so that a client that stops then finds none unanswered.
 const LINGER: Duration = Duration::from_millis(500);

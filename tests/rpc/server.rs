@@ -28,6 +28,11 @@ impl Server {
         Self::start_by(Command::new(example("rpc_server")), args)
     }
 
+    /// One that may have so many open files, and was handed some that it has no use for.
+    pub(crate) fn start_with_files(files: u64, args: &[&str]) -> Self {
+        Self::start_by(with_files(files), args)
+    }
+
     /// By a command that runs the program, behind which its arguments come.
     pub(crate) fn start_by(mut command: Command, args: &[&str]) -> Self {
         let mut child = command
@@ -103,6 +108,17 @@ impl Server {
         let (status, body) = self.get("/stats");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// `None` if the port turned the question down.
+    pub(crate) fn stats_if_answered(&self) -> Option<Value> {
+        let mut stream = connect(self.ops);
+        let request = b"GET /stats HTTP/1.1\r\nHost: test\r\n\r\n";
+        let mut answer = String::new();
+        stream.write_all(request).ok()?;
+        stream.read_to_string(&mut answer).ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        Some(serde_json::from_str(body).expect(body))
     }
 
     /// A number in `/stats`, by its JSON pointer.
@@ -272,6 +288,15 @@ pub(crate) fn call(id: u64, work_us: u64) -> String {
     format!(
         "{{\"method\":\"Worker.Do\",\"params\":[{{\"id\":{id},\"work_us\":{work_us}}}],\"id\":{id}}}\n"
     )
+}
+
+/// The server with a limit of open files, four of which are taken when it starts: the fourth was
+/// handed to it. (A shell can set the limit; a file would be closed by `Command`.)
+pub(crate) fn with_files(files: u64) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {files} && exec \"$0\" \"$@\" 7</dev/null");
+    command.args(["-c", &script]).arg(example("rpc_server"));
+    command
 }
 
 /// The server as a user of its own who may have so many threads; and where it lies, for anybody to
