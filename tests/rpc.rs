@@ -477,6 +477,28 @@ fn no_answer_is_longer_than_the_header_says() {
     assert!((250..=320).contains(&longest), "{longest} bytes");
 }
 
+/// This failed because calls held their connection's file, and a connection that was reset waited for
+/// its calls.
+#[test]
+fn a_client_that_has_gone_has_no_file_though_its_calls_still_run() {
+    let server = Server::start(&["--max", "1", "--mailbox", "20"]);
+    let before = server.files();
+    let mut clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.call(1, 0);
+        // A client that goes with an answer unread resets its connection.
+        assert_eq!(client.stream.peek(&mut [0]).unwrap(), 1);
+    }
+    for client in &mut clients {
+        client.call(2, 10_000_000);
+    }
+    server.until(|stats| number(stats, "/calls/accepted") == 40);
+    drop(clients);
+    eventually(|| server.stat("/connections") == 0 && server.files() <= before);
+    let stats = server.stats();
+    assert!(number(&stats, "/troupe/queued") > 0, "{stats}");
+}
+
 /// This failed because 64 files were kept for all else: the operations port alone can take more.
 #[test]
 fn the_system_has_a_file_for_all_that_is_let_in() {

@@ -5,8 +5,8 @@ use std::{borrow::Cow, sync::Arc, thread};
 use serde_json::value::RawValue;
 
 use crate::{
-    connection::Connection,
     counters::{Counter, Counters},
+    outbox::Outbox,
     wire::{Answer, Argument, Done},
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Call {
 struct Pending {
     /// As the client wrote it.
     id: Box<RawValue>,
-    connection: Arc<Connection>,
+    outbox: Arc<Outbox>,
 }
 
 /// What is said about a call.
@@ -40,9 +40,9 @@ enum Verdict {
 
 impl Call {
     /// A call that has a place in its connection's outbox.
-    pub(crate) fn new(id: Box<RawValue>, argument: Argument, connection: Arc<Connection>) -> Self {
-        connection.shared().counters.read.add(1);
-        let pending = Some(Pending { id, connection });
+    pub(crate) fn new(id: Box<RawValue>, argument: Argument, outbox: Arc<Outbox>) -> Self {
+        outbox.shared().counters.read.add(1);
+        let pending = Some(Pending { id, outbox });
         Call { pending, argument }
     }
 
@@ -56,10 +56,10 @@ impl Call {
     }
 
     fn settle(&mut self, verdict: &Verdict) {
-        let Some(Pending { id, connection }) = self.pending.take() else {
+        let Some(Pending { id, outbox }) = self.pending.take() else {
             return;
         };
-        verdict.counter(&connection.shared().counters).add(1);
+        verdict.counter(&outbox.shared().counters).add(1);
         let result = match verdict {
             Verdict::Done(done) => Ok(*done),
             Verdict::Failed { attempts, reason } => {
@@ -69,7 +69,7 @@ impl Call {
             Verdict::Overloaded => Err("overloaded".into()),
             Verdict::ShuttingDown => Err("shutting down".into()),
         };
-        connection.answer(&Answer {
+        outbox.answer(&Answer {
             id,
             result: result.as_ref().ok().copied(),
             error: result.err(),
@@ -82,12 +82,12 @@ impl Drop for Call {
     /// or the work, or its retry, comes back because the troupe shuts down. The flag is set before
     /// the troupe is told, so in the third case it is seen here.
     fn drop(&mut self) {
-        let Some(Pending { connection, .. }) = &self.pending else {
+        let Some(Pending { outbox, .. }) = &self.pending else {
             return;
         };
         let verdict = if thread::panicking() {
             Verdict::Panicked
-        } else if connection.shared().is_stopping() {
+        } else if outbox.shared().is_stopping() {
             Verdict::ShuttingDown
         } else {
             Verdict::Overloaded

@@ -37,8 +37,10 @@ pub(crate) enum Frame<'f> {
     TooLong,
     /// A line was begun and not finished in time.
     Late,
-    /// The client has closed, or the connection has failed.
+    /// The client has closed, at least for writing, or this server reads no more.
     End,
+    /// The connection has failed.
+    Failed,
 }
 
 impl<'s> Frames<'s> {
@@ -88,7 +90,7 @@ impl<'s> Frames<'s> {
                 Err(error) => {
                     return match error.kind() {
                         ErrorKind::WouldBlock | ErrorKind::TimedOut => Frame::Late,
-                        _ => Frame::End,
+                        _ => Frame::Failed,
                     };
                 }
             }

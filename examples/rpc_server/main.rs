@@ -23,7 +23,7 @@
 //!   place of the failed work, by `Context::reassign`, or gives up (`pool`).
 //! - **Refusal instead of a queue.** What does not fit is answered `overloaded` at once.
 //! - **No actor waits for a client.** An answer goes into the connection's outbox, which always has
-//!   room for it, because the reader takes a place there before it takes a call (`connection`).
+//!   room for it, because the reader takes a place there before it takes a call (`outbox`).
 //! - **An end.** The first SIGTERM or SIGINT drains, the second takes back, the third kills
 //!   (`stop`).
 //!
@@ -85,6 +85,7 @@ mod metrics;
 mod ops;
 #[path = "../support/options.rs"]
 mod options;
+mod outbox;
 mod pool;
 mod registry;
 mod request;

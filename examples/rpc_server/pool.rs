@@ -13,9 +13,7 @@ use std::{
 use threadpool::ThreadPool;
 use troupe_pool::{BuildError, Failure, Stats, Troupe, Work};
 
-use crate::{
-    args::Args, call::Call, connection::Shared, counters::Counter, simulation::Simulation,
-};
+use crate::{args::Args, call::Call, counters::Counter, outbox::Shared, simulation::Simulation};
 
 /// What a work returns when it has failed: the call, which still owes its answer.
 #[derive(Debug)]

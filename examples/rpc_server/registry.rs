@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -19,11 +19,13 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct List {
-    connections: HashMap<u64, Arc<Connection>>,
+    /// Weak, so that nobody else decides when a connection's file is closed.
+    connections: HashMap<u64, Weak<Connection>>,
     next: u64,
 }
 
-/// One connection's place in the list, given back by its drop.
+/// One connection's place in the list, given back by its drop. The connection is to be dropped
+/// before, so that there are never more files than places.
 #[derive(Debug)]
 pub(crate) struct Entry {
     registry: Arc<Registry>,
@@ -35,7 +37,7 @@ impl Registry {
         let mut list = self.list.lock();
         let number = list.next;
         list.next += 1;
-        list.connections.insert(number, Arc::clone(connection));
+        list.connections.insert(number, Arc::downgrade(connection));
         Entry {
             registry: Arc::clone(self),
             number,
@@ -46,10 +48,10 @@ impl Registry {
         self.list.lock().connections.len()
     }
 
-    pub(crate) fn for_each(&self, act: impl FnMut(&Arc<Connection>)) {
+    pub(crate) fn for_each(&self, act: impl FnMut(Arc<Connection>)) {
         // A copy: the act may block, and one that leaves meanwhile needs the lock.
         let connections = Vec::from_iter(self.list.lock().connections.values().cloned());
-        connections.iter().for_each(act);
+        connections.iter().filter_map(Weak::upgrade).for_each(act);
     }
 
     /// Waits until one leaves, or for so long.
@@ -72,8 +74,7 @@ impl Registry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let connection = self.registry.list.lock().connections.remove(&self.number);
-        drop(connection); // Outside the lock: it may be the last, and close the file.
+        self.registry.list.lock().connections.remove(&self.number);
         self.registry.left.notify_all();
     }
 }

@@ -16,9 +16,10 @@ use parking_lot::Mutex;
 use crate::{
     args::{Args, Limits},
     call::Call,
-    connection::{Connection, Shared},
+    connection::Connection,
     error::Fatal,
     frames::{Frame, Frames},
+    outbox::{Outbox, Shared},
     pool::Pool,
     registry::Registry,
     request::{self, Bad},
@@ -137,8 +138,8 @@ impl Server {
         let Limits {
             in_flight, stall, ..
         } = self.limits;
-        let shared = Arc::clone(&self.shared);
-        let Ok(connection) = Connection::new(stream, shared, in_flight, stall) else {
+        let outbox = Outbox::new(Arc::clone(&self.shared), in_flight);
+        let Ok(connection) = Connection::new(stream, outbox, stall) else {
             return; // The client has gone already.
         };
         let connection = Arc::new(connection);
@@ -146,6 +147,7 @@ impl Server {
         let (server, served) = (Arc::clone(self), Arc::clone(&connection));
         let serve = move || {
             server.serve(&served);
+            drop(served); // Its file is closed before its place is free.
             drop(entry);
         };
         if thread("read", serve).is_err() {
@@ -169,51 +171,49 @@ impl Server {
             Ok(writer) => {
                 self.shared.counters.connected.add(1);
                 self.read_calls(connection);
+                connection.outbox.end_of_calls();
                 writer.join().ok(); // It does not panic.
             }
             Err(_) => self.turn_away(connection.stream()),
         }
     }
 
-    fn read_calls(&self, connection: &Arc<Connection>) {
+    fn read_calls(&self, connection: &Connection) {
         let Limits { frame, stall, .. } = self.limits;
+        let outbox = &connection.outbox;
         let mut frames = Frames::new(connection.stream(), frame, stall);
-        while connection.take_place() {
+        while outbox.take_place() {
             match frames.next() {
-                Frame::Line(line) => self.call(line, connection),
+                Frame::Line(line) => self.call(line, outbox),
                 Frame::TooLong => {
                     let complaint = format!("bad request: a line of more than {frame} bytes");
-                    self.complain(Bad::without_id(complaint), connection);
+                    self.complain(Bad::without_id(complaint), outbox);
                 }
                 Frame::Late => {
                     let complaint = "bad request: a line that was not finished in time";
-                    self.complain(Bad::without_id(complaint), connection);
-                    // For the place that this answer took, another.
-                    if !connection.take_place() {
-                        return;
-                    }
-                    return connection.end_of_calls();
+                    return self.complain(Bad::without_id(complaint), outbox);
                 }
-                Frame::End => return connection.end_of_calls(),
+                Frame::End => return outbox.give_place_back(),
+                Frame::Failed => return connection.cut(),
             }
         }
     }
 
-    fn call(&self, line: &[u8], connection: &Arc<Connection>) {
+    fn call(&self, line: &[u8], outbox: &Arc<Outbox>) {
         match request::parse(line) {
             Ok((id, argument)) => {
-                let call = Call::new(id, argument, Arc::clone(connection));
+                let call = Call::new(id, argument, Arc::clone(outbox));
                 if self.pool.assign(call) {
                     self.shared.counters.accepted.add(1);
                 }
             }
-            Err(bad) => self.complain(bad, connection),
+            Err(bad) => self.complain(bad, outbox),
         }
     }
 
-    fn complain(&self, bad: Bad, connection: &Connection) {
+    fn complain(&self, bad: Bad, outbox: &Outbox) {
         self.shared.counters.bad.add(1);
-        connection.answer(&Answer {
+        outbox.answer(&Answer {
             id: bad.id,
             result: None,
             error: Some(bad.complaint),

@@ -131,6 +131,12 @@ impl Server {
         eventually(|| condition(&self.stats()));
     }
 
+    /// The files that it has open.
+    pub(crate) fn files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(folder).unwrap().count()
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

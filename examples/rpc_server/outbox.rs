@@ -1,0 +1,178 @@
+//! The answers of one connection, from when each is known until it has been written.
+//!
+//! A *place* is taken before a line is read and given back when its answer has been written. So
+//! the outbox never holds more answers than there are places, putting an answer there waits for
+//! nobody, and a client that does not read its answers is soon not read either.
+//!
+//! A call holds this, and not its connection: a client that has gone keeps no file open, however
+//! long its calls still run.
+
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use parking_lot::{Condvar, Mutex};
+use serde::Serialize;
+
+use crate::{counters::Counters, wire::Answer};
+
+/// What connections and calls know of the server.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) counters: Counters,
+    is_stopping: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// To be called before the pool is told.
+    pub(crate) fn begin_to_stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    shared: Arc<Shared>,
+    places: usize,
+    state: Mutex<State>,
+    /// A place has come free, or the connection has gone.
+    room: Condvar,
+    /// There is an answer, or the end has come nearer.
+    news: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Answers that wait to be written, one after the other.
+    bytes: Vec<u8>,
+    /// How many these are.
+    waiting: usize,
+    /// Answers that are being written.
+    writing: usize,
+    /// Places taken.
+    in_flight: usize,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    Open,
+    /// Nothing more will be read; what has been read will be answered.
+    Ending,
+    /// Nothing more can be written.
+    Gone,
+}
+
+impl Outbox {
+    pub(crate) fn new(shared: Arc<Shared>, places: usize) -> Self {
+        Outbox {
+            shared,
+            places,
+            state: Mutex::new(State {
+                bytes: Vec::new(),
+                waiting: 0,
+                writing: 0,
+                in_flight: 0,
+                phase: Phase::Open,
+            }),
+            room: Condvar::new(),
+            news: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Takes a place, and waits for one if need be. False if the connection has gone.
+    pub(crate) fn take_place(&self) -> bool {
+        let mut state = self.state.lock();
+        while state.in_flight >= self.places && state.phase != Phase::Gone {
+            self.room.wait(&mut state);
+        }
+        state.in_flight += 1;
+        state.phase != Phase::Gone
+    }
+
+    /// Gives back a place for which nothing was read.
+    pub(crate) fn give_place_back(&self) {
+        self.state.lock().in_flight -= 1;
+    }
+
+    /// Puts the answer for a taken place here. Waits for nobody.
+    pub(crate) fn answer(&self, answer: &Answer<impl Serialize, impl Serialize>) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Gone {
+            drop(state);
+            self.shared.counters.lost.add(1);
+            return;
+        }
+        serde_json::to_writer(&mut state.bytes, answer).expect("plain types, into a vector");
+        state.bytes.push(b'\n');
+        state.waiting += 1;
+        let is_first = state.waiting == 1;
+        drop(state);
+        if is_first {
+            self.news.notify_one();
+        }
+    }
+
+    /// Nothing more will be read: the writer leaves when all is answered.
+    pub(crate) fn end_of_calls(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Ending;
+        }
+        drop(state);
+        self.news.notify_one();
+    }
+
+    /// Waits for answers and swaps `batch`, an empty one, with them. False if there are none and no
+    /// more can come.
+    pub(crate) fn next_batch(&self, batch: &mut Vec<u8>) -> bool {
+        let mut state = self.state.lock();
+        while state.waiting == 0 {
+            match state.phase {
+                Phase::Gone => return false,
+                Phase::Ending if state.in_flight == 0 => return false,
+                Phase::Ending | Phase::Open => self.news.wait(&mut state),
+            }
+        }
+        mem::swap(&mut state.bytes, batch);
+        state.writing = mem::take(&mut state.waiting);
+        true
+    }
+
+    /// The batch has been written: its places are free.
+    pub(crate) fn batch_is_written(&self) {
+        let mut state = self.state.lock();
+        let was_full = state.in_flight >= self.places;
+        let written = mem::take(&mut state.writing);
+        state.in_flight -= written;
+        drop(state);
+        if was_full {
+            self.room.notify_one();
+        }
+    }
+
+    /// Nothing more can be written: what is not written is lost.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Gone;
+        let bytes = mem::take(&mut state.bytes);
+        let lost = mem::take(&mut state.waiting) + mem::take(&mut state.writing);
+        drop(state);
+        drop(bytes);
+        self.shared.counters.lost.add(lost as u64);
+        self.room.notify_one();
+        self.news.notify_one();
+    }
+}
