@@ -218,6 +218,25 @@ fn what_was_accepted_is_drained_and_the_rest_is_turned_down() {
     assert!(report.contains("drained in "), "{report}");
 }
 
+/// This failed because the half was answered as if the client had ended with it.
+#[test]
+fn half_a_line_at_the_stop_is_no_request() {
+    let mut server = Server::start(&["--max", "1"]);
+    let (mut half, mut whole) = (server.connect(), server.connect());
+    half.succeed(1);
+    half.send("{\"method\":\"Wor");
+    // But for its line break this call is whole, so it is owed an answer.
+    whole.succeed(2);
+    whole.send(call(3, 0).trim_end());
+    server.signal("TERM");
+    assert_eq!(half.answer(), None);
+    assert_eq!(whole.error(), (json!(3), "shutting down".into()));
+    assert_eq!(whole.answer(), None);
+    let (code, report) = server.end();
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(after("bad lines ", &report), 0);
+}
+
 #[test]
 fn a_second_signal_takes_back_what_has_not_begun() {
     let mut server = Server::start(&["--max", "1", "--mailbox", "4"]);
@@ -430,6 +449,29 @@ fn half_a_line_is_given_up_in_time() {
     assert_eq!(client.answer(), None);
     // A client that says nothing at all may do that for ever.
     idle.succeed(2);
+}
+
+/// Unlike at the server's own end, it is known then that no more can come.
+#[test]
+fn half_a_line_before_the_client_closes_is_a_bad_request() {
+    let server = Server::start(&["--max", "1"]);
+    let mut client = server.connect();
+    client.call(1, 100_000);
+    client.send("{\"method\":\"Wor");
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    let mut answers: Vec<_> = (0..2).map(|_| client.answer().unwrap()).collect();
+    answers.sort_by_key(|answer| answer["id"].as_u64());
+    let error = answers[0]["error"].as_str().expect("an error");
+    assert!(error.starts_with("bad request: "), "{error}");
+    assert_eq!(answers[0]["id"], Value::Null);
+    assert_eq!(answers[1]["result"]["id"], 1);
+    assert_eq!(client.answer(), None);
+    // Nothing but blanks is no line.
+    let mut client = server.connect();
+    client.send("\n \t");
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.answer(), None);
+    assert_eq!(server.stat("/calls/bad"), 1);
 }
 
 /// This failed because a complaint was cut before it was escaped: a NUL is six bytes then.

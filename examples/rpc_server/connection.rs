@@ -3,7 +3,10 @@
 use std::{
     io::{self, ErrorKind, Write},
     net::{Shutdown, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,6 +21,7 @@ pub(crate) struct Connection {
     /// How long a client may take nothing.
     stall: Duration,
     pub(crate) outbox: Arc<Outbox>,
+    is_read_no_more: AtomicBool,
 }
 
 impl Connection {
@@ -29,6 +33,7 @@ impl Connection {
             stream,
             stall,
             outbox: Arc::new(outbox),
+            is_read_no_more: AtomicBool::new(false),
         })
     }
 
@@ -38,7 +43,14 @@ impl Connection {
 
     /// Lets no more in: what has arrived is still read, and then comes the end of calls.
     pub(crate) fn stop_reading(&self) {
+        // In this order: who finds the end knows whether it is the client's.
+        self.is_read_no_more.store(true, Ordering::Release);
         self.stream.shutdown(Shutdown::Read).ok(); // An error means that it has gone by itself.
+    }
+
+    /// Whether the end of what is read may be this server's doing.
+    pub(crate) fn is_read_no_more(&self) -> bool {
+        self.is_read_no_more.load(Ordering::Acquire)
     }
 
     /// Ends everything at once; answers that are not yet written are lost.

@@ -37,6 +37,8 @@ pub(crate) enum Frame<'f> {
     TooLong,
     /// A line was begun and not finished in time.
     Late,
+    /// The end has come before that of this line.
+    Rest(&'f [u8]),
     /// The client has closed, at least for writing, or this server reads no more.
     End,
     /// The connection has failed.
@@ -78,12 +80,15 @@ impl<'s> Frames<'s> {
                 return Frame::TooLong;
             }
             match self.read() {
-                Ok(0) if self.start == self.end || self.is_skipping => return Frame::End,
                 Ok(0) => {
-                    // A last line without its line break.
-                    let line = self.start..self.end;
-                    (self.start, self.searched) = (self.end, 0);
-                    return Frame::Line(&self.buffer[line]);
+                    let rest = mem::replace(&mut self.start, self.end)..self.end;
+                    self.searched = 0;
+                    let rest = &self.buffer[rest];
+                    return match rest.trim_ascii() {
+                        [] => Frame::End,
+                        _ if self.is_skipping => Frame::End,
+                        _ => Frame::Rest(rest),
+                    };
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

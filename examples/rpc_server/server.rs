@@ -193,7 +193,12 @@ impl Server {
                     let complaint = "bad request: a line that was not finished in time";
                     return self.complain(Bad::without_id(complaint), outbox);
                 }
-                Frame::End => return outbox.give_place_back(),
+                // Who closes after half a line is told. Where this server stopped to read before the
+                // other half came, there has been no request.
+                Frame::Rest(rest) if !connection.is_read_no_more() || request::is_whole(rest) => {
+                    return self.call(rest, outbox);
+                }
+                Frame::Rest(_) | Frame::End => return outbox.give_place_back(),
                 Frame::Failed => return connection.cut(),
             }
         }
