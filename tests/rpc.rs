@@ -27,8 +27,10 @@ mod support;
 use browser::Browser;
 use process::skip;
 use programs::{assert_exit, assert_says, example, text};
-use server::{Server, Tally, after, call, finish, number, run, run_by, with_files, with_threads};
-use support::eventually;
+use server::{
+    Client, Server, Tally, after, call, finish, number, run, run_by, with_files, with_threads,
+};
+use support::{HANG, eventually, within};
 
 /// Fails unless the figures agree with what the only client of a server has counted.
 #[track_caller]
@@ -117,6 +119,30 @@ fn with_a_wait_a_call_gets_the_room_that_comes_in_time() {
     let tally = Tally::of(&server.client(&load).output().unwrap());
     assert_eq!((tally.ok, tally.overloaded), (tally.sent, 0));
     assert_agrees(&server, &tally);
+}
+
+/// The time to wait for room counts from when a call has come, not from when its turn has come.
+#[test]
+fn calls_that_come_together_wait_together() {
+    let (server, _occupant) = occupied(&["--wait", "1000"]);
+    let mut client = server.connect();
+    client.send((0..200).map(|id| call(id, 0)).collect::<String>());
+    within(HANG, move || {
+        for id in 0..200 {
+            assert_eq!(client.error(), (json!(id), "overloaded".into()));
+        }
+    });
+}
+
+/// A server without a place left, and the client whose call fails again and again in the only one.
+fn occupied(args: &[&str]) -> (Server, Client) {
+    let pool = ["--max", "1", "--mailbox", "0"];
+    let fails = ["--error-rate", "1", "--retries", "4000000000"];
+    let server = Server::start(&[&pool[..], &fails, args].concat());
+    let mut client = server.connect();
+    client.call(0, 1_000);
+    server.until(|stats| number(stats, "/calls/retried") > 0);
+    (server, client)
 }
 
 #[test]

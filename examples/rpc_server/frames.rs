@@ -28,11 +28,14 @@ pub(crate) struct Frames<'s> {
     is_timed: bool,
     /// The rest of a line that was too long is thrown away.
     is_skipping: bool,
+    /// When something arrived last.
+    arrived: Instant,
 }
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Frame<'f> {
-    Line(&'f [u8]),
+    /// And when its end had come.
+    Line(&'f [u8], Instant),
     /// Said once, as soon as it is known.
     TooLong,
     /// A line was begun and not finished in time.
@@ -58,6 +61,7 @@ impl<'s> Frames<'s> {
             due: None,
             is_timed: false,
             is_skipping: false,
+            arrived: Instant::now(),
         }
     }
 
@@ -73,7 +77,7 @@ impl<'s> Frames<'s> {
                 if line.len() > self.limit {
                     return Frame::TooLong;
                 }
-                return Frame::Line(&self.buffer[line]);
+                return Frame::Line(&self.buffer[line], self.arrived);
             }
             if self.end - self.start > self.limit && !self.is_skipping {
                 self.is_skipping = true;
@@ -137,6 +141,7 @@ impl<'s> Frames<'s> {
         let mut stream = self.stream;
         let read = stream.read(&mut self.buffer[self.end..])?;
         self.end += read;
+        self.arrived = Instant::now();
         Ok(read)
     }
 

@@ -7,7 +7,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use threadpool::ThreadPool;
@@ -44,10 +44,11 @@ impl Pool {
         }
     }
 
-    /// Takes the call, or answers it with the reason why not. Blocks for `--wait` at most.
-    pub(crate) fn assign(&self, call: Call) -> bool {
+    /// Takes the call, or answers it with the reason why not, when `--wait` has passed since it
+    /// arrived.
+    pub(crate) fn assign(&self, call: Call, arrived: Instant) -> bool {
         match self {
-            Pool::Troupe(pool) => pool.assign(call),
+            Pool::Troupe(pool) => pool.assign(call, arrived),
             Pool::Threadpool(pool) => pool.assign(call),
         }
     }
@@ -131,12 +132,12 @@ impl Bounded {
         })
     }
 
-    fn assign(&self, call: Call) -> bool {
+    fn assign(&self, call: Call, arrived: Instant) -> bool {
         let work = work(call, 1, &self.simulation);
-        let result = match self.wait.is_zero() {
-            true => self.troupe.assign(work),
-            false => self.troupe.assign_timeout(work, self.wait),
-        };
+        // Calls that came together wait together, not one after the other. With nothing left to
+        // wait this is `assign`.
+        let wait = self.wait.saturating_sub(arrived.elapsed());
+        let result = self.troupe.assign_timeout(work, wait);
         // The work that comes back in an error is dropped here, its call with it, which answers.
         result.is_ok()
     }

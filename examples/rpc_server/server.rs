@@ -184,7 +184,7 @@ impl Server {
         let mut frames = Frames::new(connection.stream(), frame, stall);
         while outbox.take_place() {
             match frames.next() {
-                Frame::Line(line) => self.call(line, outbox),
+                Frame::Line(line, arrived) => self.call(line, arrived, outbox),
                 Frame::TooLong => {
                     let complaint = format!("bad request: a line of more than {frame} bytes");
                     self.complain(Bad::without_id(complaint), outbox);
@@ -196,7 +196,7 @@ impl Server {
                 // Who closes after half a line is told. Where this server stopped to read before the
                 // other half came, there has been no request.
                 Frame::Rest(rest) if !connection.is_read_no_more() || request::is_whole(rest) => {
-                    return self.call(rest, outbox);
+                    return self.call(rest, Instant::now(), outbox);
                 }
                 Frame::Rest(_) | Frame::End => return outbox.give_place_back(),
                 Frame::Failed => return connection.cut(),
@@ -204,11 +204,11 @@ impl Server {
         }
     }
 
-    fn call(&self, line: &[u8], outbox: &Arc<Outbox>) {
+    fn call(&self, line: &[u8], arrived: Instant, outbox: &Arc<Outbox>) {
         match request::parse(line) {
             Ok((id, argument)) => {
                 let call = Call::new(id, argument, Arc::clone(outbox));
-                if self.pool.assign(call) {
+                if self.pool.assign(call, arrived) {
                     self.shared.counters.accepted.add(1);
                 }
             }
