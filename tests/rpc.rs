@@ -7,6 +7,7 @@ use std::{
     io::{ErrorKind, Write},
     net::Shutdown,
     process::{Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -261,6 +262,74 @@ fn half_a_line_at_the_stop_is_no_request() {
     let (code, report) = server.end();
     assert_eq!(code, Some(0), "{report}");
     assert_eq!(after("bad lines ", &report), 0);
+}
+
+/// It is served for as long as it may stall, whatever the time for the shutdown.
+#[test]
+fn a_client_that_goes_on_calling_does_not_hold_up_the_end() {
+    let server = Server::start(&["--max", "1", "--stall", "1", "--grace", "86400"]);
+    let client = server.connect();
+    let mut sending = client.stream.try_clone().unwrap();
+    let calls: String = (0..1_000).map(|id| call(id, 0)).collect();
+    thread::scope(|scope| {
+        // More than the server can answer, and all answers are taken.
+        scope.spawn(move || while sending.write_all(calls.as_bytes()).is_ok() {});
+        scope.spawn(move || std::io::copy(&mut &client.stream, &mut std::io::sink()));
+        server.until(|stats| number(stats, "/calls/read") > 10_000);
+        let (code, report) = server.stop();
+        assert_eq!(code, Some(0), "{report}");
+        assert!(after("shutting down ", &report) > 0, "{report}");
+    });
+}
+
+/// A client that has more answers to come than the system holds for it, and takes none.
+fn client_that_takes_nothing(limits: &[&str]) -> (Server, Client, u64) {
+    let most = |which: &str| -> u64 {
+        let sizes = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{which}")).unwrap();
+        let most = sizes.split_whitespace().last();
+        most.and_then(|most| most.parse().ok()).expect(&sizes)
+    };
+    let held = most("tcp_rmem") + most("tcp_wmem");
+    let line = request(&"x".repeat(250), "[]", "1") + "\n";
+    let answer = 200; // Bytes, and some more.
+    let lines = (held / answer).next_multiple_of(1_000) + 1_000;
+    let in_flight = (lines + 2).to_string();
+    let server = Server::start(&[&["--max", "1", "--in-flight", &in_flight][..], limits].concat());
+    let mut client = server.connect();
+    let many = line.repeat(1_000);
+    for _ in 0..lines / 1_000 {
+        // An error means that it has been cut off already.
+        client.stream.write_all(many.as_bytes()).ok();
+    }
+    client.stream.write_all(call(1, 0).as_bytes()).ok();
+    server.until(|stats| number(stats, "/calls/ok") + number(stats, "/calls/cut") > 0);
+    (server, client, lines)
+}
+
+/// This failed because the status was 0.
+#[test]
+fn answers_that_are_left_when_the_time_is_up_make_it_a_failure() {
+    let (server, _client, lines) = client_that_takes_nothing(&["--stall", "86400", "--grace", "3"]);
+    let (code, report) = server.stop();
+    assert_eq!(code, Some(1), "{report}");
+    assert!(report.contains("drained in "), "{report}");
+    let left = after("time was up for answers: ", &report);
+    assert!((1..=lines + 1).contains(&left), "{report}");
+}
+
+#[test]
+fn answers_that_a_client_does_not_take_are_its_own_fault() {
+    let (server, _client, _) = client_that_takes_nothing(&["--stall", "1", "--grace", "86400"]);
+    // A second goes while its call runs.
+    let mut other = server.connect();
+    other.call(2, 500_000);
+    server.until(|stats| number(stats, "/troupe/busy") == 1);
+    drop(other);
+    let (code, report) = server.stop();
+    assert_eq!(code, Some(0), "{report}");
+    assert!(!report.contains("time was up"), "{report}");
+    assert!(after("lost answers ", &report) > 1, "{report}");
+    assert_eq!(after("cut off ", &report), 1, "{report}");
 }
 
 #[test]

@@ -51,8 +51,10 @@ The first SIGTERM or SIGINT stops listening and drains; the second takes back wh
 the third ends the process at once.
 
 exit status:
-  0  stopped by a signal, and every call was answered
-  1  something went wrong
+  0  stopped by a signal, and every call was answered, but for those of clients that had gone or
+     took no answer for --stall
+  1  something went wrong, or --grace was over before every work had ended and every answer was
+     written, or the third signal came
   2  the command line is wrong
 ";
 

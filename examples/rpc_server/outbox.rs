@@ -57,6 +57,8 @@ struct State {
     waiting: usize,
     /// Answers that are being written.
     writing: usize,
+    /// Of both, those that count if the time is up before they are written.
+    owed: usize,
     /// Places taken.
     in_flight: usize,
     phase: Phase,
@@ -80,6 +82,7 @@ impl Outbox {
                 bytes: Vec::new(),
                 waiting: 0,
                 writing: 0,
+                owed: 0,
                 in_flight: 0,
                 phase: Phase::Open,
             }),
@@ -157,10 +160,21 @@ impl Outbox {
         let was_full = state.in_flight >= self.places;
         let written = mem::take(&mut state.writing);
         state.in_flight -= written;
+        state.owed = state.owed.saturating_sub(written);
         drop(state);
         if was_full {
             self.room.notify_one();
         }
+    }
+
+    /// What has been answered so far is owed to the client, and what it sends from now on is not.
+    pub(crate) fn note_what_is_owed(&self) {
+        let mut state = self.state.lock();
+        state.owed = state.waiting + state.writing;
+    }
+
+    pub(crate) fn owed(&self) -> usize {
+        self.state.lock().owed
     }
 
     /// Nothing more can be written: what is not written is lost.

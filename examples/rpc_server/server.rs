@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
-        mpsc::{self, Receiver},
+        mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread,
     time::{Duration, Instant},
@@ -97,9 +97,9 @@ impl Server {
     }
 
     /// Wakes the thread that accepts, by a connection that ends at once and is served like any
-    /// other; waits until it has taken those who have come before and closed the port, at most so
-    /// long.
-    pub(crate) fn stop_listening(&self, patience: Duration) {
+    /// other; waits until it has taken those who have come before and closed the port, at most
+    /// until the deadline.
+    pub(crate) fn stop_listening(&self, deadline: Instant) {
         let mut address = self.address;
         if address.ip().is_unspecified() {
             address.set_ip(match address.ip() {
@@ -107,9 +107,15 @@ impl Server {
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
             });
         }
-        // An error means that the thread is not waiting for connections just now.
-        TcpStream::connect_timeout(&address, PAUSE).ok();
-        self.accepting.lock().recv_timeout(patience).ok();
+        let accepting = self.accepting.lock();
+        loop {
+            // An error means that the thread is not waiting for connections just now.
+            TcpStream::connect_timeout(&address, PAUSE).ok();
+            let has_ended = accepting.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected);
+            if has_ended || Instant::now() >= deadline {
+                return;
+            }
+        }
     }
 
     fn accept_all(self: Arc<Self>, listener: &TcpListener) {

@@ -65,9 +65,9 @@ pub(crate) fn serve_until_stopped(server: &Arc<Server>, stop: Stop) -> ExitCode 
     }
 
     let start = Instant::now();
+    let deadline = start + server.limits.grace;
     server.shared.begin_to_stop();
     server.pool.shutdown();
-    server.stop_listening(LINGER);
     let taking_back = Arc::clone(server);
     let take_back = move || {
         if stop.0.recv().is_ok() {
@@ -79,45 +79,72 @@ pub(crate) fn serve_until_stopped(server: &Arc<Server>, stop: Stop) -> ExitCode 
         .name("second signal".into())
         .spawn(take_back)
         .ok();
+    server.stop_listening(deadline);
 
-    let is_drained = server.pool.join_timeout(server.limits.grace);
+    let is_drained = server.pool.join_timeout(rest_until(deadline));
     if !is_drained {
         server.pool.shutdown_now(); // At least these calls get an answer.
     }
     let drained = start.elapsed();
-    let left = close_all(server, is_drained);
-    report(server, is_drained, drained, left).ok(); // Standard output may be closed.
-    ExitCode::from(u8::from(!is_drained))
+    let cut = close_all(server, is_drained, deadline);
+    report(server, is_drained, drained, &cut).ok(); // Standard output may be closed.
+    ExitCode::from(u8::from(!is_drained || cut.owed > 0))
+}
+
+fn rest_until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// Connections that did not end by themselves.
+#[derive(Debug, Default)]
+struct Cut {
+    connections: u64,
+    /// Answers that they had still to get.
+    owed: u64,
 }
 
 /// Every call is answered now, though not every answer written. (Where time was up, works may still
-/// run, and their connections have to be cut off.) Returns how many connections would not end.
-fn close_all(server: &Server, is_drained: bool) -> usize {
+/// run, and their connections have to be cut off.)
+fn close_all(server: &Server, is_drained: bool, deadline: Instant) -> Cut {
     let registry = &server.registry;
-    let after = |time| Instant::now() + time;
-    if registry.wait_until_empty(after(LINGER)) {
-        return 0;
+    let mut cut = Cut::default();
+    registry.for_each(|connection| connection.outbox.note_what_is_owed());
+    if registry.wait_until_empty(Instant::now() + LINGER) {
+        return cut;
     }
     registry.for_each(|connection| connection.stop_reading());
-    let patience = match is_drained {
-        true => server.limits.stall,
-        false => LAST,
-    };
-    if registry.wait_until_empty(after(patience)) {
-        return 0;
+    if is_drained {
+        let patience = server.limits.stall.min(rest_until(deadline));
+        registry.wait_until_empty(Instant::now() + patience);
+        // Who has got all that was due, and still does not end, goes on sending.
+        registry.for_each(|connection| {
+            if connection.outbox.owed() == 0 {
+                connection.cut();
+                cut.connections += 1;
+            }
+        });
     }
-    let left = registry.len();
-    registry.for_each(|connection| connection.cut());
-    registry.wait_until_empty(after(LAST));
-    left
+    if registry.wait_until_empty(deadline.max(Instant::now() + LAST)) {
+        return cut;
+    }
+    registry.for_each(|connection| {
+        cut.connections += 1;
+        cut.owed += connection.outbox.owed() as u64;
+        connection.cut();
+    });
+    registry.wait_until_empty(Instant::now() + LAST);
+    cut
 }
 
-fn report(server: &Server, is_drained: bool, drained: Duration, left: usize) -> io::Result<()> {
+fn report(server: &Server, is_drained: bool, drained: Duration, cut: &Cut) -> io::Result<()> {
     let (calls, pool) = (server.shared.counters.get(), server.pool.stats());
     let mut out = io::stdout().lock();
     match is_drained {
         true => writeln!(out, "drained in {:.3} s", drained.as_secs_f64())?,
         false => writeln!(out, "not drained: {} works still run", pool.running)?,
+    }
+    if cut.owed > 0 {
+        writeln!(out, "time was up for answers: {}", cut.owed)?;
     }
     writeln!(
         out,
@@ -137,7 +164,7 @@ fn report(server: &Server, is_drained: bool, drained: Duration, left: usize) -> 
         "clients: connections {}, turned away {}, cut off {}; bad lines {}, lost answers {}",
         calls.connected,
         calls.turned_away,
-        calls.cut + left as u64,
+        calls.cut + cut.connections,
         calls.bad,
         calls.lost,
     )?;
