@@ -245,6 +245,66 @@ fn what_was_accepted_is_drained_and_the_rest_is_turned_down() {
     assert!(report.contains("drained in "), "{report}");
 }
 
+#[test]
+fn calls_that_wait_in_mailboxes_are_run_and_answered_at_the_stop() {
+    let server = Server::start(&["--max", "2", "--mailbox", "30"]);
+    let mut clients: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    clients[0].call(0, 3_000_000);
+    clients[0].call(1, 3_000_000);
+    server.until(|stats| number(stats, "/troupe/busy") == 2);
+    for id in 2..62 {
+        clients[id as usize % 4].call(id, 100);
+    }
+    server.until(|stats| number(stats, "/troupe/queued") == 60);
+    let (code, report) = server.stop();
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(after("accepted ", &report), 62);
+    assert_eq!(after("ok ", &report), 62);
+    let mut answered = Vec::new();
+    for client in &mut clients {
+        while let Some(answer) = client.answer() {
+            assert_eq!(answer["error"], Value::Null, "{answer}");
+            answered.push(number(&answer, "/result/id"));
+        }
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, Vec::from_iter(0..62));
+}
+
+/// The system takes connections before the server does.
+#[test]
+fn connections_that_wait_to_be_accepted_are_answered_at_the_stop() {
+    let mut server = Server::start(&["--max", "1"]);
+    server.signal("STOP");
+    let mut clients: Vec<_> = (0..100).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.call(1, 0);
+    }
+    server.signal("TERM");
+    server.signal("CONT");
+    for client in &mut clients {
+        let answer = client.answer().expect("an answer");
+        let is_done = answer["error"].is_null();
+        assert!(is_done || answer["error"] == "shutting down", "{answer}");
+        assert_eq!(client.answer(), None);
+    }
+    let (code, report) = server.end();
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(after("read ", &report), 100);
+}
+
+#[test]
+fn a_call_that_waits_for_room_is_turned_down_at_the_stop() {
+    let (mut server, mut occupant) = occupied(&["--wait", "3600000"]);
+    let mut client = server.connect();
+    client.call(1, 0);
+    server.until(|stats| number(stats, "/calls/read") == 2);
+    server.signal("TERM");
+    assert_eq!(client.error(), (json!(1), "shutting down".into()));
+    assert_eq!(occupant.error(), (json!(0), "shutting down".into()));
+    assert_eq!(server.end().0, Some(0));
+}
+
 /// This failed because the half was answered as if the client had ended with it.
 #[test]
 fn half_a_line_at_the_stop_is_no_request() {

@@ -21,7 +21,8 @@
 //!   unanswered, be it a panic or a refusal, thereby answers it.
 //! - **A handler that decides.** It gets the call inside the typed error, and tries again in the
 //!   place of the failed work, by `Context::reassign`, or gives up (`pool`).
-//! - **Refusal instead of a queue.** What does not fit is answered `overloaded` at once.
+//! - **Refusal instead of a queue.** What does not fit is answered `overloaded` at once, or when
+//!   `--wait` has passed since it came.
 //! - **No actor waits for a client.** An answer goes into the connection's outbox, which always has
 //!   room for it, because the reader takes a place there before it takes a call (`outbox`).
 //! - **An end.** The first SIGTERM or SIGINT drains, the second takes back, the third kills
@@ -39,14 +40,27 @@
 //! | a call during the shutdown, a retry that is refused for it, a work that was taken back | `shutting down` |
 //! | a method that there is not | `rpc: can't find` |
 //! | a line that is no call, or longer than `--frame`, or not whole within `--stall` | `bad request` |
-//! | a connection beyond `--connections` | `overloaded` |
+//! | half a line, behind which the client closes | `bad request` |
+//! | a connection beyond `--connections`, or for which there is no thread | `overloaded` |
 //!
-//! The id is that of the line, or null where none can be told, as for a connection too many. After a line that is late the connection is closed, and
-//! otherwise goes on with the next line. A client that takes nothing for `--stall` is cut off. The
-//! calls of a client that has gone are run, and their answers dropped.
+//! The id is that of the line, or null where none can be told, as for a connection too many. After
+//! a line that is late the connection is closed, and otherwise goes on with the next line. A last
+//! line may lack its line break. Half a line at which the server stops to read, at its end, is no
+//! request and gets no answer. A client that takes nothing for `--stall` is cut off. The calls of a
+//! client that has gone are run, and their answers dropped.
 //!
-//! Memory is bounded by `--connections` times (two threads, `--frame`, and `--in-flight` answers of
-//! some hundred bytes), whatever the clients send.
+//! Memory is bounded, whatever the clients send: by the works that the pool can hold, and by
+//! `--connections` times (two threads, a few times `--frame` while a line is read, and
+//! `--in-flight` answers of at most 320 bytes, or twice that since buffers grow by doubling). So are
+//! the open files: one for each connection, and a fixed number for the rest of the server, which
+//! `--connections` leaves free.
+//!
+//! # How it ends
+//!
+//! With status 0 if, after a signal, all that was accepted was run and every answer written before
+//! `--grace` was over; a client that has gone, or has been cut off, is not the server's fault. With
+//! status 1 if a work still ran then, or a client that still took its answers had not got all that
+//! were due when the last work ended; the report says how many.
 //!
 //! # What it costs
 //!
@@ -67,8 +81,8 @@
 //!
 //! The latency is that of a closed loop, 1,024 calls waiting for 8 actors; what is waited for is
 //! the other calls. Half of them wait less than in one queue, and some wait longer, since each
-//! mailbox is drained by its own actor while all are busy. In the second table `--in-flight` is out of reach, so that nothing but the pool
-//! itself bounds what waits.
+//! mailbox is drained by its own actor while all are busy. In the second table `--in-flight` is out
+//! of reach, so that nothing but the pool itself bounds what waits.
 
 use std::{
     io::{self, Write},
