@@ -81,7 +81,11 @@
 //!
 //! The latency is that of a closed loop, 1,024 calls waiting for 8 actors; what is waited for is
 //! the other calls. Half of them wait less than in one queue, and some wait longer, since each
-//! mailbox is drained by its own actor while all are busy. In the second table `--in-flight` is out
+//! mailbox is drained by its own actor while all are busy. Where the tail matters, small mailboxes
+//! and a wait make it shorter: with `--wait 60000` and the default `--mailbox 16`, in place of the
+//! `--mailbox 127` of the table, calls wait before the mailboxes, where any actor that is free next
+//! lets them in. In three runs of each in turns, beside other load, that gave p99 110 ms in place of
+//! 225, p50 76 ms in place of 35, and 4 % fewer calls a second. In the second table `--in-flight` is out
 //! of reach, so that nothing but the pool itself bounds what waits.
 
 use std::{
