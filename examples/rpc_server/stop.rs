@@ -86,7 +86,7 @@ pub(crate) fn serve_until_stopped(server: &Arc<Server>, stop: Stop) -> ExitCode 
         server.pool.shutdown_now(); // At least these calls get an answer.
     }
     let drained = start.elapsed();
-    let cut = close_all(server, is_drained, deadline);
+    let cut = close_all(server, deadline);
     report(server, is_drained, drained, &cut).ok(); // Standard output may be closed.
     ExitCode::from(u8::from(!is_drained || cut.owed > 0))
 }
@@ -105,7 +105,7 @@ struct Cut {
 
 /// Every call is answered now, though not every answer written. (Where time was up, works may still
 /// run, and their connections have to be cut off.)
-fn close_all(server: &Server, is_drained: bool, deadline: Instant) -> Cut {
+fn close_all(server: &Server, deadline: Instant) -> Cut {
     let registry = &server.registry;
     let mut cut = Cut::default();
     registry.for_each(|connection| connection.outbox.note_what_is_owed());
@@ -113,17 +113,6 @@ fn close_all(server: &Server, is_drained: bool, deadline: Instant) -> Cut {
         return cut;
     }
     registry.for_each(|connection| connection.stop_reading());
-    if is_drained {
-        let patience = server.limits.stall.min(rest_until(deadline));
-        registry.wait_until_empty(Instant::now() + patience);
-        // Who has got all that was due, and still does not end, goes on sending.
-        registry.for_each(|connection| {
-            if connection.outbox.owed() == 0 {
-                connection.cut();
-                cut.connections += 1;
-            }
-        });
-    }
     if registry.wait_until_empty(deadline.max(Instant::now() + LAST)) {
         return cut;
     }
