@@ -85,8 +85,10 @@
 //! and a wait make it shorter: with `--wait 60000` and the default `--mailbox 16`, in place of the
 //! `--mailbox 127` of the table, calls wait before the mailboxes, where any actor that is free next
 //! lets them in. In three runs of each in turns, beside other load, that gave p99 110 ms in place of
-//! 225, p50 76 ms in place of 35, and 4 % fewer calls a second. In the second table `--in-flight` is out
-//! of reach, so that nothing but the pool itself bounds what waits.
+//! 225, p50 76 ms in place of 35, and 4 % fewer calls a second.
+//!
+//! In the second table `--in-flight` is out of reach, so that nothing but the pool itself bounds
+//! what waits.
 
 use std::{
     io::{self, Write},
