@@ -208,6 +208,19 @@ fn chain(
 fn keep_one_mailbox_filled(takes: Duration, during_wait_idle: bool) {
     for busy in [0, 1] {
         let troupe: Arc<Troupe> = Arc::new(fixed(2, 4));
+        // Not the first works of its life, which are few.
+        for _ in 0..5 {
+            let both = Arc::new(Barrier::new(2));
+            for _ in 0..2 {
+                let both = Arc::clone(&both);
+                let work = move || {
+                    both.wait();
+                    Ok(())
+                };
+                troupe.assign(work).expect("an idle actor");
+            }
+            settle(&troupe);
+        }
         let gates = [Gate::new(), Gate::new()];
         for _ in 0..2 {
             let gates = gates.clone();
