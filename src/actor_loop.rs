@@ -24,13 +24,9 @@ const LOOK_AWAY: Duration = Duration::from_micros(4);
 /// How long an idle actor looks for work before it gives its token up.
 const LOOKING: Duration = Duration::from_micros(15);
 
-/// Of so many works, in a row or not, an actor takes one from the next mailbox that
-/// holds work: what waits there may have an actor that is held up.
-const TURN: u32 = 64;
-
-/// Of so many long works it takes one from a mailbox whose actor is held up, if it
-/// knows one.
-const TURN_OF_LONG: u32 = 2;
+/// After so many looks for work at most, an actor goes to the next mailbox that holds
+/// some.
+const ROUND: u32 = 64;
 
 /// How long an actor that may not retire yet stays at least before it asks again.
 const SPELL: Duration = Duration::from_millis(1);
@@ -44,6 +40,8 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             slot,
             id,
             source: id,
+            looks: 0,
+            turned: 0,
             visited: id,
             suspect: (id, 0),
             is_from_mailbox: false,
@@ -106,7 +104,11 @@ struct Life<'a, E> {
     id: usize,
     /// The mailbox that the last work came from that was in one.
     source: usize,
-    /// The mailbox that it went to last because it was that one's turn.
+    /// Looks for work since it last thought of turning to another mailbox,
+    looks: u32,
+    /// and from the last time that it did so come what may until then.
+    turned: u32,
+    /// The mailbox that it went to that time.
     visited: usize,
     /// A mailbox whose actor may be held up, and the phase in which that was.
     suspect: (usize, u64),
@@ -164,8 +166,8 @@ impl<E> Life<'_, E> {
 
     // ---- Busy ---------------------------------------------------------
 
-    /// The next work, wherever it is: where the last one came from, in the own
-    /// mailbox, anywhere. `None` also if a `wait_idle` is under way: then
+    /// The next work, wherever it is: as a rule where the last one came from, else in
+    /// the own mailbox, else anywhere. `None` also if a `wait_idle` is under way: then
     /// this is done under the board's lock, see `rest`.
     fn look(&mut self) -> Option<Letter<E>> {
         if self.stage.is_watched() {
@@ -195,35 +197,38 @@ impl<E> Life<'_, E> {
         None
     }
 
-    /// The own mailbox, or if that is empty the one that the last work came from.
-    /// But now and then another: a mailbox could wait for ever whose actor is busy,
-    /// if assigners keep the others filled.
+    /// The mailbox that the last work came from; now and then another. Else one could
+    /// wait for ever whose actor is busy, if assigners keep the others filled.
     #[inline]
     fn first_choice(&mut self) -> usize {
-        if self.runs % TURN == TURN - 1 {
+        self.looks += 1;
+        if self.looks < self.stamps.turn() {
+            self.source
+        } else {
+            self.turn()
+        }
+    }
+
+    #[cold]
+    fn turn(&mut self) -> usize {
+        let looks = std::mem::take(&mut self.looks);
+        // Home, first of all: nobody else looks there, as a rule.
+        if self.source != self.id && self.stage.holds_work(self.id) {
+            return self.id;
+        }
+        self.turned += looks;
+        if self.turned >= ROUND {
+            self.turned = 0;
             if let Some(next) = self.stage.next_hinted(self.visited) {
                 self.visited = next;
                 return next;
             }
         }
-        if self.stamps.are_long() && self.runs % TURN_OF_LONG == TURN_OF_LONG - 1 {
-            if let Some(id) = self.find_held_up() {
-                return id;
-            }
-        }
-        // Who is away from home would else stay away for as long as there is work,
-        // and that at home would have nobody.
-        if self.source != self.id && self.stage.holds_work(self.id) {
-            self.id
-        } else {
-            self.source
-        }
+        self.find_held_up().unwrap_or(self.source)
     }
 
-    /// A mailbox with work whose actor is still in the one in which it was when this
-    /// actor looked last, a long work ago or more. If it is not, another comes under
-    /// suspicion.
-    #[cold]
+    /// A mailbox with work whose actor is still in the one in which it was at this
+    /// actor's last turn. If it is not, another comes under suspicion.
     fn find_held_up(&mut self) -> Option<usize> {
         let (id, phase) = self.suspect;
         let phase_of = |id: usize| {

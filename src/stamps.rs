@@ -4,6 +4,9 @@
 //! A reading takes as long as a small work. So in a row of small works the
 //! clock is read once in several, and the end of one work is taken for the
 //! begin of the next. Where a row begins and where it ends it is always read.
+//!
+//! What is known from this of how long works take also says how often an actor
+//! may turn to another mailbox.
 
 use crate::slot::Told;
 use crate::sync::{Duration, Instant};
@@ -16,9 +19,18 @@ const READING_WORTH: Duration = Duration::from_nanos(2_500);
 /// too long when longer works follow.
 const AT_LEAST_EVERY: u128 = 16;
 
-/// A work that takes so long is a long one: to go to another mailbox for the next
-/// costs no hundredth of it.
-const LONG: Duration = Duration::from_micros(20);
+/// A turn to another mailbox costs a hundredth of this. So one comes after so much
+/// time of works,
+const TURN_WORTH: Duration = Duration::from_micros(20);
+
+/// but not after each work, so that the actor does not only look after others,
+const NOT_BEFORE: u128 = 2;
+
+/// and after so many works at last.
+const NO_LATER_THAN: u128 = 64;
+
+/// How many times the worth of a reading a turn is worth.
+const READINGS: u128 = TURN_WORTH.as_nanos() / READING_WORTH.as_nanos();
 
 /// One actor's readings of the clock.
 #[derive(Debug)]
@@ -33,8 +45,8 @@ pub(crate) struct Stamps {
     left: u32,
     /// Has the actor rested since its last work?
     rested: bool,
-    /// Were the works before the last reading long ones?
-    long: bool,
+    /// After how many works an actor may turn to another mailbox.
+    turn: u32,
 }
 
 impl Stamps {
@@ -45,13 +57,14 @@ impl Stamps {
             every: 1,
             left: 1,
             rested: true,
-            long: false,
+            turn: NO_LATER_THAN as u32,
         }
     }
 
-    /// Does the actor run long works, as far as it has read the clock?
-    pub(crate) fn are_long(&self) -> bool {
-        self.long
+    /// After how many works an actor may turn to another mailbox: one at least.
+    #[inline]
+    pub(crate) fn turn(&self) -> u32 {
+        self.turn
     }
 
     /// Has the actor rested since its last work?
@@ -76,11 +89,11 @@ impl Stamps {
         if self.left == 0 {
             let (before, works) = (self.last, self.every);
             self.read(1);
-            let took = self.last.saturating_duration_since(before);
-            self.long = took >= LONG * works;
-            let worth = (READING_WORTH * works).as_nanos() / took.as_nanos().max(1);
-            // At most 16: it fits.
-            self.every = worth.clamp(1, AT_LEAST_EVERY) as u32;
+            let took = self.last.saturating_duration_since(before).as_nanos();
+            let worth = (TURN_WORTH * works).as_nanos() / took.max(1);
+            // At most 64 and 16: they fit.
+            self.turn = worth.clamp(NOT_BEFORE, NO_LATER_THAN) as u32;
+            self.every = (worth / READINGS).clamp(1, AT_LEAST_EVERY) as u32;
             self.left = self.every;
             told.stamp_finished(self.birth, self.last);
         }
