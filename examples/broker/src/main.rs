@@ -1,3 +1,76 @@
-//! See Cargo.toml.
+//! At-least-once works from a Redis stream, with a troupe in each worker process. See README.md.
+//!
+//! Read in this order:
+//!
+//! - `lease`: how the feeder hears of each message exactly once, whatever becomes of its work,
+//! - `inbox`: where it hears that,
+//! - `feeder`: the one thread that talks to Redis, and takes in no more than there is room for,
+//! - `stream`, `settle.lua`: what is said to Redis; `link`: over which connection,
+//! - `worker`: the process around them,
+//! - `work`, `order`: what the works do, which is what they are told to: wait, fail, panic, abort,
+//! - `demo`: processes that are killed, and the count afterwards; `bench`: what all this costs.
+//!
+//! For Unix.
 
-fn main() {}
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+mod args;
+mod bench;
+mod children;
+mod counts;
+mod demo;
+mod error;
+mod feeder;
+mod inbox;
+mod lease;
+mod link;
+#[path = "../../support/options.rs"]
+mod options;
+mod order;
+mod plain;
+mod produce;
+mod redis_server;
+#[path = "../../support/signals.rs"]
+mod signals;
+mod stream;
+mod work;
+mod worker;
+
+use crate::{args::Command, error::Fatal};
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|fatal| {
+        feeder::say(&fatal);
+        ExitCode::from(fatal.exit_code())
+    })
+}
+
+fn run() -> Result<ExitCode, Fatal> {
+    let Some(command) = args::parse(&mut lexopt::Parser::from_env())? else {
+        io::stdout()
+            .write_all(args::HELP.as_bytes())
+            .map_err(Fatal::Output)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let is_well = match command {
+        Command::Worker(args) => worker::run(&args)?,
+        Command::Produce(args) => {
+            let sent = produce::run(&args)?;
+            writeln!(io::stdout(), "sent {sent}").map_err(Fatal::Output)?;
+            true
+        }
+        Command::Demo(args) => demo::run(&args)?,
+        Command::Bench(args) => {
+            bench::run(&args)?;
+            true
+        }
+        Command::Plain(args) => {
+            plain::run(&args)?;
+            true
+        }
+    };
+    Ok(ExitCode::from(u8::from(!is_well)))
+}

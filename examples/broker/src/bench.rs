@@ -1,0 +1,151 @@
+//! Workers beside the plain loop that a user would write first, in as many processes.
+//!
+//! The contestants take turns, each on a stream that is full when it starts; the time is from the
+//! start of the first process to the end of the last. The plain loop asks for as many messages at
+//! once as a worker holds. It comes in two kinds: one acknowledges each message when it is done,
+//! the other those of a trip together, as a worker does.
+
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
+
+use redis::cmd;
+
+use crate::{
+    args::{BenchArgs, ProduceArgs},
+    children::Process,
+    error::Fatal,
+    link::Link,
+    produce,
+    redis_server::RedisServer,
+    stream, worker,
+};
+
+#[derive(Clone, Copy, Debug)]
+enum Contestant {
+    Troupe,
+    PlainEach,
+    PlainTogether,
+}
+
+const CONTESTANTS: [Contestant; 3] = [
+    Contestant::Troupe,
+    Contestant::PlainEach,
+    Contestant::PlainTogether,
+];
+
+/// What a worker holds at most.
+const CAPACITY: usize = worker::ACTORS * (worker::MAILBOX + 1);
+
+pub(crate) fn run(args: &BenchArgs) -> Result<(), Fatal> {
+    let server = RedisServer::start(false).map_err(|error| Fatal::Program {
+        name: "redis-server",
+        error,
+    })?;
+    println(format_args!(
+        "{} processes; worker: {} actors, mailbox {}; plain: COUNT {CAPACITY}; medians of {} rounds\n",
+        args.workers,
+        worker::ACTORS,
+        worker::MAILBOX,
+        args.rounds,
+    ))?;
+    println(
+        "| messages per second | worker | plain, XACK each | plain, one XACK a trip | worker / each | worker / one |",
+    )?;
+    println("|---|---|---|---|---|---|")?;
+    let workloads = [
+        ("no-op works", Duration::ZERO, args.count),
+        (
+            "works that wait 1 ms",
+            Duration::from_millis(1),
+            args.count / 10,
+        ),
+    ];
+    for (name, wait, count) in workloads {
+        let mut rates = CONTESTANTS.map(|_| Vec::with_capacity(args.rounds));
+        for round in 0..args.rounds {
+            for (contestant, rates) in CONTESTANTS.iter().zip(&mut rates) {
+                let orders = ProduceArgs {
+                    url: server.url(),
+                    stream: format!("bench-{round}"),
+                    count,
+                    first: 0,
+                    wait,
+                    fail_every: 0,
+                    panic_every: 0,
+                    abort_every: 0,
+                };
+                rates.push(count as f64 / time(*contestant, args.workers, &orders)?.as_secs_f64());
+            }
+        }
+        let [troupe, each, together] = rates.map(median);
+        println(format_args!(
+            "| {name} | {troupe:.0} | {each:.0} | {together:.0} | {:.2} | {:.2} |",
+            troupe / each,
+            troupe / together
+        ))?;
+    }
+    Ok(())
+}
+
+fn time(contestant: Contestant, workers: usize, orders: &ProduceArgs) -> Result<Duration, Fatal> {
+    produce::run(orders)?;
+    let (url, stream, count) = (&orders.url, &orders.stream, CAPACITY.to_string());
+    let mut args = match contestant {
+        Contestant::Troupe => vec!["worker", "--until-empty", "--stats", "0"],
+        Contestant::PlainEach => vec!["plain", "--count", &count, "--acknowledge-each"],
+        Contestant::PlainTogether => vec!["plain", "--count", &count],
+    };
+    args.extend(["--url", url, "--stream", stream]);
+    let process = |error| Fatal::Program {
+        name: "worker",
+        error,
+    };
+    let begun = Instant::now();
+    let mut processes = Vec::new();
+    for _ in 0..workers {
+        processes.push(Process::start(&args).map_err(process)?);
+    }
+    for one in processes {
+        let (status, _) = one.finish().map_err(process)?;
+        if !status.success() {
+            return Err(Fatal::Ended(format!("{contestant:?}: {status}")));
+        }
+    }
+    let time = begun.elapsed();
+
+    // Nobody was faster by leaving something out.
+    let mut link = Link::new(url)?;
+    let mut groups = cmd("XINFO");
+    groups.arg("GROUPS").arg(stream);
+    let groups: Vec<std::collections::BTreeMap<String, redis::Value>> =
+        stream::read(link.ask_one(groups)?)?;
+    let number = |name: &str| -> Result<u64, Fatal> {
+        let value = groups.first().and_then(|group| group.get(name).cloned());
+        Ok(stream::read(value.unwrap_or(redis::Value::Nil))?)
+    };
+    let (read, pending) = (number("entries-read")?, number("pending")?);
+    if (read, pending) != (orders.count, 0) {
+        return Err(Fatal::Ended(format!(
+            "{contestant:?}: {read} of {} read, {pending} pending",
+            orders.count
+        )));
+    }
+    let mut delete = cmd("DEL");
+    delete.arg(stream);
+    link.ask_one(delete)?;
+    Ok(time)
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn println(line: impl std::fmt::Display) -> Result<(), Fatal> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")
+        .and_then(|()| stdout.flush())
+        .map_err(Fatal::Output)
+}

@@ -1,0 +1,77 @@
+//! What ends the program before its time.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use redis::RedisError;
+use troupe_pool::{BuildError, JoinError};
+
+use crate::stream::Unreadable;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fatal {
+    #[error("{0} (see --help)")]
+    Usage(#[from] lexopt::Error),
+    #[error(
+        "--min-idle is {min_idle:?}, but a message may wait {longest:?} for its verdict: \
+         (--mailbox {mailbox} + 1) x --work-timeout {work_timeout:?}; it would be given out again \
+         meanwhile"
+    )]
+    ShortLease {
+        min_idle: Duration,
+        mailbox: usize,
+        work_timeout: Duration,
+        longest: Duration,
+    },
+    #[error("{}{}", option_of(.0), .0)]
+    Build(#[from] BuildError),
+    #[error("redis: {0}")]
+    Redis(#[from] RedisError),
+    #[error("redis: {0}")]
+    Unreadable(#[from] Unreadable),
+    #[error("--effects: {0}")]
+    Effects(io::Error),
+    #[error("signals cannot be watched: {0}")]
+    Signals(io::Error),
+    #[error("no thread: {0}")]
+    Thread(io::Error),
+    #[error("the feeder panicked")]
+    Feeder,
+    #[error("standard output: {0}")]
+    Output(io::Error),
+    #[error("{path:?}: {error}")]
+    File { path: PathBuf, error: io::Error },
+    #[error("{name}: {error}")]
+    Program {
+        name: &'static str,
+        error: io::Error,
+    },
+    #[error("{0}")]
+    Ended(String),
+    #[error("interrupted")]
+    Interrupted,
+    #[error(transparent)]
+    Join(#[from] JoinError),
+}
+
+impl Fatal {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            // What a shell reports for a program that SIGPIPE ends.
+            Fatal::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 141,
+            Fatal::Interrupted => 130,
+            _ => 2,
+        }
+    }
+}
+
+/// The option behind a setting that the library refused.
+fn option_of(error: &BuildError) -> &'static str {
+    match error {
+        BuildError::Invalid { setting: "max", .. } => "--actors: ",
+        BuildError::Invalid {
+            setting: "mailbox_size",
+            ..
+        } => "--mailbox: ",
+        _ => "",
+    }
+}

@@ -1,0 +1,509 @@
+//! The feeder: the one thread that talks to the broker. It takes in no more messages than there are
+//! places in the troupe, and tells the broker what became of each.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use redis::{Cmd, RedisError, Value};
+use troupe_pool::{AssignError, Troupe};
+
+use crate::{
+    counts::Counts,
+    error::Fatal,
+    inbox::Inbox,
+    lease::{Id, Lease, Settlement, Verdict},
+    link::{self, Link},
+    order::Fields,
+    stream::{self, Claimed, Message, Rule, Stream, Unreadable},
+    work::{self, Effects},
+    worker::Failed,
+};
+
+/// How long verdicts may wait for others before they are told, while the troupe has enough to do.
+const SETTLE_WITHIN: Duration = Duration::from_millis(5);
+
+/// How long the broker may hold an answer back until there is a new message: while works are in
+/// flight, whose verdicts wait meanwhile, and while none is.
+const BLOCK_BUSY: Duration = Duration::from_millis(10);
+const BLOCK_IDLE: Duration = Duration::from_millis(250);
+
+/// How long it sleeps at most, whatever it waits for.
+const NAP: Duration = Duration::from_millis(250);
+
+/// How often each worker trims.
+const TRIM_EVERY: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) stream: Stream,
+    pub(crate) rule: Rule,
+    pub(crate) claim_every: Duration,
+    /// How long an end may take.
+    pub(crate) grace: Duration,
+    pub(crate) report_every: Option<Duration>,
+    pub(crate) trims: bool,
+    /// Whether to end once no message is left.
+    pub(crate) is_until_empty: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Feeder {
+    plan: Plan,
+    link: Link,
+    troupe: Arc<Troupe<Failed>>,
+    inbox: Arc<Inbox>,
+    effects: Arc<Effects>,
+    /// Works in the troupe, at most.
+    capacity: usize,
+    /// Those that can run at once.
+    actors: usize,
+    /// Leases whose verdict has not been heard.
+    out: usize,
+    /// Verdicts that the broker does not know. They outlive a connection that is lost.
+    unsettled: Vec<Settlement>,
+    /// Where the next claim goes on.
+    claim_from: String,
+    claim_at: Instant,
+    trim_at: Instant,
+    report_at: Option<Instant>,
+    /// Set at the signal.
+    deadline: Option<Instant>,
+    counts: Counts,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) counts: Counts,
+    /// Works that outlasted the grace, or whose verdicts the broker could not be told. Nothing of
+    /// that is lost: it is given out again.
+    pub(crate) left: usize,
+}
+
+impl Feeder {
+    pub(crate) fn new(
+        plan: Plan,
+        link: Link,
+        troupe: Arc<Troupe<Failed>>,
+        inbox: Arc<Inbox>,
+        effects: Arc<Effects>,
+    ) -> Self {
+        let (stats, now) = (troupe.stats(), Instant::now());
+        Feeder {
+            link,
+            troupe,
+            inbox,
+            effects,
+            capacity: stats.capacity,
+            actors: stats.actors,
+            out: 0,
+            unsettled: Vec::with_capacity(stats.capacity),
+            claim_from: stream::START.into(),
+            claim_at: now,
+            trim_at: now + TRIM_EVERY,
+            report_at: plan.report_every.map(|every| now + every),
+            deadline: None,
+            counts: Counts::default(),
+            plan,
+        }
+    }
+
+    /// Feeds the troupe until the signal has come and everything is settled, or the grace is over.
+    pub(crate) fn run(mut self) -> Result<End, Fatal> {
+        loop {
+            self.hear();
+            if self.is_at_end() {
+                break;
+            }
+            if self.link.pause().is_zero() {
+                match self.turn() {
+                    Ok(()) => self.link.succeed(),
+                    Err(Trouble::Lost(error)) => self.lose(&error),
+                    Err(Trouble::Fatal(fatal)) => {
+                        drop(self.troupe.shutdown_now());
+                        return Err(fatal);
+                    }
+                }
+            }
+            self.report()?;
+        }
+        if self.out + self.unsettled.len() == 0 {
+            // It is a matter of order only: whoever finds the name later loses nothing by it.
+            self.link.ask_one(self.plan.stream.leave()).ok();
+        }
+        Ok(End {
+            counts: self.counts,
+            left: self.out + self.unsettled.len(),
+        })
+    }
+
+    fn room(&self) -> usize {
+        self.capacity - self.out
+    }
+
+    fn time_left(&self) -> Duration {
+        self.deadline.map_or(NAP, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        })
+    }
+
+    fn is_at_end(&self) -> bool {
+        let is_settled = self.out == 0 && self.unsettled.is_empty();
+        self.deadline.is_some() && (is_settled || self.time_left().is_zero())
+    }
+
+    /// Begins nothing more. What has not begun is given back: dropping a work releases its lease.
+    fn stop(&mut self) {
+        self.deadline = Some(Instant::now() + self.plan.grace);
+        drop(self.troupe.shutdown_now());
+    }
+
+    // --- Verdicts -------------------------------------------------------------------------------
+
+    /// Whether it ought to take in what there is: half of the places are free, or an actor may be
+    /// idle. Otherwise it can wait for more places, and fetch for all of them in one trip.
+    fn is_hungry(&self) -> bool {
+        self.deadline.is_none() && self.lacks() == 0
+    }
+
+    /// How many verdicts are missing until it is hungry.
+    fn lacks(&self) -> usize {
+        let half = self.capacity.div_ceil(2).saturating_sub(self.room());
+        half.min((self.out + 1).saturating_sub(self.actors))
+    }
+
+    /// Takes verdicts in, and sleeps while there is nothing else to do.
+    fn hear(&mut self) {
+        let pause = self.link.pause();
+        if !pause.is_zero() {
+            // One more than can come: nothing but the signal ends the pause early.
+            return self.take(self.out + 1, pause);
+        }
+        self.take(1, Duration::ZERO);
+        if self.is_hungry() || self.out == 0 {
+            return;
+        }
+        if self.unsettled.is_empty() {
+            self.take(1, NAP);
+        }
+        // One has come. For a short time, those that come after it can join it.
+        let rest = if self.deadline.is_some() {
+            self.out
+        } else {
+            self.lacks()
+        };
+        if !self.unsettled.is_empty() && rest > 0 {
+            self.take(rest, SETTLE_WITHIN);
+        }
+    }
+
+    /// Waits for so many verdicts, for at most so long, and takes in what there is.
+    fn take(&mut self, wanted: usize, timeout: Duration) {
+        let (before, timeout) = (self.unsettled.len(), timeout.min(self.time_left()));
+        let heard = self.inbox.hear(&mut self.unsettled, wanted, timeout);
+        self.out -= self.unsettled.len() - before;
+        if heard.is_stopping && self.deadline.is_none() {
+            self.stop();
+        }
+    }
+
+    // --- One trip to the broker -----------------------------------------------------------------
+
+    /// Tells the verdicts, and asks for messages, in one trip.
+    fn turn(&mut self) -> Result<(), Trouble> {
+        self.connect()?;
+        let mut commands = self.verdicts();
+        let verdicts = commands.len();
+        let request = self.request();
+        match request {
+            Request::Nothing => {}
+            Request::Claim => commands.push(self.plan.stream.claim(
+                self.plan.rule.min_idle,
+                &self.claim_from,
+                self.room(),
+            )),
+            Request::Read { block } => {
+                commands.push(self.plan.stream.read(self.room(), block));
+            }
+        }
+        if commands.is_empty() {
+            return Ok(());
+        }
+        // The lease runs from when the message is delivered, which is after this.
+        let now = Instant::now();
+        let mut answers = self.link.ask(&commands)?;
+        let fetched = answers.split_off(verdicts.min(answers.len())).pop();
+
+        // The messages first: whatever is wrong with a verdict, these have been delivered.
+        let taken = match (request, fetched) {
+            (Request::Read { .. }, Some(answer)) => self.begin_read(answer, now),
+            (Request::Claim, Some(answer)) => self.begin_claimed(answer, now),
+            _ => Ok(()),
+        };
+        let settled = self.settle(answers, now);
+        match taken.and(settled) {
+            Err(Trouble::Lost(error)) if stream::is_no_group(&error) => {
+                say(format_args!("{error}: making it again"));
+                self.counts.groups_made += 1;
+                self.make_group()
+            }
+            Err(trouble) => Err(trouble),
+            Ok(()) => self.trim(now),
+        }
+    }
+
+    fn connect(&mut self) -> Result<(), Trouble> {
+        if self.link.is_open() {
+            return Ok(());
+        }
+        self.link.open()?;
+        self.make_group()?;
+        if self.counts.lost_connections > 0 {
+            say("redis: connected");
+            // After a restart, the other workers have verdicts to tell about what they hold, old as
+            // it may be by now.
+            self.claim_at = Instant::now() + link::LONGEST * 2;
+        }
+        Ok(())
+    }
+
+    fn make_group(&mut self) -> Result<(), Trouble> {
+        match self.link.ask_one(self.plan.stream.create_group()) {
+            Err(error) if !stream::is_group_there(&error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// One command for all that is done, and one for each that is not.
+    fn verdicts(&self) -> Vec<Cmd> {
+        let done = self
+            .unsettled
+            .iter()
+            .filter(|one| one.verdict == Verdict::Done);
+        let done: Vec<&str> = done.map(|one| &*one.id).collect();
+        let mut commands = Vec::new();
+        if !done.is_empty() {
+            commands.push(self.plan.stream.acknowledge(&done));
+        }
+        let (stream, rule) = (&self.plan.stream, &self.plan.rule);
+        commands.extend(
+            self.unsettled
+                .iter()
+                .filter_map(|one| stream.settle(one, rule)),
+        );
+        commands
+    }
+
+    /// Reads the answers to [`verdicts`](Feeder::verdicts). If one is an error, all are told again:
+    /// that does no harm.
+    fn settle(&mut self, answers: Vec<Value>, now: Instant) -> Result<(), Trouble> {
+        let mut counts = self.counts;
+        let done = self
+            .unsettled
+            .iter()
+            .filter(|one| one.verdict == Verdict::Done);
+        let mut done = done.count() as u64;
+        for answer in answers {
+            match answer.extract_error()? {
+                Value::Int(acknowledged) => {
+                    let acknowledged = u64::try_from(acknowledged).unwrap_or(0).min(done);
+                    counts.done += acknowledged;
+                    done -= acknowledged;
+                }
+                answer => match stream::read::<String>(answer)?.as_str() {
+                    "given_back" => counts.given_back += 1,
+                    "dead_lettered" => counts.dead_lettered += 1,
+                    "trimmed" => counts.trimmed += 1,
+                    _ => counts.overtaken += 1,
+                },
+            }
+        }
+        // Others have acknowledged those before.
+        counts.overtaken += done;
+        let is_late =
+            |one: &&Settlement| now.duration_since(one.delivered) > self.plan.rule.min_idle;
+        counts.late += self.unsettled.iter().filter(is_late).count() as u64;
+        self.counts = counts;
+        self.unsettled.clear();
+        Ok(())
+    }
+
+    /// What to ask for.
+    fn request(&self) -> Request {
+        if self.deadline.is_some() || self.room() == 0 {
+            return Request::Nothing;
+        }
+        if self.claim_at <= Instant::now() {
+            return Request::Claim;
+        }
+        let block = if !self.is_hungry() || self.plan.is_until_empty {
+            None
+        } else if self.out > 0 {
+            Some(BLOCK_BUSY)
+        } else {
+            Some(BLOCK_IDLE)
+        };
+        Request::Read { block }
+    }
+
+    fn begin_read(&mut self, answer: Value, now: Instant) -> Result<(), Trouble> {
+        let messages = stream::read_messages(answer.extract_error()?)?;
+        self.counts.fetched += messages.len() as u64;
+        let is_empty = messages.is_empty();
+        for Message { id, fields } in messages {
+            self.begin(id, fields, 1, now);
+        }
+        if self.plan.is_until_empty && is_empty && self.out == 0 && self.unsettled.is_empty() {
+            self.stop();
+        }
+        Ok(())
+    }
+
+    fn begin_claimed(&mut self, answer: Value, now: Instant) -> Result<(), Trouble> {
+        let Claimed {
+            next,
+            messages,
+            trimmed,
+        } = stream::read_claimed(answer.extract_error()?)?;
+        // A look goes over a part of what is pending. If there is more, the next follows at once.
+        if next == stream::START {
+            self.claim_at = now + self.plan.claim_every;
+        }
+        self.claim_from = next;
+        for id in &trimmed {
+            say(format_args!(
+                "{id}: was pending, and has been trimmed: it is lost"
+            ));
+        }
+        self.counts.trimmed += trimmed.len() as u64;
+        if messages.is_empty() {
+            return Ok(());
+        }
+        self.counts.claimed += messages.len() as u64;
+        let ids = messages
+            .iter()
+            .map(|message| self.plan.stream.deliveries(&message.id));
+        let ids: Vec<_> = ids.collect();
+        let answers = self.link.ask(&ids)?;
+        for (Message { id, fields }, answer) in messages.into_iter().zip(answers) {
+            let deliveries = stream::read_deliveries(answer.extract_error()?)?.max(1);
+            let most = self.plan.rule.max_deliveries;
+            if deliveries <= most {
+                self.begin(id, fields, deliveries, now);
+            } else {
+                // It never came to a verdict, so it may be what ended the workers that had it.
+                let why = format!("delivered {} times without a verdict", deliveries - 1);
+                let verdict = Verdict::Failed(why);
+                self.unsettled.push(Settlement {
+                    id,
+                    delivered: now,
+                    verdict,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the message to the troupe, as a work with a lease on it.
+    fn begin(&mut self, id: Id, fields: Fields, delivery: u32, now: Instant) {
+        let lease = Lease::new(id, now, Arc::clone(&self.inbox));
+        self.out += 1;
+        let effects = Arc::clone(&self.effects);
+        let work = move || match work::run(&fields, delivery, &effects) {
+            Ok(()) => {
+                lease.done();
+                Ok(())
+            }
+            Err(why) => Err(Failed { lease, why }),
+        };
+        let accepted = match self.troupe.assign(work) {
+            // There is a place for each lease. It may be that of a work which has given its verdict
+            // and is about to leave, so this does not take long; meanwhile nothing is fetched.
+            Err(AssignError::Full(work)) => {
+                self.counts.full += 1;
+                self.troupe.assign_wait(work)
+            }
+            other => other,
+        };
+        // Shutting down: dropping the work gives the message back.
+        drop(accepted);
+    }
+
+    fn trim(&mut self, now: Instant) -> Result<(), Trouble> {
+        if self.plan.trims && self.trim_at <= now {
+            self.trim_at = now + TRIM_EVERY;
+            self.link.ask_one(self.plan.stream.trim())?;
+        }
+        Ok(())
+    }
+
+    // --- Trouble, and news ----------------------------------------------------------------------
+
+    fn lose(&mut self, error: &RedisError) {
+        if self.link.is_open() || self.counts.lost_connections == 0 {
+            say(format_args!("redis: {error}; trying again"));
+            self.counts.lost_connections += 1;
+        }
+        self.link.lose();
+    }
+
+    fn report(&mut self) -> Result<(), Fatal> {
+        let (Some(every), Some(at)) = (self.plan.report_every, self.report_at) else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        if at > now {
+            return Ok(());
+        }
+        self.report_at = Some(now + every);
+        let stats = self.troupe.stats();
+        let mut stdout = io::stdout().lock();
+        writeln!(
+            stdout,
+            "{} in_flight {} running {} queued {} idle {}",
+            self.counts, self.out, stats.running, stats.queued, stats.idle
+        )
+        .and_then(|()| stdout.flush())
+        .map_err(Fatal::Output)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    Nothing,
+    Claim,
+    Read { block: Option<Duration> },
+}
+
+/// Why a trip to the broker did not succeed.
+#[derive(Debug)]
+enum Trouble {
+    /// It may succeed with the next connection.
+    Lost(RedisError),
+    /// It never will.
+    Fatal(Fatal),
+}
+
+impl From<RedisError> for Trouble {
+    fn from(error: RedisError) -> Self {
+        if stream::is_transient(&error) || stream::is_no_group(&error) {
+            Trouble::Lost(error)
+        } else {
+            Trouble::Fatal(error.into())
+        }
+    }
+}
+
+impl From<Unreadable> for Trouble {
+    fn from(error: Unreadable) -> Self {
+        Trouble::Fatal(error.into())
+    }
+}
+
+/// To standard error: `eprintln` would panic if that is closed.
+pub(crate) fn say(message: impl std::fmt::Display) {
+    writeln!(io::stderr().lock(), "broker: {message}").ok();
+}

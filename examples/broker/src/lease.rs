@@ -1,0 +1,154 @@
+//! A lease on one message: whatever becomes of the work that holds it, the feeder gets exactly one
+//! verdict.
+
+use std::{sync::Arc, thread, time::Instant};
+
+use crate::inbox::Inbox;
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is done; the broker can forget it.
+    Done,
+    /// It was tried in vain: the broker gives it out again, or it is a dead letter.
+    Failed(String),
+    /// It has not been tried: the broker gives it out again, as if it had not been delivered.
+    Released,
+}
+
+/// The broker's name for a message.
+pub(crate) type Id = Box<str>;
+
+/// A message that was delivered, and has its verdict.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) id: Id,
+    pub(crate) delivered: Instant,
+    pub(crate) verdict: Verdict,
+}
+
+/// Held by the closure of a work, and by its error.
+///
+/// It ends by [`done`](Lease::done) or [`failed`](Lease::failed), or else by its drop: in a work
+/// that panics, in one that was refused, or that `shutdown_now` gave back. So refusal, panic and
+/// shutdown are one path, which nobody has to remember to take. The end of the process is the same
+/// to the broker: there the lease runs out, and another worker takes the message over.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// Empty once the verdict is given.
+    id: Option<Id>,
+    delivered: Instant,
+    inbox: Arc<Inbox>,
+}
+
+impl Lease {
+    pub(crate) fn new(id: Id, delivered: Instant, inbox: Arc<Inbox>) -> Self {
+        Lease {
+            id: Some(id),
+            delivered,
+            inbox,
+        }
+    }
+
+    pub(crate) fn done(mut self) {
+        self.settle(Verdict::Done);
+    }
+
+    pub(crate) fn failed(mut self, why: String) {
+        self.settle(Verdict::Failed(why));
+    }
+
+    fn settle(&mut self, verdict: Verdict) {
+        if let Some(id) = self.id.take() {
+            self.inbox.put(Settlement {
+                id,
+                delivered: self.delivered,
+                verdict,
+            });
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.id.is_none() {
+            return;
+        }
+        // A panic counts as an attempt: otherwise a message that always panics would be given out
+        // for ever.
+        self.settle(if thread::panicking() {
+            Verdict::Failed("panicked".into())
+        } else {
+            Verdict::Released
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{panic, time::Duration};
+
+    use troupe_pool::{Config, Troupe};
+
+    use super::*;
+    use crate::inbox::Heard;
+
+    fn lease(inbox: &Arc<Inbox>) -> Lease {
+        Lease::new("1-1".into(), Instant::now(), Arc::clone(inbox))
+    }
+
+    fn verdicts(inbox: &Inbox) -> Vec<Verdict> {
+        let mut settlements = Vec::new();
+        let Heard { .. } = inbox.hear(&mut settlements, 1, Duration::ZERO);
+        settlements.into_iter().map(|one| one.verdict).collect()
+    }
+
+    #[test]
+    fn each_way_to_end_gives_one_verdict() {
+        let inbox = Arc::new(Inbox::new(1));
+        lease(&inbox).done();
+        assert_eq!(verdicts(&inbox), [Verdict::Done]);
+        lease(&inbox).failed("no paper".into());
+        assert_eq!(verdicts(&inbox), [Verdict::Failed("no paper".into())]);
+        drop(lease(&inbox));
+        assert_eq!(verdicts(&inbox), [Verdict::Released]);
+        let held = lease(&inbox);
+        panic::catch_unwind(panic::AssertUnwindSafe(move || {
+            let _held = held;
+            panic::resume_unwind(Box::new("no message"));
+        }))
+        .unwrap_err();
+        assert_eq!(verdicts(&inbox), [Verdict::Failed("panicked".into())]);
+    }
+
+    #[test]
+    fn a_troupe_that_is_shut_down_gives_the_message_back() {
+        let inbox = Arc::new(Inbox::new(3));
+        let troupe: Troupe = Troupe::new(Config::fixed(1).mailbox_size(2)).unwrap();
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let (begun, begin) = std::sync::mpsc::channel();
+        let running = lease(&inbox);
+        let work = move || {
+            begun.send(())?;
+            gate.recv().ok();
+            running.done();
+            Ok(())
+        };
+        troupe.assign(work).unwrap();
+        begin.recv().unwrap();
+        for _ in 0..2 {
+            let waiting = lease(&inbox);
+            troupe.assign(move || Ok(waiting.done())).unwrap();
+        }
+        drop(troupe.shutdown_now());
+        assert_eq!(verdicts(&inbox), [Verdict::Released, Verdict::Released]);
+        let late = lease(&inbox);
+        let refused = troupe.assign(move || Ok(late.done())).unwrap_err();
+        assert!(refused.is_shutting_down());
+        drop(refused);
+        assert_eq!(verdicts(&inbox), [Verdict::Released]);
+        open.send(()).unwrap();
+        troupe.join().unwrap();
+        assert_eq!(verdicts(&inbox), [Verdict::Done]);
+    }
+}

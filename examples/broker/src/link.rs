@@ -1,0 +1,108 @@
+//! The feeder's connection: many commands in one trip, and a new connection when one is lost.
+//!
+//! The client's synchronous connection stays broken once it is, so whoever owns it has to reopen it.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use redis::{Client, Cmd, Connection, RedisError, Value};
+
+/// How long an answer may take, besides what a command itself waits.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The first wait after a failure; then twice as long each time, up to [`LONGEST`].
+const SHORTEST: Duration = Duration::from_millis(20);
+pub(crate) const LONGEST: Duration = Duration::from_secs(1);
+
+pub(crate) struct Link {
+    client: Client,
+    connection: Option<Connection>,
+    failures: u32,
+    /// Not to be tried again before.
+    resume: Instant,
+}
+
+impl Link {
+    pub(crate) fn new(url: &str) -> Result<Self, RedisError> {
+        Ok(Link {
+            client: Client::open(url)?,
+            connection: None,
+            failures: 0,
+            resume: Instant::now(),
+        })
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// How long to wait before the next attempt. Zero if there is a connection.
+    pub(crate) fn pause(&self) -> Duration {
+        if self.is_open() {
+            return Duration::ZERO;
+        }
+        self.resume.saturating_duration_since(Instant::now())
+    }
+
+    /// Connects, unless that is done.
+    pub(crate) fn open(&mut self) -> Result<(), RedisError> {
+        if self.connection.is_none() {
+            let connection = self.client.get_connection_with_timeout(ANSWER)?;
+            // A silent peer is a lost one.
+            connection.set_read_timeout(Some(ANSWER))?;
+            connection.set_write_timeout(Some(ANSWER))?;
+            self.connection = Some(connection);
+        }
+        Ok(())
+    }
+
+    /// Gives the connection up: what follows may be the answer to something else.
+    pub(crate) fn lose(&mut self) {
+        self.connection = None;
+        let doublings = self.failures.min(16);
+        self.failures = self.failures.saturating_add(1);
+        let pause = SHORTEST.saturating_mul(1 << doublings).min(LONGEST);
+        self.resume = Instant::now() + pause;
+    }
+
+    /// All is well again.
+    pub(crate) fn succeed(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Sends all commands at once, and reads the answer to each. An answer can be the server's
+    /// refusal of that command; an `Err` means that the connection has to be given up.
+    pub(crate) fn ask(&mut self, commands: &[Cmd]) -> Result<Vec<Value>, RedisError> {
+        self.open()?;
+        let Some(connection) = &mut self.connection else {
+            return Ok(Vec::new());
+        };
+        let mut bytes = Vec::new();
+        for command in commands {
+            command.write_packed_command(&mut bytes);
+        }
+        connection.send_packed_command(&bytes)?;
+        let mut answers = Vec::with_capacity(commands.len());
+        for _ in commands {
+            answers.push(connection.recv_response()?);
+        }
+        Ok(answers)
+    }
+
+    /// Sends one command. A refusal is an error here.
+    pub(crate) fn ask_one(&mut self, command: Cmd) -> Result<Value, RedisError> {
+        let mut answers = self.ask(&[command])?;
+        answers.pop().unwrap_or(Value::Nil).extract_error()
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("is_open", &self.is_open())
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}

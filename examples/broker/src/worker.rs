@@ -1,0 +1,117 @@
+//! A worker process: one feeder, one troupe. To scale out, start another.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use troupe_pool::{Config, Failure, Troupe};
+
+use crate::{
+    args::WorkerArgs,
+    error::Fatal,
+    feeder::{Feeder, say},
+    inbox::Inbox,
+    lease::Lease,
+    link::Link,
+    signals,
+    work::{Effects, Why},
+};
+
+/// The `E` of the troupe: a work returns it, and the error handler gets it by value.
+///
+/// It carries the lease of the work that failed, so the handler can give the verdict.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) lease: Lease,
+    pub(crate) why: Why,
+}
+
+/// Runs until a signal, and then for at most the grace. True if everything is settled.
+pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
+    check_lease(args)?;
+    let begun = Instant::now();
+    let link = Link::new(&args.url)?;
+    let effects = Effects::open(args.effects.as_deref()).map_err(Fatal::Effects)?;
+    let config = Config::fixed(args.actors)
+        .mailbox_size(args.mailbox)
+        .thread_name("broker");
+    let troupe = Troupe::builder(config)
+        .error_handler(|failure: Failure<Failed>, _| {
+            // A panic has given its verdict already, when the lease was dropped.
+            if let Failure::Error(Failed { lease, why }) = failure {
+                lease.failed(why.to_string());
+            }
+        })
+        .build()?;
+    let troupe = Arc::new(troupe);
+    let inbox = Arc::new(Inbox::new(troupe.stats().capacity));
+    let (stopped, signal) = (Arc::clone(&troupe), Arc::clone(&inbox));
+    signals::on_first(move || {
+        // At once: the feeder may be waiting for the broker.
+        drop(stopped.shutdown_now());
+        signal.stop();
+    })
+    .map_err(Fatal::Signals)?;
+
+    let feeder = Feeder::new(
+        args.plan.clone(),
+        link,
+        Arc::clone(&troupe),
+        inbox,
+        Arc::new(effects),
+    );
+    // A thread of its own has a name, which tells it from the actors in `top -H`.
+    let feeder = thread::Builder::new()
+        .name("feeder".into())
+        .spawn(move || feeder.run())
+        .map_err(Fatal::Thread)?;
+    let end = feeder.join().map_err(|_| Fatal::Feeder)??;
+
+    let is_settled = end.left == 0;
+    if is_settled {
+        // The works have given their verdicts; this is for their last steps.
+        troupe.join()?;
+    } else {
+        say(format_args!(
+            "{} works are left: they will be given out again",
+            end.left
+        ));
+    }
+    let time = begun.elapsed().as_secs_f64();
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{} seconds {time:.3}", end.counts)
+        .and_then(|()| stdout.flush())
+        .map_err(Fatal::Output)?;
+    Ok(is_settled)
+}
+
+/// A lease must not run out while its work waits and runs: it would be given out again, and done
+/// twice.
+///
+/// A mailbox is bounded, so the longest wait is known: the work in front of it that runs, those
+/// that wait, and the work itself.
+fn check_lease(args: &WorkerArgs) -> Result<(), Fatal> {
+    let places = u32::try_from(args.mailbox)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
+    let longest = args.work_timeout.saturating_mul(places);
+    let min_idle = args.plan.rule.min_idle;
+    if min_idle > longest {
+        return Ok(());
+    }
+    Err(Fatal::ShortLease {
+        min_idle,
+        mailbox: args.mailbox,
+        work_timeout: args.work_timeout,
+        longest,
+    })
+}
+
+/// What suits most machines: the works wait, mostly.
+pub(crate) const ACTORS: usize = 8;
+pub(crate) const MAILBOX: usize = 31;
+pub(crate) const WORK_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const MIN_IDLE: Duration = Duration::from_secs(60);
