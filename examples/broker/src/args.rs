@@ -37,7 +37,8 @@ worker:
   --grace S             how long the end may take (default: 30)
   --stats S             print a line of figures so often; 0 is never (default: 5)
   --effects FILE        append a line for each work that is done
-  --trim                remove what every group has settled from the stream
+  --trim S              remove what every group has settled from the stream so often; 0 is never
+                        (default: 0)
   --until-empty         end when no message is new
 
 produce:
@@ -172,7 +173,7 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
             claim_every: Duration::from_secs(1),
             grace: Duration::from_secs(30),
             report_every: Some(Duration::from_secs(5)),
-            trims: false,
+            trim_every: None,
             is_until_empty: false,
         },
     };
@@ -199,7 +200,9 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
             Arg::Long("stats") => {
                 plan.report_every = Some(seconds("--stats", parser)?).filter(|s| !s.is_zero());
             }
-            Arg::Long("trim") => plan.trims = true,
+            Arg::Long("trim") => {
+                plan.trim_every = Some(seconds("--trim", parser)?).filter(|s| !s.is_zero());
+            }
             Arg::Long("until-empty") => plan.is_until_empty = true,
             other => return Err(other.unexpected()),
         }

@@ -33,9 +33,6 @@ const BLOCK_IDLE: Duration = Duration::from_millis(250);
 /// How long it sleeps at most, whatever it waits for.
 const NAP: Duration = Duration::from_millis(250);
 
-/// How often each worker trims.
-const TRIM_EVERY: Duration = Duration::from_secs(5);
-
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) stream: Stream,
@@ -44,7 +41,7 @@ pub(crate) struct Plan {
     /// How long an end may take.
     pub(crate) grace: Duration,
     pub(crate) report_every: Option<Duration>,
-    pub(crate) trims: bool,
+    pub(crate) trim_every: Option<Duration>,
     /// Whether to end once no message is left.
     pub(crate) is_until_empty: bool,
 }
@@ -67,7 +64,9 @@ pub(crate) struct Feeder {
     /// Where the next claim goes on.
     claim_from: String,
     claim_at: Instant,
-    trim_at: Instant,
+    /// A claim that goes on leaves every other trip to new messages.
+    has_just_claimed: bool,
+    trim_at: Option<Instant>,
     report_at: Option<Instant>,
     /// Set at the signal.
     deadline: Option<Instant>,
@@ -103,7 +102,8 @@ impl Feeder {
             unsettled: Vec::with_capacity(stats.capacity),
             claim_from: stream::START.into(),
             claim_at: now,
-            trim_at: now + TRIM_EVERY,
+            has_just_claimed: false,
+            trim_at: plan.trim_every.map(|every| now + every),
             report_at: plan.report_every.map(|every| now + every),
             deadline: None,
             counts: Counts::default(),
@@ -120,7 +120,12 @@ impl Feeder {
             }
             if self.link.pause().is_zero() {
                 match self.turn() {
-                    Ok(()) => self.link.succeed(),
+                    Ok(()) => {
+                        if !self.link.is_well() {
+                            say("redis: all is well again");
+                        }
+                        self.link.succeed();
+                    }
                     Err(Trouble::Lost(error)) => self.lose(&error),
                     Err(Trouble::Fatal(fatal)) => {
                         drop(self.troupe.shutdown_now());
@@ -130,8 +135,8 @@ impl Feeder {
             }
             self.report()?;
         }
-        if self.out + self.unsettled.len() == 0 {
-            // It is a matter of order only: whoever finds the name later loses nothing by it.
+        if self.out + self.unsettled.len() == 0 && self.link.is_open() {
+            // For the sake of order only: a name that stays in the group does no harm.
             self.link.ask_one(self.plan.stream.leave()).ok();
         }
         Ok(End {
@@ -214,6 +219,9 @@ impl Feeder {
 
     /// Tells the verdicts, and asks for messages, in one trip.
     fn turn(&mut self) -> Result<(), Trouble> {
+        if self.deadline.is_some() {
+            self.link.hurry(self.time_left())?;
+        }
         self.connect()?;
         let mut commands = self.verdicts();
         let verdicts = commands.len();
@@ -237,14 +245,14 @@ impl Feeder {
         let mut answers = self.link.ask(&commands)?;
         let fetched = answers.split_off(verdicts.min(answers.len())).pop();
 
-        // The messages first: whatever is wrong with a verdict, these have been delivered.
+        let settled = self.settle(answers, now);
+        // Whatever is wrong with a verdict, these have been delivered.
         let taken = match (request, fetched) {
             (Request::Read { .. }, Some(answer)) => self.begin_read(answer, now),
             (Request::Claim, Some(answer)) => self.begin_claimed(answer, now),
             _ => Ok(()),
         };
-        let settled = self.settle(answers, now);
-        match taken.and(settled) {
+        match settled.and(taken) {
             Err(Trouble::Lost(error)) if stream::is_no_group(&error) => {
                 say(format_args!("{error}: making it again"));
                 self.counts.groups_made += 1;
@@ -262,7 +270,6 @@ impl Feeder {
         self.link.open()?;
         self.make_group()?;
         if self.counts.lost_connections > 0 {
-            say("redis: connected");
             // After a restart, the other workers have verdicts to tell about what they hold, old as
             // it may be by now.
             self.claim_at = Instant::now() + link::LONGEST * 2;
@@ -336,10 +343,11 @@ impl Feeder {
         if self.deadline.is_some() || self.room() == 0 {
             return Request::Nothing;
         }
-        if self.claim_at <= Instant::now() {
+        let is_claim_due = self.claim_at <= Instant::now();
+        if is_claim_due && !self.has_just_claimed {
             return Request::Claim;
         }
-        let block = if !self.is_hungry() || self.plan.is_until_empty {
+        let block = if !self.is_hungry() || is_claim_due || self.plan.is_until_empty {
             None
         } else if self.out > 0 {
             Some(BLOCK_BUSY)
@@ -352,6 +360,7 @@ impl Feeder {
     fn begin_read(&mut self, answer: Value, now: Instant) -> Result<(), Trouble> {
         let messages = stream::read_messages(answer.extract_error()?)?;
         self.counts.fetched += messages.len() as u64;
+        self.has_just_claimed = false;
         let is_empty = messages.is_empty();
         for Message { id, fields } in messages {
             self.begin(id, fields, 1, now);
@@ -368,7 +377,8 @@ impl Feeder {
             messages,
             trimmed,
         } = stream::read_claimed(answer.extract_error()?)?;
-        // A look goes over a part of what is pending. If there is more, the next follows at once.
+        // A look goes over a part of what is pending. If there is more, the next follows soon.
+        self.has_just_claimed = true;
         if next == stream::START {
             self.claim_at = now + self.plan.claim_every;
         }
@@ -433,8 +443,10 @@ impl Feeder {
     }
 
     fn trim(&mut self, now: Instant) -> Result<(), Trouble> {
-        if self.plan.trims && self.trim_at <= now {
-            self.trim_at = now + TRIM_EVERY;
+        if let (Some(every), Some(at)) = (self.plan.trim_every, self.trim_at)
+            && at <= now
+        {
+            self.trim_at = Some(now + every);
             self.link.ask_one(self.plan.stream.trim())?;
         }
         Ok(())
@@ -443,7 +455,7 @@ impl Feeder {
     // --- Trouble, and news ----------------------------------------------------------------------
 
     fn lose(&mut self, error: &RedisError) {
-        if self.link.is_open() || self.counts.lost_connections == 0 {
+        if self.link.is_well() {
             say(format_args!("redis: {error}; trying again"));
             self.counts.lost_connections += 1;
         }

@@ -9,7 +9,7 @@ use std::{
 
 use redis::{Client, Cmd, Connection, RedisError, Value};
 
-/// How long an answer may take, besides what a command itself waits.
+/// How long an answer may take, and a new connection.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// The first wait after a failure; then twice as long each time, up to [`LONGEST`].
@@ -19,9 +19,11 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 pub(crate) struct Link {
     client: Client,
     connection: Option<Connection>,
+    /// Since the last success.
     failures: u32,
     /// Not to be tried again before.
     resume: Instant,
+    patience: Duration,
 }
 
 impl Link {
@@ -31,6 +33,7 @@ impl Link {
             connection: None,
             failures: 0,
             resume: Instant::now(),
+            patience: ANSWER,
         })
     }
 
@@ -49,11 +52,24 @@ impl Link {
     /// Connects, unless that is done.
     pub(crate) fn open(&mut self) -> Result<(), RedisError> {
         if self.connection.is_none() {
-            let connection = self.client.get_connection_with_timeout(ANSWER)?;
-            // A silent peer is a lost one.
-            connection.set_read_timeout(Some(ANSWER))?;
-            connection.set_write_timeout(Some(ANSWER))?;
+            let connection = self.client.get_connection_with_timeout(self.patience)?;
             self.connection = Some(connection);
+            self.set_timeouts()?;
+        }
+        Ok(())
+    }
+
+    /// Waits no longer than that from now on: the end is near. A silent peer is a lost one.
+    pub(crate) fn hurry(&mut self, patience: Duration) -> Result<(), RedisError> {
+        // 0 would be for ever.
+        self.patience = patience.clamp(Duration::from_millis(1), ANSWER);
+        self.set_timeouts()
+    }
+
+    fn set_timeouts(&self) -> Result<(), RedisError> {
+        if let Some(connection) = &self.connection {
+            connection.set_read_timeout(Some(self.patience))?;
+            connection.set_write_timeout(Some(self.patience))?;
         }
         Ok(())
     }
@@ -65,6 +81,11 @@ impl Link {
         self.failures = self.failures.saturating_add(1);
         let pause = SHORTEST.saturating_mul(1 << doublings).min(LONGEST);
         self.resume = Instant::now() + pause;
+    }
+
+    /// Whether the last attempt was a success.
+    pub(crate) fn is_well(&self) -> bool {
+        self.failures == 0
     }
 
     /// All is well again.

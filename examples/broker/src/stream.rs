@@ -217,9 +217,10 @@ fn message((id, fields): Entry) -> Message {
 
 // --- Errors -------------------------------------------------------------------------------------
 
-/// The group is gone: Redis was restarted without its data, or somebody destroyed it.
+/// The group is gone: Redis was restarted without its data, or somebody destroyed it. The second
+/// code is for those who are waiting for a message then.
 pub(crate) fn is_no_group(error: &RedisError) -> bool {
-    error.code() == Some("NOGROUP")
+    matches!(error.code(), Some("NOGROUP" | "UNBLOCKED"))
 }
 
 /// The group is there already.

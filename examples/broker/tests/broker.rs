@@ -1,0 +1,495 @@
+//! The workers as processes, and a Redis for each test.
+
+#![cfg(target_os = "linux")]
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+#[path = "broker/fixture.rs"]
+mod fixture;
+#[expect(dead_code, reason = "the other functions serve other tests")]
+#[path = "../../../tests/process/mod.rs"]
+mod process;
+#[expect(dead_code, reason = "the other functions serve other tests")]
+#[path = "../../../tests/programs/mod.rs"]
+mod programs;
+#[path = "../src/redis_server.rs"]
+mod redis_server;
+#[expect(dead_code, reason = "the other functions serve other tests")]
+#[path = "../../../tests/it/support.rs"]
+mod support;
+
+use fixture::{ALWAYS, Broker, is_redis_missing, program};
+use programs::{assert_exit, assert_says, text};
+use support::eventually;
+
+// --- Everything at once -------------------------------------------------------------------------
+
+/// Runs the demo, and checks its figures against each other.
+#[track_caller]
+fn demo(more: &[&str]) {
+    let size = ["demo", "--count", "3000", "--wait-us", "4000"];
+    let output = program().args(size).args(more).output().unwrap();
+    assert_exit(&output, 0);
+    let said = text(&output.stdout);
+    let rows: BTreeMap<&str, f64> = said
+        .lines()
+        .map(|line| line.split_once(' ').expect("a name and a value"))
+        .map(|(name, value)| (name, value.parse().expect("a number")))
+        .collect();
+    // In 3,000, one in a hundred fails and one in a thousand panics; every other for good: those
+    // with the numbers 99, 299 and so on, and 998 and 2998.
+    assert_eq!((rows["sent"], rows["dead_lettered"]), (3_000.0, 15.0 + 2.0));
+    assert_eq!(rows["done"], rows["sent"] - rows["dead_lettered"], "{said}");
+    assert_eq!((rows["lost"], rows["left"]), (0.0, 0.0), "{said}");
+    assert_eq!(rows["dead_lettered_wrongly"], 0.0, "{said}");
+    // Only what the killed worker had done without having said so.
+    assert_eq!(rows["done_twice_unexplained"], 0.0, "{said}");
+    assert!(rows["done_twice"] <= rows["done_twice_at_most"], "{said}");
+    // Each failure but the last is a way back, and so is what the stopped worker had not begun.
+    assert!(rows["given_back"] >= 2.0 * rows["dead_lettered"], "{said}");
+    // It was in the middle.
+    assert!(rows["done_at_sigkill"] < rows["done_at_sigterm"], "{said}");
+    assert!(rows["done_at_sigterm"] < rows["done"], "{said}");
+}
+
+#[test]
+fn nothing_is_lost_when_workers_are_killed() {
+    if !is_redis_missing() {
+        demo(&[]);
+    }
+}
+
+#[test]
+fn nothing_is_lost_when_redis_is_killed_too() {
+    if !is_redis_missing() {
+        demo(&["--restart"]);
+    }
+}
+
+#[test]
+fn the_bench_prints_its_table() {
+    if is_redis_missing() {
+        return;
+    }
+    let size = [
+        "bench",
+        "--count",
+        "2000",
+        "--rounds",
+        "1",
+        "--workers",
+        "2",
+    ];
+    let output = program().args(size).output().unwrap();
+    assert_exit(&output, 0);
+    let said = text(&output.stdout);
+    let rows = said.lines().filter(|line| line.contains("works "));
+    let rows: Vec<_> = rows.filter(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 2, "{said}");
+    for row in rows {
+        let figures = row.trim_matches('|').split(" | ").skip(1);
+        let figures: Vec<f64> = figures.map(|f| f.trim().parse().unwrap()).collect();
+        assert!(
+            figures.len() == 5 && figures.iter().all(|f| *f > 0.0),
+            "{said}"
+        );
+    }
+}
+
+// --- Verdicts -----------------------------------------------------------------------------------
+
+#[test]
+fn a_failure_is_tried_again_until_it_is_a_dead_letter() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("fails", 1)]);
+    broker.send(&[("number", 2), ("fails", 2)]);
+    broker.send(&[("number", 3), ("fails", ALWAYS)]);
+    broker.send(&[("number", 4), ("panics", 1)]);
+    broker.send(&[("number", 5), ("panics", ALWAYS)]);
+    broker.send(&[("number", 6)]);
+    let worker = broker.worker("a", &["--claim-every", "0.02", "--max-deliveries", "3"]);
+    eventually(|| broker.dead().len() == 2 && broker.effects("a").len() == 4);
+    let output = worker.stop();
+    assert_exit(&output, 0);
+    let mut done = broker.effects("a");
+    done.sort_unstable();
+    assert_eq!(done, [1, 2, 4, 6]);
+    let mut dead = broker.dead();
+    dead.sort_by_key(|letter| letter["number"].clone());
+    let letter = |index: usize, name: &str| dead[index][name].as_str();
+    assert_eq!((letter(0, "number"), letter(1, "number")), ("3", "5"));
+    assert_eq!(letter(0, "reason"), "the simulated failure");
+    assert_eq!(letter(1, "reason"), "panicked");
+    assert_eq!(
+        (letter(0, "deliveries"), letter(1, "deliveries")),
+        ("3", "3")
+    );
+    assert_eq!(letter(0, "fails"), ALWAYS.to_string());
+    assert_eq!(
+        (broker.tally("given_back"), broker.tally("dead_lettered")),
+        (8, 2)
+    );
+    assert_eq!(broker.pending(), 0);
+}
+
+/// It rests among the others' leases, and is not due before.
+#[test]
+fn a_failure_rests_before_it_is_tried_again() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("fails", 1)]);
+    let rest = [
+        "--min-idle",
+        "60",
+        "--retry-after",
+        "0.5",
+        "--claim-every",
+        "0.02",
+    ];
+    let worker = broker.worker("a", &rest);
+    eventually(|| broker.tally("given_back") == 1);
+    let begun = Instant::now();
+    eventually(|| broker.effects("a") == [1]);
+    // Nearly: the script's milliseconds are whole ones, and it takes a moment to look.
+    assert!(
+        begun.elapsed() > Duration::from_millis(400),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_exit(&worker.stop(), 0);
+}
+
+#[test]
+fn what_is_no_order_is_buried_with_the_reason() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("colour", 7)]);
+    let worker = broker.worker("a", &["--max-deliveries", "1"]);
+    eventually(|| broker.dead().len() == 1);
+    assert_exit(&worker.stop(), 0);
+    assert_eq!(
+        broker.dead()[0]["reason"],
+        "no order: an unknown field \"colour\""
+    );
+    assert_eq!(broker.dead()[0]["colour"], "7");
+}
+
+/// Nobody gives a verdict on it: the process is gone. So whoever takes it over has to count.
+#[test]
+fn a_message_that_ends_its_worker_is_buried() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("aborts", ALWAYS)]);
+    broker.send(&[("number", 2)]);
+    let lease = [
+        "--min-idle",
+        "0.2",
+        "--work-timeout",
+        "0.1",
+        "--mailbox",
+        "0",
+    ];
+    let more = [
+        "--actors",
+        "1",
+        "--claim-every",
+        "0.02",
+        "--max-deliveries",
+        "2",
+    ];
+    let args = [&lease[..], &more].concat();
+    for name in ["a", "b"] {
+        let mut worker = broker.worker(name, &args);
+        eventually(|| worker.has_ended());
+        assert_eq!(broker.dead().len(), 0);
+    }
+    let worker = broker.worker("c", &args);
+    eventually(|| broker.dead().len() == 1);
+    eventually(|| {
+        ["a", "b", "c"]
+            .iter()
+            .any(|name| broker.effects(name) == [2])
+    });
+    assert_exit(&worker.stop(), 0);
+    let letter = &broker.dead()[0];
+    assert_eq!(letter["reason"], "delivered 2 times without a verdict");
+    assert_eq!(letter["number"], "1");
+}
+
+/// Another worker may be at it: it must neither be given out again nor be buried.
+#[test]
+fn a_message_that_was_taken_over_is_left_to_the_other() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    let id = broker.send(&[("number", 1), ("wait_us", 1_000_000), ("fails", ALWAYS)]);
+    let mut worker = broker.worker("a", &["--max-deliveries", "1", "--stats", "0.01"]);
+    worker.until_it_says("running 1");
+    broker.claim("other", &id);
+    worker.until_it_says("overtaken 1");
+    assert_exit(&worker.stop(), 0);
+    assert_eq!(broker.dead().len(), 0);
+    assert_eq!(broker.owners(), [("other".into(), 1)]);
+}
+
+// --- The end ------------------------------------------------------------------------------------
+
+/// With `--max-deliveries 1`: a release is no attempt.
+#[test]
+fn a_sigterm_gives_back_what_has_not_begun() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    for number in 1..=4 {
+        broker.send(&[("number", number), ("wait_us", 500_000)]);
+    }
+    let small = ["--actors", "1", "--mailbox", "3", "--max-deliveries", "1"];
+    let mut worker = broker.worker("a", &[&small[..], &["--stats", "0.01"]].concat());
+    worker.until_it_says("running 1 queued 3");
+    assert_exit(&worker.stop(), 0);
+    assert_eq!(broker.effects("a"), [1]);
+    // Nobody has them, and nobody was lost with the name of the worker that left.
+    assert_eq!(broker.owners(), [("given-back".into(), 3)]);
+    assert_eq!(broker.consumers(), ["given-back"]);
+    assert_eq!(broker.tally("given_back"), 3);
+
+    let more = ["--claim-every", "0.02"];
+    let worker = broker.worker("b", &[&small[..], &more].concat());
+    eventually(|| broker.effects("b").len() == 3 && broker.pending() == 0);
+    assert_exit(&worker.stop(), 0);
+    assert_eq!(broker.dead().len(), 0);
+}
+
+#[test]
+fn what_outlasts_the_grace_is_left_to_others() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("wait_us", 60_000_000)]);
+    let mut worker = broker.worker("a", &["--grace", "0.1", "--stats", "0.01"]);
+    worker.until_it_says("running 1");
+    let output = worker.stop();
+    assert_exit(&output, 1);
+    assert_says(&output, "1 works are left: they will be given out again");
+    assert_eq!(broker.owners(), [("a".into(), 1)]);
+}
+
+/// The verdict is given, and cannot be told. The end comes all the same.
+#[test]
+fn a_redis_that_hangs_does_not_hold_up_the_end() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("wait_us", 300_000)]);
+    let mut worker = broker.worker("a", &["--grace", "0.3", "--stats", "0.01"]);
+    worker.until_it_says("running 1");
+    broker.signal_redis("STOP");
+    eventually(|| broker.effects("a") == [1]);
+    let output = worker.stop();
+    broker.signal_redis("CONT");
+    assert_exit(&output, 1);
+    assert_eq!(broker.pending(), 1);
+}
+
+// --- Trouble with the broker --------------------------------------------------------------------
+
+#[test]
+fn a_verdict_outlives_its_connection() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("wait_us", 300_000)]);
+    let mut worker = broker.worker("a", &["--stats", "0.01"]);
+    worker.until_it_says("running 1");
+    broker.cut_connections();
+    eventually(|| broker.pending() == 0 && broker.effects("a") == [1]);
+    broker.send(&[("number", 2)]);
+    eventually(|| broker.effects("a") == [1, 2]);
+    let output = worker.stop();
+    assert_exit(&output, 0);
+    assert_says(&output, "trying again");
+    assert_says(&output, "all is well again");
+}
+
+#[test]
+fn a_worker_waits_for_a_broker_that_is_not_there() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.kill_redis();
+    let (idle, mut worker) = (broker.worker("a", &[]), broker.worker("b", &[]));
+    worker.until_it_complains("trying again");
+    assert_exit(&idle.stop(), 0);
+    broker.start_redis_again();
+    broker.send(&[("number", 1)]);
+    eventually(|| broker.effects("b") == [1]);
+    assert_exit(&worker.stop(), 0);
+}
+
+/// As after a restart of a Redis that keeps nothing.
+#[test]
+fn a_group_that_is_gone_is_made_again() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1)]);
+    let worker = broker.worker("a", &[]);
+    eventually(|| broker.effects("a") == [1] && broker.pending() == 0);
+    broker.forget_everything();
+    broker.send(&[("number", 2)]);
+    eventually(|| broker.effects("a") == [1, 2]);
+    let output = worker.stop();
+    assert_exit(&output, 0);
+    assert_says(&output, "making it again");
+}
+
+#[test]
+fn what_was_trimmed_is_said_to_be_lost() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    // Two that a dead worker has, and one that fails while this worker has it.
+    for number in 1..=2 {
+        broker.send(&[("number", number)]);
+    }
+    broker.deliver_to("dead", 2);
+    broker.send(&[("number", 3), ("wait_us", 500_000), ("fails", 1)]);
+    let lease = [
+        "--min-idle",
+        "0.2",
+        "--work-timeout",
+        "0.1",
+        "--mailbox",
+        "0",
+    ];
+    let more = ["--claim-every", "60", "--stats", "0.01"];
+    let mut worker = broker.worker("a", &[&lease[..], &more].concat());
+    worker.until_it_says("running 1");
+    broker.trim_everything();
+    worker.until_it_says("trimmed 1");
+    assert_exit(&worker.stop(), 0);
+
+    let more = ["--claim-every", "0.02", "--stats", "0.01"];
+    let mut worker = broker.worker("b", &[&lease[..], &more].concat());
+    worker.until_it_says("trimmed 2");
+    let output = worker.stop();
+    assert_exit(&output, 0);
+    assert_says(&output, "was pending, and has been trimmed: it is lost");
+    assert_eq!((broker.pending(), broker.tally("given_back")), (0, 0));
+}
+
+#[test]
+fn only_what_every_group_has_settled_is_trimmed() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.make_group("auditors");
+    for number in 1..=20 {
+        broker.send(&[("number", number)]);
+    }
+    let worker = broker.worker("a", &["--trim", "0.02"]);
+    eventually(|| broker.effects("a").len() == 20 && broker.pending() == 0);
+    // The other group has read nothing: nothing may go, however often it is tried.
+    let scripts = broker.scripts_run();
+    eventually(|| broker.scripts_run() >= scripts + 3);
+    assert_eq!(broker.length(), 20);
+    broker.destroy_group("auditors");
+    // All but the last one that was delivered.
+    eventually(|| broker.length() == 1);
+    broker.send(&[("number", 21)]);
+    eventually(|| broker.effects("a").len() == 21);
+    assert_exit(&worker.stop(), 0);
+}
+
+// --- Command lines ------------------------------------------------------------------------------
+
+#[test]
+fn a_lease_that_may_run_out_is_refused_at_the_start() {
+    let rule = |min_idle: &str| {
+        let sizes = [
+            "--mailbox",
+            "9",
+            "--work-timeout",
+            "3",
+            "--min-idle",
+            min_idle,
+        ];
+        let mut command = program();
+        command
+            .args(["worker", "--url", "redis+unix:///no/such/socket"])
+            .args(sizes);
+        command
+    };
+    let output = rule("30").output().unwrap();
+    assert_exit(&output, 2);
+    assert_says(&output, "--min-idle is 30s");
+    assert_says(
+        &output,
+        "may wait 30s for its verdict: (--mailbox 9 + 1) x --work-timeout 3s",
+    );
+    // A little more will do: this one goes on to ask for the broker.
+    let mut worker = fixture::Worker::start(&mut rule("30.001"));
+    worker.until_it_complains("trying again");
+    assert_exit(&worker.stop(), 0);
+}
+
+#[test]
+fn what_is_wrong_with_a_command_line_is_said() {
+    let cases: [(&[&str], &str); 9] = [
+        (&[], "no command given"),
+        (&["dance"], "no such command: \"dance\""),
+        (&["worker", "--actors", "0"], "--actors: "),
+        (
+            &["worker", "--actors", "x"],
+            "--actors: invalid digit found in string: \"x\"",
+        ),
+        (
+            &["worker", "--max-deliveries", "0"],
+            "--max-deliveries: it must be at least 1: 0",
+        ),
+        (
+            &["worker", "--min-idle", "60", "--retry-after", "61"],
+            "--retry-after: it must be at most --min-idle 60s: 61s",
+        ),
+        (&["worker", "--url", "http://localhost"], "redis: "),
+        (
+            &["demo", "--workers", "2"],
+            "--workers: it must be at least 3: 2",
+        ),
+        (&["produce", "works"], "unexpected argument"),
+    ];
+    for (args, message) in cases {
+        let output = program().args(args).output().unwrap();
+        assert_exit(&output, 2);
+        assert_says(&output, message);
+    }
+    let output = program().arg("--help").output().unwrap();
+    assert_exit(&output, 0);
+    assert!(text(&output.stdout).starts_with("Works from a Redis stream"));
+}
+
+#[test]
+fn what_produce_sends_a_worker_does() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let mut produce = broker.command("produce", &["--count", "2500", "--first", "7"]);
+    let output = produce.output().unwrap();
+    assert_exit(&output, 0);
+    assert_eq!(text(&output.stdout), "sent 2500\n");
+    let worker = broker.worker("a", &["--until-empty"]);
+    let output = worker.finish();
+    assert_exit(&output, 0);
+    assert!(text(&output.stdout).starts_with("fetched 2500 claimed 0 done 2500 given_back 0 "));
+    let mut done = broker.effects("a");
+    done.sort_unstable();
+    assert_eq!(done, (7..2_507).collect::<Vec<_>>());
+}
