@@ -219,9 +219,6 @@ impl Feeder {
 
     /// Tells the verdicts, and asks for messages, in one trip.
     fn turn(&mut self) -> Result<(), Trouble> {
-        if self.deadline.is_some() {
-            self.link.hurry(self.time_left())?;
-        }
         self.connect()?;
         let mut commands = self.verdicts();
         let verdicts = commands.len();

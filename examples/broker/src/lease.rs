@@ -138,12 +138,21 @@ mod tests {
         begin.recv().unwrap();
         for _ in 0..2 {
             let waiting = lease(&inbox);
-            troupe.assign(move || Ok(waiting.done())).unwrap();
+            troupe
+                .assign(move || {
+                    waiting.done();
+                    Ok(())
+                })
+                .unwrap();
         }
         drop(troupe.shutdown_now());
         assert_eq!(verdicts(&inbox), [Verdict::Released, Verdict::Released]);
         let late = lease(&inbox);
-        let refused = troupe.assign(move || Ok(late.done())).unwrap_err();
+        let work = move || {
+            late.done();
+            Ok(())
+        };
+        let refused = troupe.assign(work).unwrap_err();
         assert!(refused.is_shutting_down());
         drop(refused);
         assert_eq!(verdicts(&inbox), [Verdict::Released]);

@@ -23,7 +23,6 @@ pub(crate) struct Link {
     failures: u32,
     /// Not to be tried again before.
     resume: Instant,
-    patience: Duration,
 }
 
 impl Link {
@@ -33,7 +32,6 @@ impl Link {
             connection: None,
             failures: 0,
             resume: Instant::now(),
-            patience: ANSWER,
         })
     }
 
@@ -52,24 +50,11 @@ impl Link {
     /// Connects, unless that is done.
     pub(crate) fn open(&mut self) -> Result<(), RedisError> {
         if self.connection.is_none() {
-            let connection = self.client.get_connection_with_timeout(self.patience)?;
+            let connection = self.client.get_connection_with_timeout(ANSWER)?;
+            // A silent peer is a lost one.
+            connection.set_read_timeout(Some(ANSWER))?;
+            connection.set_write_timeout(Some(ANSWER))?;
             self.connection = Some(connection);
-            self.set_timeouts()?;
-        }
-        Ok(())
-    }
-
-    /// Waits no longer than that from now on: the end is near. A silent peer is a lost one.
-    pub(crate) fn hurry(&mut self, patience: Duration) -> Result<(), RedisError> {
-        // 0 would be for ever.
-        self.patience = patience.clamp(Duration::from_millis(1), ANSWER);
-        self.set_timeouts()
-    }
-
-    fn set_timeouts(&self) -> Result<(), RedisError> {
-        if let Some(connection) = &self.connection {
-            connection.set_read_timeout(Some(self.patience))?;
-            connection.set_write_timeout(Some(self.patience))?;
         }
         Ok(())
     }

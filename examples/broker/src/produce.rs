@@ -47,7 +47,7 @@ pub(crate) fn order(args: &ProduceArgs, number: u64) -> Order {
     let deliveries = |every: u64, offset: u64| {
         if every == 0 || number % every != every.saturating_sub(1 + offset) {
             0
-        } else if number / every % 2 == 0 {
+        } else if (number / every).is_multiple_of(2) {
             ALWAYS
         } else {
             1

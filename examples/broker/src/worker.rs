@@ -2,7 +2,11 @@
 
 use std::{
     io::{self, Write},
-    sync::Arc,
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +16,7 @@ use troupe_pool::{Config, Failure, Troupe};
 use crate::{
     args::WorkerArgs,
     error::Fatal,
-    feeder::{Feeder, say},
+    feeder::{End, Feeder, say},
     inbox::Inbox,
     lease::Lease,
     link::Link,
@@ -48,11 +52,13 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
         .build()?;
     let troupe = Arc::new(troupe);
     let inbox = Arc::new(Inbox::new(troupe.stats().capacity));
-    let (stopped, signal) = (Arc::clone(&troupe), Arc::clone(&inbox));
+    let (events, event) = mpsc::channel();
+    let (stopped, signal, stop) = (Arc::clone(&troupe), Arc::clone(&inbox), events.clone());
     signals::on_first(move || {
         // At once: the feeder may be waiting for the broker.
         drop(stopped.shutdown_now());
         signal.stop();
+        stop.send(Event::Stop).ok();
     })
     .map_err(Fatal::Signals)?;
 
@@ -63,12 +69,20 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
         inbox,
         Arc::new(effects),
     );
-    // A thread of its own has a name, which tells it from the actors in `top -H`.
-    let feeder = thread::Builder::new()
+    let feed = move || {
+        let end = panic::catch_unwind(AssertUnwindSafe(|| feeder.run()));
+        events
+            .send(Event::End(end.unwrap_or(Err(Fatal::Feeder))))
+            .ok();
+    };
+    thread::Builder::new()
         .name("feeder".into())
-        .spawn(move || feeder.run())
+        .spawn(feed)
         .map_err(Fatal::Thread)?;
-    let end = feeder.join().map_err(|_| Fatal::Feeder)??;
+    let Some(end) = await_end(&event, args.plan.grace)? else {
+        say("redis does not answer: what is in flight will be given out again");
+        return Ok(false);
+    };
 
     let is_settled = end.left == 0;
     if is_settled {
@@ -86,6 +100,34 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
         .and_then(|()| stdout.flush())
         .map_err(Fatal::Output)?;
     Ok(is_settled)
+}
+
+/// What the main thread waits for.
+#[derive(Debug)]
+enum Event {
+    /// The signal.
+    Stop,
+    /// Of the feeder.
+    End(Result<End, Fatal>),
+}
+
+/// Waits for the feeder, which ends itself within the grace; `None` if it cannot, since it waits
+/// for an answer that does not come.
+fn await_end(event: &Receiver<Event>, grace: Duration) -> Result<Option<End>, Fatal> {
+    /// For a feeder that ends at the last moment.
+    const SLACK: Duration = Duration::from_millis(500);
+    let mut next = event.recv().map_err(|_| Fatal::Feeder)?;
+    if matches!(next, Event::Stop) {
+        next = match event.recv_timeout(grace.saturating_add(SLACK)) {
+            Ok(next) => next,
+            Err(RecvTimeoutError::Timeout) => return Ok(None),
+            Err(RecvTimeoutError::Disconnected) => return Err(Fatal::Feeder),
+        };
+    }
+    match next {
+        Event::End(end) => end.map(Some),
+        Event::Stop => Err(Fatal::Feeder),
+    }
 }
 
 /// A lease must not run out while its work waits and runs: it would be given out again, and done

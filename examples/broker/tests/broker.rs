@@ -240,6 +240,42 @@ fn a_message_that_was_taken_over_is_left_to_the_other() {
     assert_eq!(broker.owners(), [("other".into(), 1)]);
 }
 
+// --- Room ---------------------------------------------------------------------------------------
+
+#[test]
+fn a_worker_takes_no_more_than_it_has_room_for() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    for number in 1..=10 {
+        broker.send(&[("number", number), ("wait_us", 60_000_000)]);
+    }
+    let small = ["--actors", "1", "--mailbox", "2", "--stats", "0.01"];
+    let mut full = broker.worker("a", &small);
+    full.until_it_says("running 1 queued 2");
+    // What is left is for another: to scale out, start one.
+    let mut other = broker.worker("b", &["--stats", "0.01"]);
+    other.until_it_says("running 7");
+    assert_eq!(broker.owners(), [("a".into(), 3), ("b".into(), 7)]);
+}
+
+/// A feeder that waited for the verdict of the long work would let the other actor idle.
+#[test]
+fn a_long_work_keeps_no_message_from_an_idle_actor() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 0), ("wait_us", 60_000_000)]);
+    let none_waits = ["--actors", "2", "--mailbox", "0", "--stats", "0.01"];
+    let mut worker = broker.worker("a", &none_waits);
+    worker.until_it_says("running 1");
+    for number in 1..=20 {
+        broker.send(&[("number", number)]);
+        eventually(|| broker.effects("a").len() as u64 == number);
+    }
+    eventually(|| broker.pending() == 1);
+}
+
 // --- The end ------------------------------------------------------------------------------------
 
 /// With `--max-deliveries 1`: a release is no attempt.
@@ -296,6 +332,7 @@ fn a_redis_that_hangs_does_not_hold_up_the_end() {
     let output = worker.stop();
     broker.signal_redis("CONT");
     assert_exit(&output, 1);
+    assert_says(&output, "redis does not answer");
     assert_eq!(broker.pending(), 1);
 }
 
