@@ -16,7 +16,7 @@ use crate::{
     inbox::Inbox,
     lease::{Id, Lease, Settlement, Verdict},
     link::{self, Link},
-    order::Fields,
+    order::{Fields, Order},
     stream::{self, Claimed, Message, Rule, Stream, Unreadable},
     work::{self, Effects},
     worker::Failed,
@@ -25,10 +25,13 @@ use crate::{
 /// How long verdicts may wait for others before they are told, while the troupe has enough to do.
 const SETTLE_WITHIN: Duration = Duration::from_millis(5);
 
-/// How long the broker may hold an answer back until there is a new message: while works are in
-/// flight, whose verdicts wait meanwhile, and while none is.
-const BLOCK_BUSY: Duration = Duration::from_millis(10);
-const BLOCK_IDLE: Duration = Duration::from_millis(250);
+/// How long the broker may hold an answer back until there is a new message. Only while no work is in
+/// flight, whose verdict would wait meanwhile: Redis looks at the clock ten times a second.
+const BLOCK: Duration = Duration::from_millis(250);
+
+/// While works are in flight, how soon to look for new messages after a look that found none; then
+/// twice as long each time, up to 16 times that.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// How long it sleeps at most, whatever it waits for.
 const NAP: Duration = Duration::from_millis(250);
@@ -66,6 +69,8 @@ pub(crate) struct Feeder {
     claim_at: Instant,
     /// A claim that goes on leaves every other trip to new messages.
     has_just_claimed: bool,
+    /// How many looks in a row have found no message.
+    vain_looks: u32,
     trim_at: Option<Instant>,
     report_at: Option<Instant>,
     /// Set at the signal.
@@ -103,6 +108,7 @@ impl Feeder {
             claim_from: stream::START.into(),
             claim_at: now,
             has_just_claimed: false,
+            vain_looks: 0,
             trim_at: plan.trim_every.map(|every| now + every),
             report_at: plan.report_every.map(|every| now + every),
             deadline: None,
@@ -188,7 +194,14 @@ impl Feeder {
             return self.take(self.out + 1, pause);
         }
         self.take(1, Duration::ZERO);
-        if self.is_hungry() || self.out == 0 {
+        if self.out == 0 {
+            return;
+        }
+        if self.is_hungry() {
+            if self.vain_looks > 0 && self.unsettled.is_empty() {
+                let doublings = (self.vain_looks - 1).min(4);
+                self.take(1, LOOK_AGAIN * (1 << doublings));
+            }
             return;
         }
         if self.unsettled.is_empty() {
@@ -344,13 +357,8 @@ impl Feeder {
         if is_claim_due && !self.has_just_claimed {
             return Request::Claim;
         }
-        let block = if !self.is_hungry() || is_claim_due || self.plan.is_until_empty {
-            None
-        } else if self.out > 0 {
-            Some(BLOCK_BUSY)
-        } else {
-            Some(BLOCK_IDLE)
-        };
+        let may_wait = self.out == 0 && !is_claim_due && !self.plan.is_until_empty;
+        let block = may_wait.then_some(BLOCK);
         Request::Read { block }
     }
 
@@ -359,8 +367,13 @@ impl Feeder {
         self.counts.fetched += messages.len() as u64;
         self.has_just_claimed = false;
         let is_empty = messages.is_empty();
+        self.vain_looks = if is_empty {
+            self.vain_looks.saturating_add(1)
+        } else {
+            0
+        };
         for Message { id, fields } in messages {
-            self.begin(id, fields, 1, now);
+            self.begin(id, &fields, 1, now);
         }
         if self.plan.is_until_empty && is_empty && self.out == 0 && self.unsettled.is_empty() {
             self.stop();
@@ -399,7 +412,7 @@ impl Feeder {
             let deliveries = stream::read_deliveries(answer.extract_error()?)?.max(1);
             let most = self.plan.rule.max_deliveries;
             if deliveries <= most {
-                self.begin(id, fields, deliveries, now);
+                self.begin(id, &fields, deliveries, now);
             } else {
                 // It never came to a verdict, so it may be what ended the workers that had it.
                 let why = format!("delivered {} times without a verdict", deliveries - 1);
@@ -415,11 +428,13 @@ impl Feeder {
     }
 
     /// Gives the message to the troupe, as a work with a lease on it.
-    fn begin(&mut self, id: Id, fields: Fields, delivery: u32, now: Instant) {
+    fn begin(&mut self, id: Id, fields: &Fields, delivery: u32, now: Instant) {
         let lease = Lease::new(id, now, Arc::clone(&self.inbox));
         self.out += 1;
         let effects = Arc::clone(&self.effects);
-        let work = move || match work::run(&fields, delivery, &effects) {
+        // Read here, so that what is allocated for the answer is freed by the same thread.
+        let order = Order::read(fields);
+        let work = move || match work::run(order, delivery, &effects) {
             Ok(()) => {
                 lease.done();
                 Ok(())

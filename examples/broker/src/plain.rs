@@ -6,6 +6,7 @@ use crate::{
     args::PlainArgs,
     error::Fatal,
     link::Link,
+    order::Order,
     stream,
     work::{self, Effects},
 };
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &PlainArgs) -> Result<(), Fatal> {
         }
         let mut done = Vec::with_capacity(messages.len());
         for message in messages {
-            if let Err(why) = work::run(&message.fields, 1, &effects) {
+            if let Err(why) = work::run(Order::read(&message.fields), 1, &effects) {
                 return Err(Fatal::Ended(why.to_string()));
             }
             if args.acknowledges_each {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::order::{Fields, NoOrder, Order};
+use crate::order::{NoOrder, Order};
 
 /// Why a work failed. Text of this ends in the dead letter.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +50,12 @@ impl Effects {
 }
 
 /// Does what the message asks for. `delivery` is 1 the first time.
-pub(crate) fn run(fields: &Fields, delivery: u32, effects: &Effects) -> Result<(), Why> {
-    let order = Order::read(fields)?;
+pub(crate) fn run(
+    order: Result<Order, NoOrder>,
+    delivery: u32,
+    effects: &Effects,
+) -> Result<(), Why> {
+    let order = order?;
     rest(order.wait);
     if delivery <= order.aborts {
         process::abort();
