@@ -57,7 +57,7 @@ demo:
   --min-idle S          as for worker (default: 5)
 
 bench:
-  --count N             works in each run without a wait (default: 200000)
+  --count N             works in a run without a wait; with one, a twentieth (default: 400000)
   --rounds N            each of every contestant (default: 5)
   --workers N           processes of each (default: 4)
 
@@ -278,7 +278,7 @@ fn demo(parser: &mut Parser) -> Result<Option<DemoArgs>, lexopt::Error> {
 
 fn bench(parser: &mut Parser) -> Result<Option<BenchArgs>, lexopt::Error> {
     let mut args = BenchArgs {
-        count: 200_000,
+        count: 400_000,
         rounds: 5,
         workers: 4,
     };

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Fatal> {
         (
             "works that wait 1 ms",
             Duration::from_millis(1),
-            args.count / 10,
+            args.count / 20,
         ),
     ];
     for (name, wait, count) in workloads {

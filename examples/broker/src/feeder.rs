@@ -2,6 +2,7 @@
 //! places in the troupe, and tells the broker what became of each.
 
 use std::{
+    fmt,
     io::{self, Write},
     sync::Arc,
     time::{Duration, Instant},
@@ -527,7 +528,9 @@ impl From<Unreadable> for Trouble {
     }
 }
 
-/// To standard error: `eprintln` would panic if that is closed.
-pub(crate) fn say(message: impl std::fmt::Display) {
-    writeln!(io::stderr().lock(), "broker: {message}").ok();
+/// To standard error, in one piece, since other workers may write there too. `eprintln` would panic
+/// if it is closed.
+pub(crate) fn say(message: impl fmt::Display) {
+    let line = format!("broker: {message}\n");
+    io::stderr().lock().write_all(line.as_bytes()).ok();
 }
