@@ -130,8 +130,14 @@ impl Broker {
         self.ask("XLEN", &[STREAM])
     }
 
-    /// How many scripts it has run.
-    pub(crate) fn scripts_run(&mut self) -> u64 {
+    /// Waits until so many more scripts have been run.
+    #[track_caller]
+    pub(crate) fn await_scripts(&mut self, count: u64) {
+        let before = self.scripts_run();
+        eventually(|| self.scripts_run() >= before + count);
+    }
+
+    fn scripts_run(&mut self) -> u64 {
         let info: String = self.ask("INFO", &["commandstats"]);
         let calls = info.split_once("cmdstat_eval:calls=");
         let calls = calls.and_then(|(_, rest)| rest.split(',').next());
@@ -152,14 +158,20 @@ impl Broker {
         assert_eq!(ids, [id]);
     }
 
-    /// To a consumer that does nothing with it.
-    pub(crate) fn deliver_to(&mut self, consumer: &str, count: usize) {
+    /// To a consumer that does nothing with it. Returns the first one's id.
+    pub(crate) fn deliver_to(&mut self, consumer: &str, count: usize) -> String {
         self.make_group(GROUP);
         let count = count.to_string();
         let args = [
             "GROUP", GROUP, consumer, "COUNT", &count, "STREAMS", STREAM, ">",
         ];
         self.tell("XREADGROUP", &args);
+        self.pending_ones().swap_remove(0).0
+    }
+
+    pub(crate) fn acknowledge(&mut self, id: &str) {
+        let acknowledged: u64 = self.ask("XACK", &[STREAM, GROUP, id]);
+        assert_eq!(acknowledged, 1);
     }
 
     pub(crate) fn make_group(&mut self, name: &str) {
