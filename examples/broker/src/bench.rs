@@ -13,13 +13,14 @@ use std::{
 use redis::cmd;
 
 use crate::{
-    args::{BenchArgs, ProduceArgs},
+    args::{BenchArgs, GROUP, ProduceArgs},
     children::Process,
     error::Fatal,
     link::Link,
     produce,
     redis_server::RedisServer,
-    stream, worker,
+    stream::{self, Stream},
+    worker,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -117,18 +118,15 @@ fn time(contestant: Contestant, workers: usize, orders: &ProduceArgs) -> Result<
 
     // Nobody was faster by leaving something out.
     let mut link = Link::new(url)?;
-    let mut groups = cmd("XINFO");
-    groups.arg("GROUPS").arg(stream);
-    let groups: Vec<std::collections::BTreeMap<String, redis::Value>> =
-        stream::read(link.ask_one(groups)?)?;
-    let number = |name: &str| -> Result<u64, Fatal> {
-        let value = groups.first().and_then(|group| group.get(name).cloned());
-        Ok(stream::read(value.unwrap_or(redis::Value::Nil))?)
+    let key = Stream {
+        name: stream.clone(),
+        group: GROUP.into(),
+        consumer: String::new(),
     };
-    let (read, pending) = (number("entries-read")?, number("pending")?);
-    if (read, pending) != (orders.count, 0) {
+    let progress = stream::read_progress(link.ask_one(key.progress())?)?;
+    if (progress.delivered, progress.pending) != (orders.count, 0) {
         return Err(Fatal::Ended(format!(
-            "{contestant:?}: {read} of {} read, {pending} pending",
+            "{contestant:?}: of {} {progress:?}",
             orders.count
         )));
     }

@@ -105,12 +105,9 @@ impl Stage {
         }
 
         // The others do the rest, and what the two have left.
-        let mut link = Link::new(&self.server.url())?;
+        let (mut link, stream) = (Link::new(&self.server.url())?, self.stream());
         let is_settled = self.until(args, |_| {
-            is_settled(&mut link, &self.orders.stream).unwrap_or_else(|_| {
-                link.lose();
-                false
-            })
+            left(&mut link, &stream).is_ok_and(|left| left == 0)
         });
         if !is_settled? {
             say("nothing happens any more, but messages are left");
@@ -151,6 +148,14 @@ impl Stage {
             "--stats",
             "0",
         ])
+    }
+
+    fn stream(&self) -> Stream {
+        Stream {
+            name: self.orders.stream.clone(),
+            group: GROUP.into(),
+            consumer: String::new(),
+        }
     }
 
     fn effects(&self, worker: usize) -> PathBuf {
@@ -207,11 +212,7 @@ impl Stage {
         stopped_at: u64,
         time: Duration,
     ) -> Result<Report, Fatal> {
-        let stream = Stream {
-            name: self.orders.stream.clone(),
-            group: GROUP.into(),
-            consumer: String::new(),
-        };
+        let stream = self.stream();
         let mut link = Link::new(&self.server.url())?;
 
         // Who did what.
@@ -262,7 +263,7 @@ impl Stage {
                 .filter(|number| dead.contains(number) != is_buried(number))
                 .count() as u64
                 + (letters.len() - dead.len()) as u64,
-            left: left(&mut link, &stream.name)?,
+            left: left(&mut link, &stream)?,
             killed_at,
             stopped_at,
             time,
@@ -271,26 +272,9 @@ impl Stage {
 }
 
 /// What the broker has not been told the end of: pending, and never delivered.
-fn left(link: &mut Link, stream: &str) -> Result<u64, Fatal> {
-    let mut pending = cmd("XPENDING");
-    pending.arg(stream).arg(GROUP);
-    let (pending, ..): (u64, redis::Value, redis::Value, redis::Value) =
-        stream::read(link.ask_one(pending)?)?;
-    let mut groups = cmd("XINFO");
-    groups.arg("GROUPS").arg(stream);
-    let groups: Vec<BTreeMap<String, redis::Value>> = stream::read(link.ask_one(groups)?)?;
-    let last = groups
-        .first()
-        .and_then(|group| group.get("last-delivered-id").cloned());
-    let last: String = stream::read(last.unwrap_or(redis::Value::Nil))?;
-    let mut range = cmd("XRANGE");
-    range.arg(stream).arg(format!("({last}")).arg("+");
-    let undelivered: Vec<redis::Value> = stream::read(link.ask_one(range)?)?;
-    Ok(pending + undelivered.len() as u64)
-}
-
-fn is_settled(link: &mut Link, stream: &str) -> Result<bool, Fatal> {
-    Ok(left(link, stream)? == 0)
+fn left(link: &mut Link, stream: &Stream) -> Result<u64, Fatal> {
+    let progress = stream::read_progress(link.ask_one(stream.progress())?)?;
+    Ok(progress.pending + progress.undelivered)
 }
 
 #[derive(Debug)]

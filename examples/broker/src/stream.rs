@@ -1,7 +1,7 @@
 //! A consumer group on a Redis stream: what is said to Redis, and how its answers are read. Nothing
 //! else here knows a command.
 
-use std::{num::ParseIntError, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use redis::{Cmd, FromRedisValue, ParsingError, RedisError, Value, cmd};
 
@@ -120,6 +120,13 @@ impl Stream {
         Some(cmd)
     }
 
+    /// Asks how far the group is.
+    pub(crate) fn progress(&self) -> Cmd {
+        let mut cmd = cmd("XINFO");
+        cmd.arg("GROUPS").arg(&self.name);
+        cmd
+    }
+
     /// Takes this worker's name out of the group, if it holds nothing.
     pub(crate) fn leave(&self) -> Cmd {
         let mut cmd = cmd("EVAL");
@@ -169,12 +176,6 @@ impl From<ParsingError> for Unreadable {
     }
 }
 
-impl From<ParseIntError> for Unreadable {
-    fn from(error: ParseIntError) -> Self {
-        Unreadable(error.to_string())
-    }
-}
-
 type Entry = (String, Fields);
 
 /// Of [`Stream::read`]: nothing, or one stream.
@@ -202,6 +203,28 @@ pub(crate) fn read_claimed(answer: Value) -> Result<Claimed, Unreadable> {
 pub(crate) fn read_deliveries(answer: Value) -> Result<u32, Unreadable> {
     let rows: Vec<(String, String, u64, u32)> = FromRedisValue::from_redis_value(answer)?;
     Ok(rows.first().map_or(0, |(_, _, _, deliveries)| *deliveries))
+}
+
+/// How far a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) delivered: u64,
+    pub(crate) pending: u64,
+    pub(crate) undelivered: u64,
+}
+
+/// Of [`Stream::progress`], for a stream that has one group, and of which nothing was removed.
+pub(crate) fn read_progress(answer: Value) -> Result<Progress, Unreadable> {
+    let groups: Vec<BTreeMap<String, Value>> = FromRedisValue::from_redis_value(answer)?;
+    let figure = |name: &str| {
+        let value = groups.first().and_then(|group| group.get(name)).cloned();
+        read(value.unwrap_or(Value::Nil))
+    };
+    Ok(Progress {
+        delivered: figure("entries-read")?,
+        pending: figure("pending")?,
+        undelivered: figure("lag")?,
+    })
 }
 
 pub(crate) fn read<T: FromRedisValue>(answer: Value) -> Result<T, Unreadable> {
