@@ -83,6 +83,10 @@ impl Stage {
         for number in 0..args.workers {
             workers.push(self.start_worker(number, args).map_err(worker)?);
         }
+        // A signal to a process that is still starting would just end it.
+        self.until(args, |_| {
+            (0..args.workers).all(|worker| self.effects(worker).exists())
+        })?;
         let sent = produce::run(&self.orders)?;
 
         // In the middle: when a fourth of the works is done, half of them, and five eighths.

@@ -38,7 +38,6 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
     check_lease(args)?;
     let begun = Instant::now();
     let link = Link::new(&args.url)?;
-    let effects = Effects::open(args.effects.as_deref()).map_err(Fatal::Effects)?;
     let config = Config::fixed(args.actors)
         .mailbox_size(args.mailbox)
         .thread_name("broker");
@@ -62,6 +61,8 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
     })
     .map_err(Fatal::Signals)?;
 
+    // After the signals: whoever finds the file may send one.
+    let effects = Effects::open(args.effects.as_deref()).map_err(Fatal::Effects)?;
     let feeder = Feeder::new(
         args.plan.clone(),
         link,
