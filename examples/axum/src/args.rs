@@ -25,7 +25,8 @@ both:
 serve:
   --listen ADDR        port 0 takes a free one (default: 127.0.0.1:3000)
   --pool POOL          troupe, or spawn-blocking for comparison (default: troupe)
-  --grace SECS         how long a shutdown may take (default: 30)
+  --grace SECS         how long a shutdown may take; what is late then has one second more
+                       (default: 30)
 
 load:
   --requests N         each on a connection of its own (default: 400)
@@ -37,9 +38,10 @@ load:
 The first SIGTERM or SIGINT drains; the second ends the process at once.
 
 exit status:
-  0  stopped by a signal, and every request was answered; load: every bar is met
-  1  something went wrong
-  2  the command line is wrong
+  0    stopped by a signal, every request answered, every work finished; load: every bar is met
+  1    something went wrong, or --grace was over
+  2    the command line is wrong
+  130  ended by a second signal
 ";
 
 #[derive(Clone, Debug)]
@@ -155,13 +157,10 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, Error> {
             other => return Err(other.unexpected()),
         }
     }
-    let files = rlimit::increase_nofile_limit(u64::MAX)
-        .map_err(|error| format!("the limit of open files: {error}"))?;
     if command == Some(true) {
         if let Some(option) = for_serve {
             return Err(format!("{option}: only with serve").into());
         }
-        connections_allowed(&load, files)?;
         return Ok(Command::Load(both, load));
     }
     if let Some(option) = for_load {
@@ -173,18 +172,20 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, Error> {
     Ok(Command::Serve(both, serve))
 }
 
-/// A connection beyond what the system allows would hang: that is found here rather than under
-/// load. Both sides have the same limit.
-fn connections_allowed(load: &Load, files: u64) -> Result<(), Error> {
-    /// Files that the rest of a process may need.
-    const OTHERS: u64 = 64;
-    let allowed = files.saturating_sub(OTHERS);
-    let wanted = load.requests.saturating_add(load.leave);
-    if wanted as u64 > allowed {
-        return Err(format!(
-            "--requests: the system allows {files} open files, so with --leave at most {allowed}: {wanted}"
-        )
-        .into());
+impl Load {
+    /// A connection beyond what the system allows would hang: that is found here rather than under
+    /// load. Both sides have the same limit.
+    pub(crate) fn check(&self, files: u64) -> Result<(), Error> {
+        /// Files that the rest of a process may need.
+        const OTHERS: u64 = 64;
+        let allowed = files.saturating_sub(OTHERS);
+        let wanted = self.requests.saturating_add(self.leave);
+        if wanted as u64 > allowed {
+            return Err(format!(
+                "--requests: the system allows {files} open files, so with --leave at most {allowed}: {wanted}"
+            )
+            .into());
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -12,6 +12,8 @@ pub(crate) enum Fatal {
     Build(#[from] BuildError),
     #[error("--listen: {address:?}: {error}")]
     Listen { address: String, error: io::Error },
+    #[error("the limit of open files: {0}")]
+    OpenFiles(io::Error),
     #[error("the runtime: {0}")]
     Runtime(io::Error),
     #[error("signals cannot be watched: {0}")]
@@ -49,5 +51,25 @@ fn option_of(error: &BuildError) -> &'static str {
             _ => "",
         },
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the system refuses is no fault of the command line.
+    #[test]
+    fn only_a_wrong_command_line_is_status_2() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        for fatal in [
+            Fatal::OpenFiles(denied()),
+            Fatal::Runtime(denied()),
+            Fatal::Output(denied()),
+        ] {
+            assert_eq!(fatal.exit_code(), 1, "{fatal}");
+            assert!(!fatal.to_string().contains("--help"), "{fatal}");
+        }
+        assert_eq!(Fatal::Usage("--max: x".into()).exit_code(), 2);
     }
 }

@@ -49,12 +49,24 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, Fatal> {
-    let is_well = match args::parse(&mut lexopt::Parser::from_env())? {
+    let command = args::parse(&mut lexopt::Parser::from_env())?;
+    let is_well = match command {
         Command::Help => say(args::HELP).map(|()| true),
-        Command::Serve(both, serve) => serve_until_stopped(&both, &serve),
-        Command::Load(both, load) => load::run(&both, &load),
+        Command::Serve(both, serve) => {
+            open_files()?;
+            serve_until_stopped(&both, &serve)
+        }
+        Command::Load(both, load) => {
+            load.check(open_files()?)?;
+            load::run(&both, &load)
+        }
     }?;
     Ok(ExitCode::from(u8::from(!is_well)))
+}
+
+/// As many as the system allows; how many those are.
+fn open_files() -> Result<u64, Fatal> {
+    rlimit::increase_nofile_limit(u64::MAX).map_err(Fatal::OpenFiles)
 }
 
 fn say(text: &str) -> Result<(), Fatal> {
@@ -91,7 +103,7 @@ fn serve_until_stopped(both: &Both, serve: &Serve) -> Result<bool, Fatal> {
         .build()
         .map_err(Fatal::Runtime)?;
 
-    let is_answered = runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let listening = TcpListener::bind(&serve.listen).await;
         let listening = listening.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) = listening.map_err(|error| Fatal::Listen {
@@ -111,17 +123,17 @@ fn serve_until_stopped(both: &Both, serve: &Serve) -> Result<bool, Fatal> {
             .map_err(Fatal::Runtime)
     })?;
 
-    runtime.shutdown_timeout(server::LAST);
+    runtime.shutdown_timeout(ended.left());
     let is_drained = troupe.is_none_or(|troupe| {
         troupe.shutdown();
         // Works may be left whose clients have gone.
-        let patience = match is_answered {
-            true => serve.grace,
-            false => server::LAST,
-        };
-        troupe.join_timeout(patience).is_ok()
+        troupe.join_timeout(ended.left()).is_ok() || {
+            // Threads without a work need not be waited for.
+            let stats = troupe.stats();
+            stats.queued + stats.running == 0
+        }
     });
-    let is_well = is_answered && is_drained;
+    let is_well = ended.is_answered && is_drained;
     let end = if is_well { "drained" } else { "not drained" };
     say(&format!("{end}\n{}", service.stats())).ok(); // Standard output may be closed.
     Ok(is_well)

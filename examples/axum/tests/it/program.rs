@@ -215,5 +215,7 @@ fn a_wrong_command_line_is_told_what_is_wrong() {
 fn help_is_no_error() {
     let output = program(&["--help"]).output().unwrap();
     assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stdout).contains("usage: axum-example"));
+    let help = String::from_utf8_lossy(&output.stdout);
+    assert!(help.contains("usage: axum-example"));
+    assert!(help.contains("\n  130  "), "the second signal's: {help}");
 }

@@ -1,6 +1,9 @@
 //! The end: whoever was there gets an answer, whoever comes later gets no connection.
 
-use std::{net::TcpStream, time::Duration};
+use std::{
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use troupe_pool::Config;
 
@@ -24,6 +27,38 @@ fn whatever_was_accepted_is_answered_and_nobody_else_gets_in() {
     assert!(served.stopped(), "answered in time");
     assert_eq!(backend.calls.lock().len(), 6);
     assert_eq!(troupe.stats().completed, 6);
+}
+
+/// The grace counts once: what the answers have taken of it, the works that are left do not get.
+/// This failed because `main` waited for these as long again.
+#[test]
+fn the_grace_is_one_time_for_all() {
+    let grace = Duration::from_secs(3_600);
+    let mut served = Served::with_grace(Config::fixed(1).mailbox_size(0), grace);
+    let running = served.ask(&format!("/work/{WAITS}"));
+    served.backend.gate.wait_for(1);
+    served.begin_to_stop();
+    eventually(|| TcpStream::connect(served.address).is_err());
+    let begun = Instant::now();
+    running.hang_up(); // So it no longer serves, but its work still runs.
+    eventually(|| served.has_stopped());
+    let answering = begun.elapsed();
+    served.backend.gate.open();
+    let ended = served.ended();
+    assert!(ended.is_answered);
+    let left = ended.left();
+    assert!(
+        left <= grace - answering,
+        "{left:?} after {answering:?} of it"
+    );
+}
+
+/// No end of time is no deadline, rather than an overflow.
+#[test]
+fn a_grace_without_an_end_stays_so() {
+    let mut served = Served::start(Config::fixed(1));
+    served.begin_to_stop();
+    assert_eq!(served.ended().left(), Duration::MAX);
 }
 
 /// Also to a work that never ends, and to one behind it.

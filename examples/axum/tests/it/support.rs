@@ -9,7 +9,7 @@ use axum_example::{
     bridge::Unmet,
     client::{Answer, Client, figure},
     pool::{self, NotStarted, Pool},
-    server,
+    server::{self, Ended},
     service::Service,
 };
 use parking_lot::Mutex;
@@ -71,7 +71,7 @@ pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Runtime,
     stop: Option<oneshot::Sender<()>>,
-    serving: JoinHandle<bool>,
+    serving: JoinHandle<Ended>,
 }
 
 impl Served {
@@ -166,14 +166,20 @@ impl Served {
     /// Waits until it no longer serves: was every request answered in time?
     #[track_caller]
     pub(crate) fn stopped(self) -> bool {
+        self.ended().is_answered
+    }
+
+    /// Waits until it no longer serves.
+    #[track_caller]
+    pub(crate) fn ended(self) -> Ended {
         let serving = self.serving;
         let serving = self
             .runtime
             .block_on(async { timeout(HANG, serving).await });
-        let is_answered = serving.expect("hung: it still serves").unwrap();
+        let ended = serving.expect("hung: it still serves").unwrap();
         drop(self.runtime);
         end(&self.troupe);
-        is_answered
+        ended
     }
 }
 
