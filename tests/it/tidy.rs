@@ -265,8 +265,8 @@ fn links_lead_somewhere() {
     }
 }
 
-/// Each page of the guide is a module of the documentation, is linked in README, is short, and names nothing of the
-/// repository that is not there.
+/// Each page of the guide is a module of the documentation, is linked in README, is short, reads as well as a file as it
+/// does in the documentation, and names nothing of the repository that is not there.
 #[test]
 fn the_guide_is_whole() {
     let readme = read("README.md");
@@ -296,12 +296,43 @@ fn the_guide_is_whole() {
             lines <= LONGEST_PAGE,
             "{path} has {lines} lines, more than {LONGEST_PAGE}"
         );
+        let (prose, blocks) = prose_and_blocks(&text);
+        assert!(
+            !prose.contains('['),
+            "{path} has a link: it leads somewhere as a file or in the documentation, not in both"
+        );
+        for block in blocks {
+            assert!(
+                !block
+                    .lines()
+                    .any(|line| line == "#" || line.starts_with("# ")),
+                "{path} has hidden lines, which a file shows: {block}"
+            );
+            assert!(
+                block.contains("\nfn main() -> "),
+                "{path} has an example that is no whole program: {block}"
+            );
+        }
         // The package is without those examples that are packages themselves.
         let named = spans(&text).into_iter().filter(|_| !is_packaged());
         for name in named.filter(|name| name.starts_with("examples/")) {
             assert!(root().join(&name).exists(), "{path} names {name}");
         }
     }
+}
+
+/// The text of a page without its code, and its blocks of code.
+fn prose_and_blocks(page: &str) -> (String, Vec<String>) {
+    let mut prose = String::new();
+    let mut blocks = Vec::new();
+    for (index, part) in page.split("```").enumerate() {
+        if index % 2 == 1 {
+            blocks.push(part.to_owned());
+        } else {
+            prose.extend(part.split('`').step_by(2));
+        }
+    }
+    (prose, blocks)
 }
 
 /// ARCHITECTURE.md names the tests that attack an argument or a promise, as
