@@ -1259,6 +1259,18 @@ fn a_picture_that_cannot_be_written_costs_no_check() {
 }
 
 /// The disk may be full in the end: the findings are there all the same.
+/// This failed because the file was opened before the rest was looked at.
+#[test]
+fn a_wrong_command_line_leaves_no_empty_picture() {
+    let dir = Dir::new("wrong-svg");
+    dir.write("a.md", "");
+    for wrong in [["--max", "0"], ["--min", "17"], ["--ca", "no.pem"]] {
+        let args = [&["--svg", "a.svg"][..], &wrong, &["a.md"]].concat();
+        assert_exit(&linkcheck(&dir, &args), 2);
+        assert!(!dir.0.join("a.svg").exists(), "{wrong:?}");
+    }
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_picture_that_fails_costs_no_findings() {

@@ -163,15 +163,6 @@ fn check(
     allowed: Arc<AllowList>,
     report: Arc<Report>,
 ) -> Result<(Outcome, Vec<Sample>), Fatal> {
-    if let Some(path) = &args.svg {
-        // That it cannot be written is better known now than after an hour.
-        let opened = fs::File::options().append(true).create(true).open(path);
-        opened.map_err(|error| Fatal::File {
-            option: "--svg: ",
-            path: path.clone(),
-            error,
-        })?;
-    }
     let roots = fetch::roots(args.ca.as_deref())?;
     // The demo is on this machine: no proxy leads there.
     let fetcher = Fetcher::new(args.timeout, args.per_host, roots, !args.is_demo);
@@ -181,6 +172,16 @@ fn check(
         fetcher,
         Arc::clone(&report),
     )?;
+    if let Some(path) = &args.svg {
+        // That it cannot be written is better known now than after an hour. But what else is wrong
+        // with the command line comes first: it is to leave no empty file.
+        let opened = fs::File::options().append(true).create(true).open(path);
+        opened.map_err(|error| Fatal::File {
+            option: "--svg: ",
+            path: path.clone(),
+            error,
+        })?;
+    }
     let window = feeder::window(crew.troupe.stats().capacity);
     let (outbox, inbox) = lease::mail(window);
     let (troupe, fetcher, signal) = (
