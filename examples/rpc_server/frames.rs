@@ -11,6 +11,9 @@ use std::{
 /// Enough for a hundred ordinary calls.
 const BUFFER: usize = 8 * 1024;
 
+/// How long to look whether there is more: the shortest that a system knows.
+const GLANCE: Duration = Duration::from_micros(1);
+
 #[derive(Debug)]
 pub(crate) struct Frames<'s> {
     stream: &'s TcpStream,
@@ -28,13 +31,16 @@ pub(crate) struct Frames<'s> {
     is_timed: bool,
     /// The rest of a line that was too long is thrown away.
     is_skipping: bool,
-    /// When something arrived last.
+    /// When what was read last counts as having come. What already waits behind a read has come
+    /// with what that returns; else only the read itself tells.
     arrived: Instant,
+    /// The last read filled its buffer: more may have been waiting.
+    is_more: bool,
 }
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Frame<'f> {
-    /// And when its end had come.
+    /// And when its end counts as having come.
     Line(&'f [u8], Instant),
     /// Said once, as soon as it is known.
     TooLong,
@@ -62,6 +68,7 @@ impl<'s> Frames<'s> {
             is_timed: false,
             is_skipping: false,
             arrived: Instant::now(),
+            is_more: false,
         }
     }
 
@@ -97,9 +104,9 @@ impl<'s> Frames<'s> {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    return match error.kind() {
-                        ErrorKind::WouldBlock | ErrorKind::TimedOut => Frame::Late,
-                        _ => Frame::Failed,
+                    return match is_timeout(&error) {
+                        true => Frame::Late,
+                        false => Frame::Failed,
                     };
                 }
             }
@@ -129,9 +136,12 @@ impl<'s> Frames<'s> {
             _ if !has_begun => None,
             due => due.or(Some(now + self.patience)),
         };
-        let rest = self.due.map(|due| due.saturating_duration_since(now));
+        let mut rest = self.due.map(|due| due.saturating_duration_since(now));
         if rest == Some(Duration::ZERO) {
             return Err(ErrorKind::TimedOut.into());
+        }
+        if self.is_more {
+            rest = Some(GLANCE);
         }
         // Most lines arrive whole: two system calls less for each.
         if rest.is_some() || self.is_timed {
@@ -139,9 +149,22 @@ impl<'s> Frames<'s> {
             self.is_timed = rest.is_some();
         }
         let mut stream = self.stream;
-        let read = stream.read(&mut self.buffer[self.end..])?;
+        let room = &mut self.buffer[self.end..];
+        let size = room.len();
+        let read = match stream.read(room) {
+            Ok(read) => read,
+            // There was no more. What comes from now on had not come before.
+            Err(error) if self.is_more && is_timeout(&error) => {
+                self.is_more = false;
+                return Err(ErrorKind::Interrupted.into());
+            }
+            Err(error) => return Err(error),
+        };
         self.end += read;
-        self.arrived = Instant::now();
+        if !self.is_more {
+            self.arrived = Instant::now();
+        }
+        self.is_more = read == size;
         Ok(read)
     }
 
@@ -157,4 +180,9 @@ impl<'s> Frames<'s> {
             self.buffer = vec![0; BUFFER];
         }
     }
+}
+
+/// Systems differ in what they call it.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

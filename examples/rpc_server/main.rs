@@ -22,7 +22,8 @@
 //! - **A handler that decides.** It gets the call inside the typed error, and tries again in the
 //!   place of the failed work, by `Context::reassign`, or gives up (`pool`).
 //! - **Refusal instead of a queue.** What does not fit is answered `overloaded` at once, or when
-//!   `--wait` has passed since it came.
+//!   `--wait` has passed since it was read. Calls that came together count as read together; what
+//!   comes while they wait is read after them, and so has waited twice as long at most.
 //! - **No actor waits for a client.** An answer goes into the connection's outbox, which always has
 //!   room for it, because the reader takes a place there before it takes a call (`outbox`).
 //! - **An end.** The first SIGTERM or SIGINT drains, the second takes back, the third kills
