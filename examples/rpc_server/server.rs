@@ -87,6 +87,7 @@ impl Server {
         let acceptor = Arc::clone(&server);
         let accept = move || {
             acceptor.accept_all(&listener);
+            drop(listener); // The port is closed before anybody is told so.
             drop(ends);
         };
         thread::Builder::new()
