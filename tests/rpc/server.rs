@@ -137,6 +137,11 @@ impl Server {
         fs::read_dir(folder).unwrap().count()
     }
 
+    pub(crate) fn threads(&self) -> usize {
+        let folder = format!("/proc/{}/task", self.child.id());
+        fs::read_dir(folder).unwrap().count()
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
