@@ -49,11 +49,12 @@ limits:
   --help                this text
 
 The first SIGTERM or SIGINT stops listening and drains; the second takes back what has not begun;
-the third ends the process at once.
+the third ends the process at once. When all is answered, each client is told, and has to close
+within --stall from its last answer, and within --grace; what it sends meanwhile is thrown away.
 
 exit status:
-  0  stopped by a signal, and every call was answered, but for those of clients that had gone or
-     took no answer for --stall
+  0  stopped by a signal, and every call that was taken in was answered, but for those of clients
+     that had gone or took no answer for --stall
   1  something went wrong, or --grace was over before every work had ended and every answer was
      written, or the third signal came
   2  the command line is wrong

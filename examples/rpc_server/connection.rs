@@ -1,18 +1,15 @@
 //! One client: its stream, and the thread that writes its answers.
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::outbox::Outbox;
 
-/// The most that is written at once, and that a buffer keeps in quiet times.
+/// The most that is written or thrown away at once, and that a buffer keeps in quiet times.
 const CHUNK: usize = 16 * 1024;
 
 #[derive(Debug)]
@@ -21,7 +18,6 @@ pub(crate) struct Connection {
     /// How long a client may take nothing.
     stall: Duration,
     pub(crate) outbox: Arc<Outbox>,
-    is_read_no_more: AtomicBool,
 }
 
 impl Connection {
@@ -33,7 +29,6 @@ impl Connection {
             stream,
             stall,
             outbox: Arc::new(outbox),
-            is_read_no_more: AtomicBool::new(false),
         })
     }
 
@@ -41,16 +36,24 @@ impl Connection {
         &self.stream
     }
 
-    /// Lets no more in: what has arrived is still read, and then comes the end of calls.
-    pub(crate) fn stop_reading(&self) {
-        // In this order: who finds the end knows whether it is the client's.
-        self.is_read_no_more.store(true, Ordering::Release);
-        self.stream.shutdown(Shutdown::Read).ok(); // An error means that it has gone by itself.
-    }
-
-    /// Whether the end of what is read may be this server's doing.
-    pub(crate) fn is_read_no_more(&self) -> bool {
-        self.is_read_no_more.load(Ordering::Acquire)
+    /// The end of the reader's life: throws away what still comes, until the client has closed or
+    /// the connection has gone.
+    ///
+    /// A system that has to close a connection with something unread, or gets something for one
+    /// that nobody reads, resets it, and drops the answers that it still holds for the client.
+    pub(crate) fn discard(&self) {
+        let mut bytes = [0; CHUNK];
+        if self.stream.set_read_timeout(None).is_err() {
+            return self.cut();
+        }
+        while !self.outbox.is_gone() {
+            match (&self.stream).read(&mut bytes) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.cut(),
+            }
+        }
     }
 
     /// Ends everything at once; answers that are not yet written are lost.
@@ -60,9 +63,11 @@ impl Connection {
     }
 
     /// The writer's life: writes answers, many at a time if many wait, until all is answered and
-    /// no more can come, or the connection has gone.
+    /// no more can come, or the connection has gone. Then it tells the client, who has as long to
+    /// close as it may take nothing, from the last answer on.
     pub(crate) fn write_answers(&self) {
         let mut batch = Vec::new();
+        let mut last = None;
         while self.outbox.next_batch(&mut batch) {
             if let Err(error) = self.write(&batch) {
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
@@ -72,9 +77,16 @@ impl Connection {
             }
             batch.clear();
             batch.shrink_to(CHUNK);
+            last = Some(Instant::now());
             self.outbox.batch_is_written();
         }
         self.stream.shutdown(Shutdown::Write).ok();
+        let rest = last.map_or(Duration::ZERO, |last: Instant| {
+            self.stall.saturating_sub(last.elapsed())
+        });
+        if !self.outbox.wait_for_leave(rest) {
+            self.cut();
+        }
     }
 
     /// Writes it all. For each chunk the client has the time that it may stall.

@@ -45,10 +45,12 @@
 //! | a connection beyond `--connections`, or for which there is no thread | `overloaded` |
 //!
 //! The id is that of the line, or null where none can be told, as for a connection too many. After
-//! a line that is late the connection is closed, and otherwise goes on with the next line. A last
-//! line may lack its line break. Half a line at which the server stops to read, at its end, is no
-//! request and gets no answer. A client that takes nothing for `--stall` is cut off. The calls of a
-//! client that has gone are run, and their answers dropped.
+//! a line that is late the connection ends, and otherwise goes on with the next line. A last line
+//! may lack its line break, if the client closes behind it. One that lacks it when the server stops
+//! to take calls, at its end, is no request and gets no answer. A client that takes nothing for
+//! `--stall` is cut off. The calls of a client that has gone are run, and their answers dropped. A
+//! client that has closed may wait for answers, so only a reset, or an answer that cannot be
+//! written, shows that it has gone.
 //!
 //! Memory is bounded, whatever the clients send: by the works that the pool can hold, and by
 //! `--connections` times (two threads, a few times `--frame` while a line is read, and
@@ -60,8 +62,15 @@
 //!
 //! With status 0 if, after a signal, all that was accepted was run and every answer written before
 //! `--grace` was over; a client that has gone, or has been cut off, is not the server's fault. With
-//! status 1 if a work still ran then, or a client that still took its answers had not got all that
-//! were due when the last work ended; the report says how many.
+//! status 1 if a work still ran then, or answers that were due when the last work ended were not
+//! all written, to a client that had still time to take them; the report says how many.
+//!
+//! Half a second after the last work the server takes no more calls. A client whose answers are
+//! written sees the end behind them, and is waited for until it closes, at most for `--stall` from
+//! its last answer, and until `--grace` is over. Meanwhile what it sends is thrown away: a
+//! connection that is closed with calls unread is reset, and what the system still holds of its
+//! answers is lost. That can happen to a client that goes on calling and has neither taken its
+//! answers nor closed when that time is up.
 //!
 //! # What it costs
 //!

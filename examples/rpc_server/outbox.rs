@@ -1,11 +1,12 @@
 //! The answers of one connection, from when each is known until it has been written.
 //!
-//! A *place* is taken before a line is read and given back when its answer has been written. So
-//! the outbox never holds more answers than there are places, putting an answer there waits for
-//! nobody, and a client that does not read its answers is soon not read either.
+//! A line is read only when there is a *place* for its answer, which is given back when that has
+//! been written. So the outbox never holds more answers than there are places, putting an answer
+//! there waits for nobody, and a client that does not read its answers is soon not read either.
 //!
-//! A call holds this, and not its connection: a client that has gone keeps no file open, however
-//! long its calls still run.
+//! A call holds this, and not its connection: once it is known that a client has gone, no file is
+//! kept open for it, however long its calls still run. A reset says so at once. A close does not:
+//! it looks like that of a client that only calls no more, until an answer is written.
 
 use std::{
     mem,
@@ -13,6 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -43,7 +45,7 @@ pub(crate) struct Outbox {
     shared: Arc<Shared>,
     places: usize,
     state: Mutex<State>,
-    /// A place has come free, or the connection has gone.
+    /// A place has come free, or nothing more will be read.
     room: Condvar,
     /// There is an answer, or the end has come nearer.
     news: Condvar,
@@ -62,12 +64,14 @@ struct State {
     /// Places taken.
     in_flight: usize,
     phase: Phase,
+    /// The reader has left.
+    has_left: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Open,
-    /// Nothing more will be read; what has been read will be answered.
+    /// Nothing more is a call; what has been taken for one will be answered.
     Ending,
     /// Nothing more can be written.
     Gone,
@@ -85,6 +89,7 @@ impl Outbox {
                 owed: 0,
                 in_flight: 0,
                 phase: Phase::Open,
+                has_left: false,
             }),
             room: Condvar::new(),
             news: Condvar::new(),
@@ -95,19 +100,22 @@ impl Outbox {
         &self.shared
     }
 
-    /// Takes a place, and waits for one if need be. False if the connection has gone.
-    pub(crate) fn take_place(&self) -> bool {
+    /// Waits until there is a place. False if nothing more is to be read.
+    pub(crate) fn wait_for_place(&self) -> bool {
         let mut state = self.state.lock();
-        while state.in_flight >= self.places && state.phase != Phase::Gone {
+        while state.in_flight >= self.places && state.phase == Phase::Open {
             self.room.wait(&mut state);
         }
-        state.in_flight += 1;
-        state.phase != Phase::Gone
+        state.phase == Phase::Open
     }
 
-    /// Gives back a place for which nothing was read.
-    pub(crate) fn give_place_back(&self) {
-        self.state.lock().in_flight -= 1;
+    /// Takes the place for what has been read: only one thread reads, so it is still there. False
+    /// if no answer is due, because the end of calls has come first.
+    pub(crate) fn take_place(&self) -> bool {
+        let mut state = self.state.lock();
+        let is_open = state.phase == Phase::Open;
+        state.in_flight += usize::from(is_open);
+        is_open
     }
 
     /// Puts the answer for a taken place here. Waits for nobody.
@@ -128,14 +136,33 @@ impl Outbox {
         }
     }
 
-    /// Nothing more will be read: the writer leaves when all is answered.
+    /// What is read from now on is no call: the writer closes when all others are answered.
     pub(crate) fn end_of_calls(&self) {
         let mut state = self.state.lock();
         if state.phase == Phase::Open {
             state.phase = Phase::Ending;
         }
         drop(state);
+        self.room.notify_one();
         self.news.notify_one();
+    }
+
+    /// The reader leaves: the client has closed, or the connection has gone.
+    pub(crate) fn leave(&self) {
+        self.state.lock().has_left = true;
+        self.news.notify_one();
+    }
+
+    /// Waits until the reader has left; false if that takes longer.
+    pub(crate) fn wait_for_leave(&self, patience: Duration) -> bool {
+        let mut state = self.state.lock();
+        let is_there = |state: &mut State| !state.has_left;
+        self.news.wait_while_for(&mut state, is_there, patience);
+        state.has_left
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.state.lock().phase == Phase::Gone
     }
 
     /// Waits for answers and swaps `batch`, an empty one, with them. False if there are none and no

@@ -34,11 +34,6 @@ struct Request<'l> {
     id: Option<&'l RawValue>,
 }
 
-/// Whether this is all of a line but for its line break.
-pub(crate) fn is_whole(line: &[u8]) -> bool {
-    serde_json::from_slice::<Request<'_>>(line).is_ok()
-}
-
 pub(crate) fn parse(line: &[u8]) -> Result<(Box<RawValue>, Argument), Bad> {
     let request: Request<'_> = serde_json::from_slice(line)
         .map_err(|error| Bad::without_id(format!("bad request: {error}")))?;

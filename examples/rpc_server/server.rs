@@ -179,6 +179,8 @@ impl Server {
                 self.shared.counters.connected.add(1);
                 self.read_calls(connection);
                 connection.outbox.end_of_calls();
+                connection.discard();
+                connection.outbox.leave();
                 writer.join().ok(); // It does not panic.
             }
             Err(_) => self.turn_away(connection.stream()),
@@ -189,8 +191,12 @@ impl Server {
         let Limits { frame, stall, .. } = self.limits;
         let outbox = &connection.outbox;
         let mut frames = Frames::new(connection.stream(), frame, stall);
-        while outbox.take_place() {
+        while outbox.wait_for_place() {
             match frames.next() {
+                Frame::End => return,
+                Frame::Failed => return connection.cut(),
+                // The end of calls came while this one did.
+                _ if !outbox.take_place() => return,
                 Frame::Line(line, arrived) => self.call(line, arrived, outbox),
                 Frame::TooLong => {
                     let complaint = format!("bad request: a line of more than {frame} bytes");
@@ -200,13 +206,8 @@ impl Server {
                     let complaint = "bad request: a line that was not finished in time";
                     return self.complain(Bad::without_id(complaint), outbox);
                 }
-                // Who closes after half a line is told. Where this server stopped to read before the
-                // other half came, there has been no request.
-                Frame::Rest(rest) if !connection.is_read_no_more() || request::is_whole(rest) => {
-                    return self.call(rest, Instant::now(), outbox);
-                }
-                Frame::Rest(_) | Frame::End => return outbox.give_place_back(),
-                Frame::Failed => return connection.cut(),
+                // Who closes after half a line is told.
+                Frame::Rest(rest) => return self.call(rest, Instant::now(), outbox),
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::{server::Server, trend};
 /// The files that this needs: both ends of the pipe through which a signal comes.
 pub(crate) const FILES: usize = 2;
 
-/// How long a client may go on after it has got its last answer. A call that it sends meanwhile is
+/// How long a client may go on calling when the last work has ended. A call that comes meanwhile is
 /// answered `shutting down`, so that a client that stops then finds none unanswered.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -112,7 +112,7 @@ fn close_all(server: &Server, deadline: Instant) -> Cut {
     if registry.wait_until_empty(Instant::now() + LINGER) {
         return cut;
     }
-    registry.for_each(|connection| connection.stop_reading());
+    registry.for_each(|connection| connection.outbox.end_of_calls());
     if registry.wait_until_empty(deadline.max(Instant::now() + LAST)) {
         return cut;
     }

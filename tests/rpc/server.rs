@@ -142,6 +142,19 @@ impl Server {
         fs::read_dir(folder).unwrap().count()
     }
 
+    /// Whether it has said to a client that no more answers come, though the client may not have
+    /// got that far.
+    pub(crate) fn has_closed(&self, client: &Client) -> bool {
+        let client = client.stream.local_addr().unwrap();
+        // Its end of the connection, in state 1: established.
+        let open = format!(
+            ":{:04X} 0100007F:{:04X} 01",
+            self.calls.port(),
+            client.port()
+        );
+        !fs::read_to_string("/proc/net/tcp").unwrap().contains(&open)
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
