@@ -80,22 +80,18 @@
 //!
 //! | 16 connections x window 64, works of 0 to 1 ms, 8 actors | troupe | threadpool |
 //! |---|---|---|
-//! | calls per second | 13,668 | 13,786 |
-//! | p50, ms | 50 | 74 |
-//! | p99, ms | 195 | 79 |
+//! | calls per second | 13,698 | 13,794 |
+//! | p50, ms | 75 | 74 |
+//! | p99, ms | 83 | 77 |
 //!
 //! | ten times the load that it can serve, 8 actors | troupe | threadpool |
 //! |---|---|---|
 //! | MiB in RAM after 10 s | 3.3 | 11.6 |
-//! | MiB in RAM after 60 s | 3.3 | 53.2 |
+//! | MiB in RAM after 60 s | 3.3 | 53.1 |
 //!
 //! The latency is that of a closed loop, 1,024 calls waiting for 8 actors; what is waited for is
-//! the other calls. Half of them wait less than in one queue, and some wait longer, since each
-//! mailbox is drained by its own actor while all are busy. Where the tail matters, small mailboxes
-//! and a wait make it shorter: with `--wait 60000` and the default `--mailbox 16`, in place of the
-//! `--mailbox 127` of the table, calls wait before the mailboxes, where any actor that is free next
-//! lets them in. In three runs of each in turns, beside other load, that gave p99 110 ms in place of
-//! 225, p50 76 ms in place of 35, and 4 % fewer calls a second.
+//! the other calls. Each mailbox is drained by its own actor while all are busy, so the last
+//! hundredth waits a little longer than in one queue.
 //!
 //! In the second table `--in-flight` is out of reach, so that nothing but the pool itself bounds
 //! what waits.
