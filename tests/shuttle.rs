@@ -528,7 +528,7 @@ fn wait_idle_against_who_lingers() {
         let feeder = thread::spawn(move || {
             let later = Tally::default();
             linger();
-            let _ = handle.assign(later.work());
+            drop(handle.assign(later.work()));
             linger();
             open.send(()).unwrap();
         });
@@ -1137,7 +1137,7 @@ fn snapshots_against_a_retry() {
         let handle = troupe.handle();
         let feeder = thread::spawn(move || {
             for _ in 0..3 {
-                let _ = handle.assign(|| Err("once more"));
+                drop(handle.assign(|| Err("once more")));
             }
         });
         for _ in 0..8 {
