@@ -7,7 +7,7 @@ use lexopt::{Arg, Error, Parser, ValueExt};
 use crate::options::{at_least_1, checked, duration, seconds, value};
 
 pub(crate) const HELP: &str = "\
-Serves GET /work/{id}, each a blocking call on a bounded pool, and GET /stats.
+Serves GET /call/{id}, each a blocking call on a bounded pool, and GET /stats.
 
 usage: axum-example [serve] [OPTIONS]
        axum-example load [OPTIONS]

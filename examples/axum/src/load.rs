@@ -184,7 +184,7 @@ async fn measure(server: &Server, both: &Both, load: &Load) -> Result<Row, Fatal
         };
         set.spawn(async move {
             sleep_until(due).await;
-            let answer = timeout(patience, client.get(&format!("/work/{id}"))).await;
+            let answer = timeout(patience, client.get(&format!("/call/{id}"))).await;
             // From when it was due: a client that is late does not flatter the server. The drop of
             // the client, just behind, hangs up.
             (answer, due.elapsed())

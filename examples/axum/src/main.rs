@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p axum-example
-//! curl -i http://127.0.0.1:3000/work/1
+//! curl -i http://127.0.0.1:3000/call/1
 //! cargo run --release -p axum-example -- load
 //! ```
 //!

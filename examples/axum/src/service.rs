@@ -70,10 +70,10 @@ impl Service {
         }
     }
 
-    /// `/work/{id}`, and `/stats`.
+    /// `/call/{id}`, and `/stats`.
     pub fn router(self) -> Router {
         Router::new()
-            .route("/work/{id}", get(work))
+            .route("/call/{id}", get(call))
             .route("/stats", get(stats))
             .with_state(self)
     }
@@ -115,7 +115,7 @@ async fn stats(State(service): State<Service>) -> String {
     service.stats()
 }
 
-async fn work(State(service): State<Service>, Path(id): Path<u64>) -> Response {
+async fn call(State(service): State<Service>, Path(id): Path<u64>) -> Response {
     let visit = Visit::begin(&service.counters);
     let (backend, counters) = (Arc::clone(&service.backend), Arc::clone(&service.counters));
     let call = move || {

@@ -86,7 +86,7 @@ fn a_sigterm_leaves_nothing_unanswered() {
     let sizes = ["--max", "2", "--mailbox", "2", "--work-ms", "300"];
     let mut server = Server::start(&sizes);
     let held: Vec<_> = (1..=6)
-        .map(|id| server.ask(&format!("/work/{id}")))
+        .map(|id| server.ask(&format!("/call/{id}")))
         .collect();
     server.until("requests 6");
     server.signal("TERM");
@@ -102,7 +102,7 @@ fn a_sigterm_leaves_nothing_unanswered() {
 #[test]
 fn a_work_that_runs_for_nobody_is_waited_for() {
     let mut server = Server::start(&["--max", "1", "--work-ms", "300"]);
-    let running = server.ask("/work/1");
+    let running = server.ask("/call/1");
     server.until("running 1");
     running.hang_up();
     server.until("gone 1");
@@ -116,9 +116,9 @@ fn a_work_that_runs_for_nobody_is_waited_for() {
 fn what_outlasts_the_grace_is_left() {
     let sizes = ["--max", "1", "--work-ms", "600000", "--grace", "0"];
     let mut server = Server::start(&sizes);
-    let running = server.ask("/work/1");
+    let running = server.ask("/call/1");
     server.until("running 1");
-    let waiting = server.ask("/work/2");
+    let waiting = server.ask("/call/2");
     server.until("queued 1");
     server.signal("TERM");
     assert_eq!(waiting.answer().status, 503);
@@ -131,7 +131,7 @@ fn what_outlasts_the_grace_is_left() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let mut server = Server::start(&["--max", "1", "--work-ms", "600000"]);
-    let running = server.ask("/work/1");
+    let running = server.ask("/call/1");
     server.until("running 1");
     server.signal("TERM");
     server.until_it_listens_no_more();

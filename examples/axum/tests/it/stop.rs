@@ -13,7 +13,7 @@ use crate::support::{Served, WAITS, eventually};
 fn whatever_was_accepted_is_answered_and_nobody_else_gets_in() {
     let mut served = Served::start(Config::fixed(2).mailbox_size(2));
     let held: Vec<_> = (0..6)
-        .map(|index| served.ask(&format!("/work/{}", WAITS + index)))
+        .map(|index| served.ask(&format!("/call/{}", WAITS + index)))
         .collect();
     served.backend.gate.wait_for(2);
     served.until("queued", 4);
@@ -35,7 +35,7 @@ fn whatever_was_accepted_is_answered_and_nobody_else_gets_in() {
 fn the_grace_is_one_time_for_all() {
     let grace = Duration::from_secs(3_600);
     let mut served = Served::with_grace(Config::fixed(1).mailbox_size(0), grace);
-    let running = served.ask(&format!("/work/{WAITS}"));
+    let running = served.ask(&format!("/call/{WAITS}"));
     served.backend.gate.wait_for(1);
     served.begin_to_stop();
     eventually(|| TcpStream::connect(served.address).is_err());
@@ -66,9 +66,9 @@ fn a_grace_without_an_end_stays_so() {
 fn when_the_grace_is_over_what_has_not_started_is_answered() {
     let config = Config::fixed(1).mailbox_size(1);
     let mut served = Served::with_grace(config, Duration::ZERO);
-    let running = served.ask(&format!("/work/{WAITS}"));
+    let running = served.ask(&format!("/call/{WAITS}"));
     served.backend.gate.wait_for(1);
-    let waiting = served.ask("/work/1");
+    let waiting = served.ask("/call/1");
     served.until("queued", 1);
     served.begin_to_stop();
     let answer = waiting.answer();
@@ -94,7 +94,7 @@ fn an_idle_server_stops_at_once() {
     let _silent = TcpStream::connect(served.address).unwrap();
     // The later one is served, so the earlier is accepted.
     let mut client = served.connect();
-    assert_eq!(served.get_on(&mut client, "/work/1").status, 200);
+    assert_eq!(served.get_on(&mut client, "/call/1").status, 200);
     served.begin_to_stop();
     assert!(served.stopped());
 }

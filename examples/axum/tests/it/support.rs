@@ -122,7 +122,7 @@ impl Served {
     /// The answer for an id.
     #[track_caller]
     pub(crate) fn work(&self, id: u64) -> Answer {
-        self.get(&format!("/work/{id}"))
+        self.get(&format!("/call/{id}"))
     }
 
     #[track_caller]

@@ -48,7 +48,7 @@ fn a_panic_is_a_500() {
 #[test]
 fn what_does_not_fit_is_a_503_with_retry_after_and_has_not_run() {
     let served = Served::start(one_place());
-    let first = served.ask(&format!("/work/{WAITS}"));
+    let first = served.ask(&format!("/call/{WAITS}"));
     served.backend.gate.wait_for(1);
     let answer = served.work(1);
     assert_eq!((answer.status, answer.text.as_str()), (503, "full\n"));
@@ -64,9 +64,9 @@ fn what_does_not_fit_is_a_503_with_retry_after_and_has_not_run() {
 #[test]
 fn a_work_whose_client_has_gone_does_not_start() {
     let served = Served::start(Config::fixed(1).mailbox_size(1));
-    let running = served.ask(&format!("/work/{WAITS}"));
+    let running = served.ask(&format!("/call/{WAITS}"));
     served.backend.gate.wait_for(1);
-    let waiting = served.ask("/work/5");
+    let waiting = served.ask("/call/5");
     served.until("queued", 1);
     waiting.hang_up();
     served.until("gone", 1);
@@ -82,7 +82,7 @@ fn a_work_whose_client_has_gone_does_not_start() {
 #[test]
 fn a_work_whose_client_goes_while_it_runs_ends_as_others_do() {
     let served = Served::start(one_place());
-    let running = served.ask(&format!("/work/{WAITS}"));
+    let running = served.ask(&format!("/call/{WAITS}"));
     served.backend.gate.wait_for(1);
     running.hang_up();
     served.until("gone", 1);
@@ -97,9 +97,9 @@ fn a_work_whose_client_goes_while_it_runs_ends_as_others_do() {
 #[test]
 fn during_a_shutdown_it_is_a_503() {
     let served = Served::start(Config::fixed(1).mailbox_size(1));
-    let running = served.ask(&format!("/work/{WAITS}"));
+    let running = served.ask(&format!("/call/{WAITS}"));
     served.backend.gate.wait_for(1);
-    let waiting = served.ask("/work/1");
+    let waiting = served.ask("/call/1");
     served.until("queued", 1);
     // What was taken back is answered as soon as it is dropped.
     drop(served.troupe.shutdown_now());
@@ -124,12 +124,12 @@ fn no_request_is_without_an_outcome() {
     let served = Served::start(Config::fixed(2).mailbox_size(2));
     // Two run, four wait; of these, one client goes.
     let mut held: Vec<_> = (0..6)
-        .map(|index| served.ask(&format!("/work/{}", WAITS + index)))
+        .map(|index| served.ask(&format!("/call/{}", WAITS + index)))
         .collect();
     served.backend.gate.wait_for(2);
     served.until("queued", 4);
     let asked: Vec<_> = (0..50)
-        .map(|index| served.ask(&format!("/work/{index}")))
+        .map(|index| served.ask(&format!("/call/{index}")))
         .collect();
     for question in asked {
         assert_eq!(question.answer().status, 503);
@@ -157,7 +157,7 @@ fn no_request_is_without_an_outcome() {
 #[test]
 fn what_is_no_id_never_gets_to_the_troupe() {
     let served = Served::start(Config::fixed(1));
-    assert_eq!(served.get("/work/x").status, 400);
+    assert_eq!(served.get("/call/x").status, 400);
     assert_eq!(served.get("/nothing").status, 404);
     assert_eq!(served.figure("requests"), 0);
 }
