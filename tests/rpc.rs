@@ -21,6 +21,8 @@ mod process;
 mod programs;
 #[path = "rpc/server.rs"]
 mod server;
+#[path = "programs/serving.rs"]
+mod serving;
 #[path = "it/support.rs"]
 #[expect(dead_code, reason = "the other functions serve other tests")]
 mod support;

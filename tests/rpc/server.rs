@@ -7,18 +7,18 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::programs::{Dir, assert_exit, example, signal, text};
+use crate::programs::{Dir, assert_exit, example, text};
+use crate::serving::Serving;
 use crate::support::{HANG, eventually};
 
 /// A server on free ports of loopback. Killed at the end, if it has not stopped.
 pub(crate) struct Server {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
+    process: Serving,
     pub(crate) calls: SocketAddr,
     pub(crate) ops: SocketAddr,
 }
@@ -35,27 +35,15 @@ impl Server {
 
     /// By a command that runs the program, behind which its arguments come.
     pub(crate) fn start_by(mut command: Command, args: &[&str]) -> Self {
-        let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut after = |start: &str, end: &str| -> SocketAddr {
-            let mut line = String::new();
-            stdout.read_line(&mut line).unwrap();
-            let address = line.trim_end().strip_prefix(start);
-            let address = address.and_then(|address| address.strip_suffix(end));
-            address.expect(&line).parse().unwrap()
-        };
-        let (calls, ops) = (after("calls: ", ""), after("operations: http://", "/"));
+        let mut process = Serving::start(
+            command
+                .args(["--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
+                .args(args),
+        );
         Server {
-            child,
-            stdout,
-            calls,
-            ops,
+            calls: process.said("calls: ", ""),
+            ops: process.said("operations: http://", "/"),
+            process,
         }
     }
 
@@ -133,12 +121,12 @@ impl Server {
 
     /// The files that it has open.
     pub(crate) fn files(&self) -> usize {
-        let folder = format!("/proc/{}/fd", self.child.id());
+        let folder = format!("/proc/{}/fd", self.process.id());
         fs::read_dir(folder).unwrap().count()
     }
 
     pub(crate) fn threads(&self) -> usize {
-        let folder = format!("/proc/{}/task", self.child.id());
+        let folder = format!("/proc/{}/task", self.process.id());
         fs::read_dir(folder).unwrap().count()
     }
 
@@ -156,11 +144,11 @@ impl Server {
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+        self.process.has_ended()
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        signal(&self.child, name);
+        self.process.signal(name);
     }
 
     /// Sends SIGTERM, and waits for the end: the exit code and the report.
@@ -173,21 +161,7 @@ impl Server {
     /// The exit code and the report.
     #[track_caller]
     pub(crate) fn end(&mut self) -> (Option<i32>, String) {
-        let mut status = None;
-        eventually(|| {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        let mut report = String::new();
-        self.stdout.read_to_string(&mut report).unwrap();
-        (status.unwrap().code(), report)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.process.end()
     }
 }
 

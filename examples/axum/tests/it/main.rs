@@ -3,7 +3,13 @@
 
 mod bridge;
 mod program;
+#[expect(dead_code, reason = "the other functions serve other tests")]
+#[path = "../../../../tests/programs/mod.rs"]
+mod programs;
 mod runtime_threads;
+#[expect(dead_code, reason = "the other functions serve other tests")]
+#[path = "../../../../tests/programs/serving.rs"]
+mod serving;
 mod stop;
 mod support;
 mod ways;

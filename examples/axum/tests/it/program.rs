@@ -1,19 +1,18 @@
 //! The program as a process: signals, the command line, and the bars of `load`.
 
 use std::{
-    io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpStream},
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use tokio::runtime::Runtime;
 
+use crate::serving::Serving;
 use crate::support::{Question, eventually, runtime};
 
 /// A server on a free port. Killed at the end, if it has not stopped.
 struct Server {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
+    process: Serving,
     address: SocketAddr,
     runtime: Runtime,
 }
@@ -27,16 +26,10 @@ fn program(args: &[&str]) -> Command {
 impl Server {
     fn start(args: &[&str]) -> Self {
         let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
-        let mut child = program(&args).stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening: http://");
-        let address = address.expect(&line).parse().unwrap();
+        let mut process = Serving::start(&mut program(&args));
         Server {
-            child,
-            stdout,
-            address,
+            address: process.said("listening: http://", ""),
+            process,
             runtime: runtime(),
         }
     }
@@ -51,9 +44,7 @@ impl Server {
     }
 
     fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
-        assert!(status.success(), "{kill}");
+        self.process.signal(name);
     }
 
     /// Until the first signal has arrived.
@@ -63,21 +54,7 @@ impl Server {
 
     /// The exit code and the report.
     fn end(&mut self) -> (Option<i32>, String) {
-        let mut status = None;
-        eventually(|| {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        let mut report = String::new();
-        self.stdout.read_to_string(&mut report).unwrap();
-        (status.unwrap().code(), report)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.process.end()
     }
 }
 
