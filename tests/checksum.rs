@@ -22,6 +22,9 @@ mod error;
 mod hash;
 #[path = "../examples/checksum/list.rs"]
 mod list;
+#[expect(dead_code, reason = "the other functions serve the example")]
+#[path = "../examples/support/options.rs"]
+mod options;
 #[path = "../examples/checksum/ordered.rs"]
 mod ordered;
 mod programs;

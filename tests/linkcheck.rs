@@ -39,6 +39,9 @@ mod html;
 mod lease;
 #[path = "../examples/linkcheck/markdown.rs"]
 mod markdown;
+#[expect(dead_code, reason = "the other functions serve the example")]
+#[path = "../examples/support/options.rs"]
+mod options;
 #[expect(dead_code, reason = "nothing is fetched here")]
 #[path = "../examples/linkcheck/page.rs"]
 mod page;

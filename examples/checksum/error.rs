@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use troupe_pool::{BuildError, JoinError};
 
+use crate::options::refused;
+
 /// One file that could not be hashed.
 ///
 /// This is the `E` of the troupe: a work returns it, and the error handler gets it by value.
@@ -29,12 +31,15 @@ pub(crate) enum Reason {
     Changed { opened: u64, read: u64 },
 }
 
+/// The options behind settings of the library.
+const SETTINGS: &[(&str, &str)] = &[("max", "--actors"), ("mailbox_size", "--mailbox")];
+
 /// What ends the program before its job is done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {
     #[error("{0} (see --help)")]
     Usage(#[from] lexopt::Error),
-    #[error("{}{}", option_of(.0), .0)]
+    #[error("{}", refused(.0, SETTINGS))]
     Build(#[from] BuildError),
     #[error("{path:?}: {error}")]
     List { path: PathBuf, error: io::Error },
@@ -59,17 +64,5 @@ impl Fatal {
     /// Whether the reader has gone, as `head` does: the ordinary end of a pipeline.
     pub(crate) fn is_closed_output(&self) -> bool {
         matches!(self, Fatal::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-}
-
-/// The option behind a setting that the library refused.
-fn option_of(error: &BuildError) -> &'static str {
-    match error {
-        BuildError::Invalid { setting: "max", .. } => "--actors: ",
-        BuildError::Invalid {
-            setting: "mailbox_size",
-            ..
-        } => "--mailbox: ",
-        _ => "",
     }
 }

@@ -6,6 +6,7 @@ use troupe_pool::{BoxError, BuildError, JoinError};
 use ureq::http::StatusCode;
 
 use crate::lease::Lease;
+use crate::options::refused;
 
 /// What can be wrong with a link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,12 +92,19 @@ pub(crate) struct Failed {
     pub(crate) after: Option<Duration>,
 }
 
+/// The options behind settings of the library.
+const SETTINGS: &[(&str, &str)] = &[
+    ("min", "--min"),
+    ("max", "--max"),
+    ("mailbox_size", "--mailbox"),
+];
+
 /// What ends the program before its time.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {
     #[error("{0} (see --help)")]
     Usage(#[from] lexopt::Error),
-    #[error("{}{}", option_of(.0), .0)]
+    #[error("{}", refused(.0, SETTINGS))]
     Build(#[from] BuildError),
     #[error("{option}{path:?}: {error}")]
     File {
@@ -128,18 +136,5 @@ impl Fatal {
     /// Whether the reader has gone, as `head` does: the ordinary end of a pipeline.
     pub(crate) fn is_closed_output(&self) -> bool {
         matches!(self, Fatal::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-}
-
-/// The option behind a setting that the library refused.
-fn option_of(error: &BuildError) -> &'static str {
-    match error {
-        BuildError::Invalid { setting: "min", .. } => "--min: ",
-        BuildError::Invalid { setting: "max", .. } => "--max: ",
-        BuildError::Invalid {
-            setting: "mailbox_size",
-            ..
-        } => "--mailbox: ",
-        _ => "",
     }
 }

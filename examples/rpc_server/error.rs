@@ -4,11 +4,20 @@ use std::io;
 
 use troupe_pool::BuildError;
 
+use crate::options::refused;
+
+/// The options behind settings of the library.
+const SETTINGS: &[(&str, &str)] = &[
+    ("max", "--max"),
+    ("min", "--min"),
+    ("mailbox_size", "--mailbox"),
+];
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {
     #[error("{0} (see --help)")]
     Usage(#[from] lexopt::Error),
-    #[error("{}{}", option_of(.0), .0)]
+    #[error("{}", refused(.0, SETTINGS))]
     Build(#[from] BuildError),
     #[error("{option}: {address:?}: {error}")]
     Listen {
@@ -30,18 +39,5 @@ impl Fatal {
             Fatal::Usage(_) | Fatal::Build(BuildError::Invalid { .. }) => 2,
             _ => 1,
         }
-    }
-}
-
-/// The option behind a setting that the library refused.
-fn option_of(error: &BuildError) -> &'static str {
-    match error {
-        BuildError::Invalid { setting, .. } => match *setting {
-            "max" => "--max: ",
-            "min" => "--min: ",
-            "mailbox_size" => "--mailbox: ",
-            _ => "",
-        },
-        _ => "",
     }
 }

@@ -1,8 +1,10 @@
-//! Values of options. Each message names the option: a bare "invalid digit" helps nobody.
+//! Values of options. Each message names the option: a bare "invalid digit" helps nobody, and nor
+//! does the name of a setting that one cannot give.
 
 use std::{fmt::Display, str::FromStr, time::Duration};
 
 use lexopt::{Error, Parser, ValueExt};
+use troupe_pool::BuildError;
 
 /// A value of any type that can be parsed.
 pub(crate) fn value<T>(option: &str, parser: &mut Parser) -> Result<T, Error>
@@ -58,4 +60,15 @@ pub(crate) fn duration(option: &str, number: f64, unit: f64) -> Result<Duration,
         return Err(format!("{option}: it must be from 0 to {}: {number}", MOST / unit).into());
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+/// A setting that the library refused, by the option behind it. `options` has pairs of both.
+pub(crate) fn refused(error: &BuildError, options: &[(&str, &str)]) -> String {
+    let BuildError::Invalid { setting, .. } = error else {
+        return error.to_string();
+    };
+    match options.iter().find(|(name, _)| name == setting) {
+        Some((_, option)) => format!("{option}: {error}"),
+        None => error.to_string(),
+    }
 }

@@ -5,7 +5,11 @@ use std::{io, path::PathBuf, time::Duration};
 use redis::RedisError;
 use troupe_pool::{BuildError, JoinError};
 
+use crate::options::refused;
 use crate::stream::Unreadable;
+
+/// The options behind settings of the library.
+const SETTINGS: &[(&str, &str)] = &[("max", "--actors"), ("mailbox_size", "--mailbox")];
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {
@@ -22,7 +26,7 @@ pub(crate) enum Fatal {
         work_timeout: Duration,
         longest: Duration,
     },
-    #[error("{}{}", option_of(.0), .0)]
+    #[error("{}", refused(.0, SETTINGS))]
     Build(#[from] BuildError),
     #[error("redis: {0}")]
     Redis(#[from] RedisError),
@@ -61,17 +65,5 @@ impl Fatal {
             Fatal::Interrupted => 130,
             _ => 2,
         }
-    }
-}
-
-/// The option behind a setting that the library refused.
-fn option_of(error: &BuildError) -> &'static str {
-    match error {
-        BuildError::Invalid { setting: "max", .. } => "--actors: ",
-        BuildError::Invalid {
-            setting: "mailbox_size",
-            ..
-        } => "--mailbox: ",
-        _ => "",
     }
 }
