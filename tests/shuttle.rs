@@ -91,6 +91,18 @@ fn build(config: Config) -> Troupe<Error> {
         .expect("no thread is refused to the initial actors")
 }
 
+/// Assigns a work that runs until it is told to end.
+fn occupy(troupe: &Troupe<Error>) -> mpsc::Sender<()> {
+    let (open, gate) = mpsc::channel();
+    troupe
+        .assign(move || {
+            gate.recv().unwrap();
+            Ok(())
+        })
+        .unwrap();
+    open
+}
+
 /// Builds a troupe whose initial actors the system may refuse for a while.
 fn build_at_last(config: &Config) -> Troupe<Error> {
     loop {
@@ -514,13 +526,7 @@ fn wait_idle_waits_for_no_later_work() {
 fn wait_idle_against_who_lingers() {
     check(|| {
         let troupe = build_at_last(&Config::dynamic(1, 2).mailbox_size(1));
-        let (open, gate) = mpsc::channel::<()>();
-        troupe
-            .assign(move || {
-                gate.recv().unwrap();
-                Ok(())
-            })
-            .unwrap();
+        let open = occupy(&troupe);
         // Where the system refuses it an actor of its own, it waits for the one above.
         let early = Tally::default();
         troupe.assign(early.work()).unwrap();
@@ -574,13 +580,7 @@ fn growth_by_two() {
                 .idle_timeout(Duration::MAX)
                 .thread_name("sure"),
         );
-        let (open, gate) = mpsc::channel::<()>();
-        troupe
-            .assign(move || {
-                gate.recv().unwrap();
-                Ok(())
-            })
-            .unwrap();
+        let open = occupy(&troupe);
         let tally = Tally::default();
         let assigners: Vec<_> = (0..2)
             .map(|_| {
@@ -756,13 +756,7 @@ fn full_is_never_said_too_early() {
 fn one_opened_gate_is_room_for_two() {
     check(|| {
         let troupe = build(Config::fixed(1).mailbox_size(2).thread_name("sure"));
-        let (open, gate) = mpsc::channel::<()>();
-        troupe
-            .assign(move || {
-                gate.recv().unwrap();
-                Ok(())
-            })
-            .unwrap();
+        let open = occupy(&troupe);
         troupe.assign(|| Ok(())).unwrap();
         let (let_go, held) = mpsc::channel::<()>();
         troupe

@@ -369,17 +369,7 @@ fn a_stripe_has_one_owner() {
 /// Fails when a retiring actor does not look at its mailbox again.
 #[test]
 fn retire_against_assign() {
-    explore(3, || {
-        let config = Config::dynamic(0, 1).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
-        let bell = Bell::default();
-        let actor = actor(&stage, 0);
-        stage.assign(bell.work()).unwrap();
-        bell.wait(1);
-        actor.join().unwrap();
-        stage.shutdown();
-        stage.join(None).unwrap();
-    });
+    explore(3, || assign_while_the_only_actor_retires(false));
 }
 
 /// The same after the system has refused a thread: then no actor is started for
@@ -388,18 +378,22 @@ fn retire_against_assign() {
 /// Fails when a sender does not look at the tenancy again after its send.
 #[test]
 fn retire_against_assign_after_a_refusal() {
-    explore(3, || {
-        let config = Config::dynamic(0, 1).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
+    explore(3, || assign_while_the_only_actor_retires(true));
+}
+
+fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
+    let config = Config::dynamic(0, 1).idle_timeout(Duration::ZERO);
+    let stage = stage(config.mailbox_size(1));
+    if after_a_refusal {
         stage.state.growth_refused();
-        let bell = Bell::default();
-        let actor = actor(&stage, 0);
-        stage.assign(bell.work()).unwrap();
-        bell.wait(1);
-        actor.join().unwrap();
-        stage.shutdown();
-        stage.join(None).unwrap();
-    });
+    }
+    let bell = Bell::default();
+    let actor = actor(&stage, 0);
+    stage.assign(bell.work()).unwrap();
+    bell.wait(1);
+    actor.join().unwrap();
+    stage.shutdown();
+    stage.join(None).unwrap();
 }
 
 /// A `wait_idle` does not wait for a work that was assigned after it had begun,
