@@ -1,12 +1,12 @@
 //! When an actor reads the clock, to tell when it last began and last finished
-//! a work.
+//! a work; and how often it may turn to another mailbox.
 //!
 //! A reading takes as long as a small work. So in a row of small works the
 //! clock is read once in several, and the end of one work is taken for the
 //! begin of the next. Where a row begins and where it ends it is always read.
 //!
-//! What is known from this of how long works take also says how often an actor
-//! may turn to another mailbox.
+//! From the readings it is known how long works take, and so after how many of them
+//! a turn costs little.
 
 use crate::slot::Told;
 use crate::sync::{Duration, Instant};

@@ -168,22 +168,61 @@ fn retries_make_no_mailbox_wait() {
     }
 }
 
+/// Nor does a mailbox wait for ever whose actor is never found in the same work twice, since it retries one without end.
+///
+/// Fails when only mailboxes are visited whose actor is held up in one work.
+#[test]
+fn endless_retries_make_no_mailbox_wait() {
+    let waited = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&waited);
+    let retry = move |_: Failure<BoxError>, context: &Context<'_>| {
+        if !is_over.load(SeqCst) {
+            let again = || Err("once more".into());
+            context.reassign(again).expect("its own place");
+        }
+    };
+    let config = Config::fixed(2).mailbox_size(4);
+    let troupe = Troupe::builder(config).error_handler(retry).build();
+    let troupe: Troupe = troupe.expect("valid");
+    let gates = hold_both(&troupe, |actor| match actor {
+        1 => Err("the first time".into()),
+        _ => Ok(()),
+    });
+    let ran = Arc::default();
+    for _ in 0..4 {
+        let later = chain(
+            &troupe.handle(),
+            &waited,
+            &ran,
+            10_000,
+            Duration::ZERO,
+            false,
+        );
+        troupe.assign(later).expect("the first mailbox");
+    }
+    for _ in 0..4 {
+        let waited = Arc::clone(&waited);
+        let work = move || {
+            waited.store(true, SeqCst);
+            Ok(())
+        };
+        troupe.assign(work).expect("the second mailbox");
+    }
+    gates[1].open();
+    eventually(|| troupe.stats().failed > 100);
+    gates[0].open();
+    eventually(|| waited.load(SeqCst));
+    let ran = ran.load(SeqCst);
+    assert!(ran <= 300, "{ran} works overtook those behind the retries");
+    end(&troupe);
+}
+
 /// An actor that runs a sibling's works comes "home, if there is work": what is in its own mailbox is not overtaken for
 /// long by what comes later to the sibling's.
 #[test]
 fn an_actor_comes_home() {
     let troupe: Arc<Troupe> = Arc::new(fixed(2, 4));
-    let gates = [Gate::new(), Gate::new()];
-    for _ in 0..2 {
-        let gates = gates.clone();
-        let work = move || {
-            gates[usize::from(me().ends_with("-1"))].pass();
-            Ok(())
-        };
-        troupe.assign(work).expect("an idle actor");
-    }
-    gates[0].wait_for(1);
-    gates[1].wait_for(1);
+    let gates = hold_both(&troupe, |_| Ok(()));
     let (abroad, waited, ran) = (Gate::new(), Arc::default(), Arc::default());
     troupe.assign(abroad.work()).expect("the first mailbox");
     gates[1].open();
@@ -207,6 +246,22 @@ fn an_actor_comes_home() {
     gates[0].open();
     end(&troupe);
     assert_eq!(troupe.stats().failed, 0);
+}
+
+/// Gives each of two idle actors a work that waits at the gate of that actor's number, and ends as `outcome` says.
+fn hold_both(troupe: &Troupe, outcome: fn(usize) -> Result<(), BoxError>) -> [Gate; 2] {
+    let gates = [Gate::new(), Gate::new()];
+    for _ in 0..2 {
+        let gates = gates.clone();
+        let work = move || {
+            let actor = usize::from(me().ends_with("-1"));
+            gates[actor].pass();
+            outcome(actor)
+        };
+        troupe.assign(work).expect("an idle actor");
+    }
+    gates.iter().for_each(|gate| gate.wait_for(1));
+    gates
 }
 
 /// Assigns itself again until `waited` is set, at most `limit` times, counts how often it ran, and takes so long.
@@ -260,17 +315,7 @@ fn keep_a_mailbox_filled(
             }
             settle(&troupe);
         }
-        let gates = [Gate::new(), Gate::new()];
-        for _ in 0..2 {
-            let gates = gates.clone();
-            let work = move || {
-                gates[usize::from(me().ends_with("-1"))].pass();
-                Ok(())
-            };
-            troupe.assign(work).expect("an idle actor");
-        }
-        gates[0].wait_for(1);
-        gates[1].wait_for(1);
+        let gates = hold_both(&troupe, |_| Ok(()));
         let waited = Arc::new(AtomicBool::new(false));
         let ran = Arc::new(AtomicUsize::new(0));
         let handle = troupe.handle();
