@@ -46,8 +46,7 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             suspect: (id, 0),
             is_from_mailbox: false,
             is_noted: false,
-            runs: 0,
-            runs_at_rest: 0,
+            streak: 0,
             pace: Pace::new(),
             at_rest: false,
             stamps: Stamps::new(stage.birth),
@@ -117,10 +116,8 @@ struct Life<'a, E> {
     is_from_mailbox: bool,
     /// Has it been noted for the `wait_idle` round under way?
     is_noted: bool,
-    /// Works that it has run.
-    runs: u32,
-    /// How many those were when it last ran out of work.
-    runs_at_rest: u32,
+    /// Works since it last ran out of work.
+    streak: u32,
     pace: Pace,
     /// Has it come to rest once, since it was born?
     at_rest: bool,
@@ -144,9 +141,7 @@ impl<E> Life<'_, E> {
             while let Some(letter) = self.look() {
                 self.perform(letter);
             }
-            let streak = self.runs.wrapping_sub(self.runs_at_rest);
-            self.runs_at_rest = self.runs;
-            let in_stream = self.pace.runs_out(streak);
+            let in_stream = self.pace.runs_out(std::mem::take(&mut self.streak));
             next = self.run_out(in_stream);
         }
     }
@@ -288,7 +283,7 @@ impl<E> Life<'_, E> {
             told.phase.set(phase + 2);
             self.count(&outcome);
             self.stamps.end(told);
-            self.runs = self.runs.wrapping_add(1);
+            self.streak = self.streak.wrapping_add(1);
             // Only a handler can have put something into the hand.
             if matches!(outcome, Outcome::Completed) {
                 return;
