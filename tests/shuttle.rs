@@ -156,28 +156,22 @@ fn retire_against_assign() {
 fn going_idle_against_assign() {
     check(|| {
         let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
-        let (done, all) = mpsc::channel();
-        let feeders: Vec<_> = (0..2)
-            .map(|_| {
-                let (handle, done) = (troupe.handle(), done.clone());
-                thread::spawn(move || {
-                    for _ in 0..3 {
-                        let done = done.clone();
-                        let mut work = Work::new(move || {
-                            done.send(()).unwrap();
-                            Ok(())
-                        });
-                        while let Err(refused) = handle.assign(work) {
-                            work = refused.into_work();
-                            thread::yield_now();
-                        }
-                    }
-                })
+        let feeders = [(); 2].map(|()| {
+            let handle = troupe.handle();
+            thread::spawn(move || {
+                let (done, mine) = mpsc::channel();
+                for _ in 0..3 {
+                    let done = done.clone();
+                    let outcome = handle.assign(move || {
+                        done.send(()).unwrap();
+                        Ok(())
+                    });
+                    outcome.unwrap();
+                    // The next work meets an actor that is just going idle.
+                    mine.recv().unwrap();
+                }
             })
-            .collect();
-        for _ in 0..6 {
-            all.recv().unwrap();
-        }
+        });
         for feeder in feeders {
             feeder.join().unwrap();
         }
