@@ -507,8 +507,11 @@ struct Model {
     open: BTreeSet<(Id, bool)>,
     all_open: bool,
 
-    /// Accepted, not begun, oldest first; and whether it came in at the same time as its neighbours of that sort.
-    queue: VecDeque<(Id, bool)>,
+    /// Accepted, not begun, oldest first; and if it waited for room, between which rests it came in: those that came in
+    /// between the same two may have done so in any order.
+    queue: VecDeque<(Id, Option<u32>)>,
+    /// How often the troupe has come to rest.
+    rests: u32,
     running: BTreeMap<Id, Running>,
     /// Retries whose handler has returned.
     due: Vec<Id>,
@@ -551,6 +554,7 @@ impl Model {
             open: BTreeSet::new(),
             all_open: false,
             queue: VecDeque::new(),
+            rests: 0,
             running: BTreeMap::new(),
             due: Vec::new(),
             waiting: BTreeSet::new(),
@@ -611,7 +615,7 @@ impl Model {
             Answer::ShuttingDown
         } else if self.has_room() {
             self.accept();
-            self.queue.push_back((id, false));
+            self.queue.push_back((id, None));
             return Answer::Accepted;
         } else {
             Answer::Full
@@ -632,7 +636,7 @@ impl Model {
             Answer::Accepted
         } else if self.has_room() {
             self.accept();
-            self.queue.push_back((work, false));
+            self.queue.push_back((work, None));
             Answer::Accepted
         } else if matches!(how, Inside::AssignTimeout | Inside::AssignWait) {
             Answer::WouldDeadlock
@@ -685,7 +689,7 @@ impl Model {
                     return Ok(());
                 }
                 self.enter(id)?;
-                self.queue.push_back((id, true));
+                self.queue.push_back((id, Some(self.rests)));
                 Ok(())
             }
             Event::TurnedAway(id, answer) => {
@@ -718,13 +722,16 @@ impl Model {
         } else if is_alone && !self.due.is_empty() {
             return Err("before a retry".into());
         } else if let Some(at) = self.queue.iter().position(|(queued, _)| *queued == id) {
-            let is_oldest = at == 0 || self.queue.range(..=at).all(|(_, together)| *together);
+            let (_, came) = self.queue[at];
+            let mut before = self.queue.range(..at);
+            let is_oldest = before.all(|(_, other)| came.is_some() && *other == came);
             if is_alone && !is_oldest {
                 return Err("before an older one".into());
             }
             self.queue.remove(at);
         } else if self.waiting.contains(&id) {
-            if is_alone && self.queue.iter().any(|(_, together)| !together) {
+            let came = Some(self.rests);
+            if is_alone && self.queue.iter().any(|(_, other)| *other != came) {
                 return Err("before an older one".into());
             }
             self.enter(id)?;
@@ -816,10 +823,7 @@ impl Model {
         if !self.waiting.is_empty() && (self.is_shut_down || self.has_room()) {
             return Err("somebody waits for room although there is".into());
         }
-        // Every neighbour is of the past.
-        for (_, together) in &mut self.queue {
-            *together = false;
-        }
+        self.rests += 1;
         if self.is_shut_down {
             self.live = self.running.len();
         } else if self.retires {
@@ -1253,5 +1257,31 @@ fn a_troupe_does_what_the_model_does() {
     });
     if let Err(failure) = outcome {
         panic!("{failure}");
+    }
+}
+
+/// Two that waited for room may have come in in either order. They say so themselves, and that in either order too.
+///
+/// Fails when the model takes the order in which they say it for that in which they came in.
+#[test]
+fn waiters_that_come_in_together_are_begun_in_either_order() {
+    let queued = |plan| Op::Assign(plan, Way::Assign, None, false);
+    let program = Program {
+        config: Config::fixed(1).mailbox_size(2),
+        ops: vec![
+            queued(Plan::MORE),
+            queued(Plan::plain(false, End::Completes)),
+            queued(Plan::MORE),
+            Op::AssignWait(End::Completes),
+            Op::AssignWait(End::Completes),
+            // Makes room for both of them.
+            Op::Open(0),
+            Op::Open(0),
+            Op::Open(0),
+        ],
+        ending: Ending::Drain,
+    };
+    for _ in 0..300 {
+        play(&program).unwrap_or_else(|why| panic!("{why}"));
     }
 }
