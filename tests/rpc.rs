@@ -659,6 +659,18 @@ fn half_a_line_is_given_up_in_time() {
     idle.succeed(2);
 }
 
+/// This failed because it was answered once more, as a line that was not finished in time.
+#[test]
+fn a_long_line_without_an_end_is_answered_once() {
+    let server = Server::start(&["--frame", "100", "--stall", "0.2"]);
+    let mut client = server.connect();
+    client.send("x".repeat(1_000));
+    let complaint = "bad request: a line of more than 100 bytes";
+    assert_eq!(client.answer().unwrap()["error"], complaint);
+    assert_eq!(client.answer(), None);
+    assert_eq!(server.stat("/calls/bad"), 1);
+}
+
 /// Unlike at the server's own end, it is known then that no more can come.
 #[test]
 fn half_a_line_before_the_client_closes_is_a_bad_request() {

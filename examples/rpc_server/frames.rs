@@ -105,6 +105,8 @@ impl<'s> Frames<'s> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     return match is_timeout(&error) {
+                        // It has been answered already.
+                        true if self.is_skipping => Frame::End,
                         true => Frame::Late,
                         false => Frame::Failed,
                     };

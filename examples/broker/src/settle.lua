@@ -22,7 +22,10 @@ if not entry then
 end
 
 if verdict == 'failed' and deliveries >= tonumber(most) then
-    redis.call('XADD', dead, '*', 'id', id, 'reason', reason, 'deliveries', deliveries, unpack(entry[2]))
+    local fields = entry[2]
+    -- Lua's stack ends at 8,000 values: of a message with more, all go along as one.
+    if #fields > 7000 then fields = {'fields', cjson.encode(fields)} end
+    redis.call('XADD', dead, '*', 'id', id, 'reason', reason, 'deliveries', deliveries, unpack(fields))
     redis.call('XACK', stream, group, id)
     redis.call('HINCRBY', tally, 'dead_lettered', 1)
     return 'dead_lettered'

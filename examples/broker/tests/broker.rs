@@ -177,6 +177,26 @@ fn what_is_no_order_is_buried_with_the_reason() {
     assert_eq!(broker.dead()[0]["colour"], "7");
 }
 
+/// A script can hand over no more than some 8,000 values. This ended every worker that came across
+/// such a message, one after the other.
+#[test]
+fn a_message_of_thousands_of_fields_is_buried_whole() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    let names: Vec<String> = (0..5_000).map(|number| format!("field-{number}")).collect();
+    let fields: Vec<(&str, u64)> = names.iter().map(|name| (&**name, 7)).collect();
+    broker.send(&fields);
+    broker.send(&[("number", 1)]);
+    let worker = broker.worker("a", &["--max-deliveries", "1"]);
+    eventually(|| broker.dead().len() == 1 && broker.effects("a") == [1]);
+    assert_exit(&worker.stop(), 0);
+    let letter = broker.dead().remove(0);
+    let all = letter["fields"].as_str();
+    assert!(all.starts_with(r#"["field-0","7","field-1","#), "{all:.60}");
+    assert!(all.ends_with(r#","field-4999","7"]"#));
+}
+
 /// Nobody gives a verdict on it: the process is gone. So whoever takes it over has to count.
 #[test]
 fn a_message_that_ends_its_worker_is_buried() {
