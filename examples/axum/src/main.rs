@@ -11,7 +11,7 @@
 
 use std::{
     io::{self, Write},
-    process::{self, ExitCode},
+    process::ExitCode,
 };
 
 use axum_example::{
@@ -24,7 +24,6 @@ use tokio::{
     net::TcpListener,
     runtime,
     signal::unix::{SignalKind, signal},
-    task,
 };
 use troupe_pool::Config;
 
@@ -34,6 +33,9 @@ mod load;
 #[expect(dead_code, reason = "the other functions serve other examples")]
 #[path = "../../support/options.rs"]
 mod options;
+#[expect(dead_code, reason = "the other function serves other examples")]
+#[path = "../../support/signals.rs"]
+mod signals;
 
 use crate::{
     args::{Both, Command, Serve},
@@ -139,21 +141,16 @@ fn serve_until_stopped(both: &Both, serve: &Serve) -> Result<bool, Fatal> {
     Ok(is_well)
 }
 
-/// Resolves at the first SIGTERM or SIGINT. The second ends the process at once.
+/// Resolves at the first SIGTERM or SIGINT. The second ends the process at once, also when there is
+/// no runtime any more.
 fn stopped() -> io::Result<impl Future<Output = ()> + Send> {
+    signals::end_at_second()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut next = async move || {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    Ok(async move {
-        next().await;
-        task::spawn(async move {
-            next().await;
-            process::exit(130);
-        });
     })
 }

@@ -7,7 +7,6 @@ mod program;
 #[path = "../../../../tests/programs/mod.rs"]
 mod programs;
 mod runtime_threads;
-#[expect(dead_code, reason = "the other functions serve other tests")]
 #[path = "../../../../tests/programs/serving.rs"]
 mod serving;
 mod stop;

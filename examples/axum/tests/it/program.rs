@@ -1,6 +1,7 @@
 //! The program as a process: signals, the command line, and the bars of `load`.
 
 use std::{
+    fs,
     net::{SocketAddr, TcpStream},
     process::{Command, Output, Stdio},
 };
@@ -50,6 +51,19 @@ impl Server {
     /// Until the first signal has arrived.
     fn until_it_listens_no_more(&self) {
         eventually(|| TcpStream::connect(self.address).is_err());
+    }
+
+    /// Its threads are told by their names.
+    fn until_the_runtime_has_ended(&self) {
+        let threads = format!("/proc/{}/task", self.process.id());
+        eventually(|| {
+            let mut threads = fs::read_dir(&threads).unwrap();
+            threads.all(|thread| {
+                let name = fs::read_to_string(thread.unwrap().path().join("comm"));
+                // Where there is no name any more, there is no thread.
+                !name.is_ok_and(|name| name.starts_with("tokio-rt"))
+            })
+        });
     }
 
     /// The exit code and the report.
@@ -115,6 +129,21 @@ fn a_second_signal_ends_it_at_once() {
     server.signal("INT");
     assert_eq!(server.end(), (Some(130), String::new()));
     running.hang_up();
+}
+
+/// This failed because the runtime, which had ended, was the one that heard of signals.
+#[test]
+fn a_second_signal_ends_it_at_once_also_after_the_runtime() {
+    let mut server = Server::start(&["--max", "1", "--work-ms", "600000"]);
+    let running = server.ask("/call/1");
+    server.until("running 1");
+    running.hang_up();
+    server.until("gone 1");
+    server.signal("TERM");
+    server.until_it_listens_no_more();
+    server.until_the_runtime_has_ended();
+    server.signal("INT");
+    assert_eq!(server.end(), (Some(130), String::new()));
 }
 
 /// The figures of a line of the table, without the pool and the latency.
