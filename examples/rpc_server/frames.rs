@@ -48,7 +48,8 @@ pub(crate) enum Frame<'f> {
     Late,
     /// The end has come before that of this line.
     Rest(&'f [u8]),
-    /// The client has closed, at least for writing, or this server reads no more.
+    /// The client has closed, at least for writing, or this server reads no more; or a line that was
+    /// too long was not even finished in time.
     End,
     /// The connection has failed.
     Failed,
@@ -105,7 +106,7 @@ impl<'s> Frames<'s> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     return match is_timeout(&error) {
-                        // It has been answered already.
+                        // It has been answered already, as too long.
                         true if self.is_skipping => Frame::End,
                         true => Frame::Late,
                         false => Frame::Failed,

@@ -39,6 +39,16 @@ impl Server {
         Question::ask(&self.runtime, self.address, path)
     }
 
+    /// One that runs a work whose client has gone.
+    fn running_for_nobody(work_ms: &str) -> Self {
+        let server = Server::start(&["--max", "1", "--work-ms", work_ms]);
+        let running = server.ask("/call/1");
+        server.until("running 1");
+        running.hang_up();
+        server.until("gone 1");
+        server
+    }
+
     fn until(&self, line: &str) {
         let has_line = |text: &str| text.lines().any(|found| found == line);
         eventually(|| has_line(&self.ask("/stats").answer().text));
@@ -92,11 +102,7 @@ fn a_sigterm_leaves_nothing_unanswered() {
 /// The client has gone, so the server no longer serves, but the troupe is joined.
 #[test]
 fn a_work_that_runs_for_nobody_is_waited_for() {
-    let mut server = Server::start(&["--max", "1", "--work-ms", "300"]);
-    let running = server.ask("/call/1");
-    server.until("running 1");
-    running.hang_up();
-    server.until("gone 1");
+    let mut server = Server::running_for_nobody("300");
     server.signal("INT");
     let (code, report) = server.end();
     assert_eq!(code, Some(0), "{report}");
@@ -134,11 +140,7 @@ fn a_second_signal_ends_it_at_once() {
 /// This failed because the runtime, which had ended, was the one that heard of signals.
 #[test]
 fn a_second_signal_ends_it_at_once_also_after_the_runtime() {
-    let mut server = Server::start(&["--max", "1", "--work-ms", "600000"]);
-    let running = server.ask("/call/1");
-    server.until("running 1");
-    running.hang_up();
-    server.until("gone 1");
+    let mut server = Server::running_for_nobody("600000");
     server.signal("TERM");
     server.until_it_listens_no_more();
     server.until_the_runtime_has_ended();
