@@ -114,7 +114,7 @@ struct Life<'a, E> {
     /// Was the work that it holds in a mailbox, in that of `source`, rather
     /// than in its hand?
     is_from_mailbox: bool,
-    /// Has it been noted for the `wait_idle` round under way?
+    /// Has it been noted for those that wait in `wait_idle`?
     is_noted: bool,
     /// Works since it last ran out of work.
     streak: u32,
@@ -255,11 +255,11 @@ impl<E> Life<'_, E> {
         Some(letter)
     }
 
-    /// Notes for the round under way what the actor has taken.
+    /// Notes what the actor has taken, for those that wait in `wait_idle`.
     fn note_taken(&mut self, board: &mut Board<E>, letter: &mut Letter<E>) {
         let from = self.is_from_mailbox.then_some(self.source);
-        self.stage
-            .note_taken(board, self.id, from, letter.note().late_for);
+        board.epochs.taken(self.id, from, letter.note().epoch);
+        self.stage.end_waits_if_over(board);
         self.is_noted = true;
     }
 
@@ -295,7 +295,7 @@ impl<E> Life<'_, E> {
         }
     }
 
-    /// Notes the work for the round under way. False if the troupe is halted.
+    /// Notes the work, if that has not been done. False if the troupe is halted.
     #[cold]
     fn may_begin(&mut self, letter: &mut Letter<E>) -> bool {
         if self.stage.is_halted() {
@@ -382,8 +382,8 @@ impl<E> Life<'_, E> {
         self.rest(in_stream)
     }
 
-    /// Would a work that comes now be put into a mailbox, and has this actor a
-    /// processor to itself to look for it?
+    /// Would a work that comes now be put into a mailbox and may be taken without
+    /// the board's lock, and has this actor a processor to itself to look for it?
     fn may_linger(&self) -> bool {
         let stage = self.stage;
         let now = stage.state.load();
@@ -392,6 +392,7 @@ impl<E> Life<'_, E> {
             && stage.has_mailboxes()
             && now.live() == stage.config.max
             && !now.is_shutting_down()
+            && !stage.is_watched()
     }
 
     /// Looks at the mailbox at the cursor for a moment, before it goes to the
@@ -400,7 +401,7 @@ impl<E> Life<'_, E> {
         for _ in 0..LINGERING {
             pause();
             let cursor = self.stage.cursor();
-            if self.stage.holds_work(cursor) && !self.stage.is_watched() {
+            if self.stage.holds_work(cursor) {
                 if let Some(letter) = self.take(cursor) {
                     return Some(letter);
                 }
@@ -436,8 +437,8 @@ impl<E> Life<'_, E> {
             token,
         });
         let before = stage.state.actor_goes_idle(token);
-        board.rounds.holds_nothing(self.id);
-        stage.end_round_if_over(&mut board);
+        board.epochs.holds_nothing(self.id);
+        stage.end_waits_if_over(&mut board);
         if !self.at_rest {
             self.at_rest = true;
             board.awaited = board.awaited.saturating_sub(1);
@@ -624,8 +625,8 @@ impl<E> Life<'_, E> {
         let departed = board.take_finished();
         board.vacate(self.id);
         board.tally.retired += 1;
-        board.rounds.holds_nothing(self.id);
-        stage.end_round_if_over(&mut board);
+        board.epochs.holds_nothing(self.id);
+        stage.end_waits_if_over(&mut board);
         drop(board);
         if before.is_waited_for() {
             stage.waiters.wake_one();

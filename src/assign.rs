@@ -249,13 +249,12 @@ impl<E: Send + 'static> Stage<E> {
         // The hand never overtakes the actor's own mailbox.
         let (in_hand, behind) = match self.take_from(idle.id) {
             Some(mut oldest) => {
-                board
-                    .rounds
-                    .taken(idle.id, Some(idle.id), oldest.note().late_for);
+                let tag = oldest.note().epoch;
+                board.epochs.taken(idle.id, Some(idle.id), tag);
                 (oldest, Some(letter))
             }
             None => {
-                board.rounds.mark(&mut letter);
+                board.epochs.give(idle.id, &mut letter);
                 (letter, None)
             }
         };
@@ -387,9 +386,9 @@ impl<E: Send + 'static> Stage<E> {
         slot: &Slot<E>,
         mut letter: Letter<E>,
     ) -> Result<(), Letter<E>> {
-        board.rounds.mark(&mut letter);
+        board.epochs.mark(&mut letter);
         slot.mailbox.put(letter)?;
-        board.rounds.sent(at);
+        board.epochs.sent(at);
         Ok(())
     }
 
@@ -412,7 +411,7 @@ impl<E: Send + 'static> Stage<E> {
                 board.strays.push(letter);
             }
             slot.gate.taken(&self.state);
-            self.end_round_if_over(&mut board);
+            self.end_waits_if_over(&mut board);
         } else {
             self.hint_at_work(at);
         }

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::round::Rounds;
+use crate::epoch::Epochs;
 use crate::sync::{JoinHandle, Thread, is_finished};
 use crate::work::Letter;
 
@@ -57,8 +57,8 @@ pub(crate) struct Board<E> {
     pub(crate) departed: Vec<JoinHandle<()>>,
     /// Calls of join that are joining threads.
     pub(crate) joining: usize,
-    /// The rounds of `wait_idle`.
-    pub(crate) rounds: Rounds,
+    /// Who waits in `wait_idle`, and for what.
+    pub(crate) epochs: Epochs,
     /// Works that actors of a halted troupe had taken and not begun.
     pub(crate) laid_down: Vec<Letter<E>>,
     /// Works that nobody will run, waiting for their senders.
@@ -94,7 +94,7 @@ impl<E> Board<E> {
             awaited: 0,
             departed: Vec::new(),
             joining: 0,
-            rounds: Rounds::default(),
+            epochs: Epochs::default(),
             laid_down: Vec::new(),
             strays: Vec::new(),
             halted: false,

@@ -138,7 +138,7 @@ impl<E: Send + 'static> Context<'_, E> {
         }
         let mut letter = work.into_letter(thread_number());
         if stage.is_watched() {
-            stage.board.lock().rounds.mark(&mut letter);
+            stage.board.lock().epochs.mark(&mut letter);
         }
         // Under the hand's lock, so that `shutdown_now` finds the retry there
         // or this finds the shutdown.

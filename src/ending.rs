@@ -71,7 +71,7 @@ impl<E> Stage<E> {
         settled.extend(called.iter().map(|idle| idle.id));
         let unsettled = self.unsettled(&board, &settled);
         let nobody = began && self.state.load().live() == 0;
-        self.end_round_if_over(&mut board);
+        self.end_waits_if_over(&mut board);
         drop(board);
         self.call_out(called);
 
@@ -153,8 +153,8 @@ impl<E> Stage<E> {
             slot.told().step();
         }
         board.vacate(id);
-        board.rounds.holds_nothing(id);
-        self.end_round_if_over(&mut board);
+        board.epochs.holds_nothing(id);
+        self.end_waits_if_over(&mut board);
         let last = self.state.actor_is_gone().live() == 1;
         drop(board);
         if last {
@@ -201,11 +201,10 @@ impl<E> Stage<E> {
             return Err(JoinError::WouldDeadlock);
         }
         let mut board = self.board.lock();
-        let round = board.rounds.want();
-        if !board.rounds.is_under_way() {
-            self.begin_round(&mut board);
-        }
-        self.wait_on_board(&mut board, deadline, |board| board.rounds.is_over(round))
+        let party = self.begin_wait(&mut board);
+        let is_over = |board: &Board<E>| board.epochs.is_over(party);
+        self.wait_on_board(&mut board, deadline, is_over)
+            .inspect_err(|_| self.give_up_wait(&mut board, party))
     }
 
     fn wait_on_board(
@@ -222,5 +221,33 @@ impl<E> Stage<E> {
             last_look = self.changed.wait(board, deadline) == Wake::TimedOut;
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+mod tests {
+    use std::sync::mpsc;
+
+    use crate::config::Config;
+    use crate::error::JoinError;
+    use crate::stage::Stage;
+    use crate::sync::{Arc, Instant};
+    use crate::work::Work;
+
+    /// While somebody waits, assigning costs a lock; not when the last has given up.
+    #[test]
+    fn nobody_is_watched_for_who_has_given_up() {
+        let stage = Arc::new(Stage::<()>::new(Config::dynamic(0, 1), None));
+        let (open, gate) = mpsc::channel::<()>();
+        let work = move || gate.recv().map_err(drop);
+        assert!(stage.assign(Work::new(work)).is_ok());
+        let given_up = stage.wait_idle(Some(Instant::now()));
+        assert_eq!(given_up, Err(JoinError::Timeout));
+        assert!(!stage.is_watched());
+        assert_eq!(open.send(()), Ok(()));
+        assert_eq!(stage.wait_idle(None), Ok(()));
+        assert!(!stage.is_watched());
+        stage.shutdown();
+        assert_eq!(stage.join(None), Ok(()));
     }
 }

@@ -60,8 +60,7 @@ impl<E: Send + 'static> Stage<E> {
         }
         let (mut reserved, slot) = self.reserve(&mut board, true);
         reserved.has_work = true;
-        board.rounds.mark(&mut letter);
-        board.rounds.holds_nothing(reserved.id);
+        board.epochs.give(reserved.id, &mut letter);
         let filled = slot.put_in_hand(letter, || false);
         debug_assert!(filled.is_ok(), "nobody refuses");
         slot.set_call(Call::Popped);
@@ -103,7 +102,7 @@ impl<E: Send + 'static> Stage<E> {
             return;
         }
         let (reserved, slot) = self.reserve(&mut board, true);
-        board.rounds.holds_nothing(reserved.id);
+        board.epochs.holds_nothing(reserved.id);
         drop(board);
         // If the system refuses, the work waits for an actor that is busy.
         drop(self.give_birth(patience, &reserved, slot));
@@ -234,8 +233,8 @@ impl<E: Send + 'static> Stage<E> {
         board.vacate(reserved.id);
         // In place of the actor that was not born: it begins nothing.
         slot.told().step();
-        board.rounds.holds_nothing(reserved.id);
-        self.end_round_if_over(board);
+        board.epochs.holds_nothing(reserved.id);
+        self.end_waits_if_over(board);
         self.changed.notify_all();
         self.state.actor_is_gone()
     }

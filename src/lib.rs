@@ -199,12 +199,12 @@ mod gate;
 mod hints;
 mod mailbox;
 mod pace;
-mod round;
 mod slot;
 mod stamps;
 mod state;
 
 mod board;
+mod epoch;
 mod waiters;
 
 mod stage;

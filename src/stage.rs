@@ -56,7 +56,7 @@ pub(crate) struct Stage<E> {
     room_hints: Hints,
     pub(crate) board: Mutex<Board<E>>,
     /// Something on the board has changed that somebody may wait for: the
-    /// end, a filed thread, a round that is over, the initial actors at rest.
+    /// end, a filed thread, a wait that is over, the initial actors at rest.
     pub(crate) changed: Condvar,
     /// Held by who grows. Tells when a refused growth may be tried again.
     pub(crate) nursery: Mutex<Option<Instant>>,
@@ -303,44 +303,37 @@ impl<E> Stage<E> {
         thread.unpark();
     }
 
-    // ---- Rounds of wait_idle ------------------------------------------
+    // ---- The waits of wait_idle ---------------------------------------
 
-    /// Notes for the round under way that an actor has taken a work.
-    pub(crate) fn note_taken(
-        &self,
-        board: &mut Board<E>,
-        actor: usize,
-        mailbox: Option<usize>,
-        late_for: u32,
-    ) {
-        board.rounds.taken(actor, mailbox, late_for);
-        self.end_round_if_over(board);
-    }
-
-    /// Ends the round under way if it is over, and begins the next if somebody
-    /// waits for it.
-    pub(crate) fn end_round_if_over(&self, board: &mut Board<E>) {
-        let held = |id: usize| self.slot(id).map_or(0, |slot| slot.mailbox.len());
-        if !board.rounds.end_if_over(held) {
-            return;
-        }
-        self.changed.notify_all();
-        if board.rounds.is_wanted() {
-            self.begin_round(board);
-        } else {
-            self.watch(false);
-        }
-    }
-
-    /// Begins a round: from here on assigners and actors go by the board.
-    pub(crate) fn begin_round(&self, board: &mut Board<E>) {
+    /// Begins a wait: from here on assigners and actors go by the board. Returns the
+    /// number of the party that waits.
+    pub(crate) fn begin_wait(&self, board: &mut Board<E>) -> u64 {
         self.watch(true);
-        let mut clean: Vec<bool> = board.seats.iter().map(|seat| !seat.occupied).collect();
-        for idle in &board.idle {
-            clean[idle.id] = true;
+        let (seats, idle) = (&board.seats, &board.idle);
+        let number = board.epochs.enter(|| {
+            let mut has_nothing: Vec<bool> = seats.iter().map(|seat| !seat.occupied).collect();
+            for idle in idle {
+                has_nothing[idle.id] = true;
+            }
+            has_nothing
+        });
+        self.end_waits_if_over(board);
+        number
+    }
+
+    /// A wait that is not over is given up.
+    pub(crate) fn give_up_wait(&self, board: &mut Board<E>, number: u64) {
+        board.epochs.give_up(number);
+        self.watch(board.epochs.is_waited_for());
+    }
+
+    /// Ends the waits that are over.
+    pub(crate) fn end_waits_if_over(&self, board: &mut Board<E>) {
+        let held = |id: usize| self.slot(id).map_or(0, |slot| slot.mailbox.len());
+        if board.epochs.end_if_over(held) {
+            self.watch(board.epochs.is_waited_for());
+            self.changed.notify_all();
         }
-        board.rounds.begin(clean);
-        self.end_round_if_over(board);
     }
 
     // ---- Who is asking ------------------------------------------------

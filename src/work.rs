@@ -15,9 +15,9 @@ pub(crate) struct Note {
     /// a time, so among the works that have not been answered for this says
     /// which one it is.
     pub(crate) sender: u32,
-    /// The `wait_idle` round for which it came too late to be waited for; zero
-    /// if it was assigned while no round was under way.
-    pub(crate) late_for: u32,
+    /// The tag of the epoch in which it was assigned; zero if nobody waited then
+    /// in `wait_idle`.
+    pub(crate) epoch: u32,
 }
 
 /// What a closure may capture, in bytes, to be in one box with its note. To run
@@ -56,8 +56,8 @@ where
 pub(crate) struct Letter<E>(Box<dyn Content<E> + Send>);
 
 impl<E> Letter<E> {
-    /// The work as the user made it. `sender` is what its note says, if it says
-    /// also that the work is late for no round; else zero.
+    /// The work as the user made it. `sender` is what its note says, if the
+    /// work carries no epoch; else zero.
     #[inline]
     pub(crate) fn into_work(self, sender: u32) -> Work<E> {
         Work {
@@ -131,10 +131,7 @@ impl<E> Work<E> {
     {
         // Most works are assigned by the thread that makes them.
         let sender = thread_number();
-        let note = Note {
-            sender,
-            late_for: 0,
-        };
+        let note = Note { sender, epoch: 0 };
         let content: Box<dyn Content<E> + Send> = if size_of::<F>() <= IN_PLACE {
             Box::new(Noted { note, code: work })
         } else {
@@ -146,17 +143,13 @@ impl<E> Work<E> {
 
     /// The work as it travels, when the thread `sender` assigns it.
     ///
-    /// Its note says afterwards that it is late for no round: what is on it may
-    /// be of another troupe. A work that may have been marked comes back with
+    /// Its note names no epoch afterwards: what is on it may be of another troupe. A work that may have been marked comes back with
     /// its sender unknown, so that this is done.
     #[inline]
     pub(crate) fn into_letter(self, sender: u32) -> Letter<E> {
         let mut letter = self.letter.into_inner();
         if self.sender != sender {
-            *letter.note() = Note {
-                sender,
-                late_for: 0,
-            };
+            *letter.note() = Note { sender, epoch: 0 };
         }
         letter
     }

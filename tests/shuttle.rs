@@ -482,8 +482,40 @@ fn wait_idle_against_a_feeder() {
     });
 }
 
+/// Several wait at once, each for its own work and for those that others have assigned
+/// before. Some give up.
+///
+/// Fails when a caller joins those that waited before its work was assigned, when an
+/// actor counts as clean that has been handed a work while somebody waits, and when one
+/// that gives up takes others with it.
+#[test]
+fn each_waits_for_its_own_work() {
+    check(|| {
+        let troupe = Arc::new(build(Config::fixed(2).mailbox_size(2).thread_name("sure")));
+        let callers: Vec<_> = (0..3)
+            .map(|_| {
+                let troupe = Arc::clone(&troupe);
+                thread::spawn(move || {
+                    let own = Tally::default();
+                    troupe.assign_wait(own.work()).unwrap();
+                    linger();
+                    if troupe.wait_idle_timeout(Duration::from_secs(1)).is_ok() {
+                        assert_eq!((own.run(), own.dropped()), (1, 1));
+                    }
+                    linger();
+                    troupe.assign_wait(own.work()).unwrap();
+                })
+            })
+            .collect();
+        troupe.wait_idle().unwrap();
+        for caller in callers {
+            caller.join().unwrap();
+        }
+    });
+}
+
 /// A chain of works, each of which assigns the next, ends only when `wait_idle`
-/// has returned: so it must not wait for later works.
+/// has returned to each of two callers: so it must not wait for later works.
 #[test]
 fn wait_idle_waits_for_no_later_work() {
     fn link(handle: &Handle<Error>, stop: &Arc<AtomicUsize>) -> Result<(), Error> {
@@ -498,11 +530,14 @@ fn wait_idle_waits_for_no_later_work() {
     }
     shuttle::check_random(
         || {
-            let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
+            let troupe = Arc::new(build(Config::fixed(2).mailbox_size(2).thread_name("sure")));
             let stop = Arc::new(AtomicUsize::new(0));
             let (handle, stopped) = (troupe.handle(), Arc::clone(&stop));
             troupe.assign(move || link(&handle, &stopped)).unwrap();
+            let other = Arc::clone(&troupe);
+            let other = thread::spawn(move || other.wait_idle().unwrap());
             troupe.wait_idle().unwrap();
+            other.join().unwrap();
             stop.store(1, Ordering::SeqCst);
             troupe.wait_idle().unwrap();
             // The last link may have come too late for that.
@@ -521,8 +556,8 @@ fn wait_idle_waits_for_no_later_work() {
 /// What was accepted before a `wait_idle` is finished when that returns, also if an
 /// actor that has run a later work comes by the earlier one while it lingers.
 ///
-/// Fails when an actor that lingers takes a work during a round without the board's
-/// lock.
+/// Fails when an actor lingers, and takes a work without the board's lock, though
+/// somebody waits.
 #[test]
 fn wait_idle_against_who_lingers() {
     check(|| {
@@ -1037,7 +1072,7 @@ fn shutdown_against_a_refused_growth() {
 
 /// `wait_idle` ends though a late sender takes its work back out of a mailbox.
 ///
-/// Fails when a mailbox is swept and nobody looks whether the round is over.
+/// Fails when a mailbox is swept and nobody looks whether a wait is over.
 #[test]
 fn wait_idle_against_the_end() {
     check(|| {

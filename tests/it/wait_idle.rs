@@ -136,6 +136,47 @@ fn later_works_do_not_hold_it_up() {
     });
 }
 
+/// Each of two callers waits for what was accepted before its own call: the second for one work more than the first, and
+/// neither for one that comes after both. Also if the first gives up.
+///
+/// Fails when who calls while another waits has to wait for what is assigned until that one's wait is over.
+#[cfg(target_os = "linux")]
+#[test]
+fn each_caller_waits_for_its_own_works() {
+    within(HANG, || {
+        for gives_up in [false, true] {
+            let troupe = Arc::new(fixed(3, 1));
+            let wait = |name: &str| {
+                let troupe = Arc::clone(&troupe);
+                let builder = thread::Builder::new().name(name.to_owned());
+                let waiter = builder.spawn(move || troupe.wait_idle());
+                wait_until_blocked(name);
+                waiter.expect("a thread")
+            };
+            let before_both = occupy(&troupe, 1);
+            let first = (!gives_up).then(|| wait("idle-first"));
+            if gives_up {
+                let given_up = troupe.wait_idle_timeout(Duration::ZERO);
+                assert_eq!(given_up, Err(JoinError::Timeout));
+            }
+            let between = occupy(&troupe, 1);
+            let second = wait("idle-second");
+            let after_both = occupy(&troupe, 1);
+            before_both.open();
+            if let Some(first) = first {
+                assert_eq!(first.join().expect("no panic"), Ok(()));
+            }
+            eventually(|| troupe.stats().completed == 1);
+            assert!(!second.is_finished());
+            between.open();
+            assert_eq!(second.join().expect("no panic"), Ok(()));
+            after_both.wait_for(1); // still running
+            after_both.open();
+            end(&troupe);
+        }
+    });
+}
+
 /// The same with a feeder that never lets the troupe rest: calls return, again and again.
 #[test]
 fn a_feeder_does_not_hold_it_up() {
