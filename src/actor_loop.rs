@@ -43,7 +43,9 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             looks: 0,
             turned: 0,
             visited: id,
+            came_home: false,
             suspect: (id, 0),
+            held_up: (id, 0),
             is_from_mailbox: false,
             is_noted: false,
             streak: 0,
@@ -109,8 +111,12 @@ struct Life<'a, E> {
     turned: u32,
     /// The mailbox that it went to that time.
     visited: usize,
-    /// A mailbox whose actor may be held up, and the phase in which that was.
+    /// Did its last turn lead home?
+    came_home: bool,
+    /// A mailbox whose actor may be held up, and the phase in which that was;
     suspect: (usize, u64),
+    /// and the one that was found last to be.
+    held_up: (usize, u64),
     /// Was the work that it holds in a mailbox, in that of `source`, rather
     /// than in its hand?
     is_from_mailbox: bool,
@@ -206,12 +212,7 @@ impl<E> Life<'_, E> {
 
     #[cold]
     fn turn(&mut self) -> usize {
-        let looks = std::mem::take(&mut self.looks);
-        // Home, first of all: nobody else looks there, as a rule.
-        if self.source != self.id && self.stage.holds_work(self.id) {
-            return self.id;
-        }
-        self.turned += looks;
+        self.turned += std::mem::take(&mut self.looks);
         if self.turned >= ROUND {
             self.turned = 0;
             if let Some(next) = self.stage.next_hinted(self.visited) {
@@ -219,24 +220,33 @@ impl<E> Life<'_, E> {
                 return next;
             }
         }
+        // Home: nobody else looks there, as a rule. But not twice in a row: what is there
+        // can be gone before each turn, and other work have come.
+        self.came_home =
+            !self.came_home && self.source != self.id && self.stage.holds_work(self.id);
+        if self.came_home {
+            return self.id;
+        }
         self.find_held_up().unwrap_or(self.source)
     }
 
-    /// A mailbox with work whose actor is still in the one in which it was at this
-    /// actor's last turn. If it is not, another comes under suspicion.
+    /// A mailbox with work whose actor is held up: still in the work in which it was when
+    /// it came under suspicion, at a turn before. That may be the one under suspicion, else
+    /// the one found last. Then another comes under suspicion, so that of several that are
+    /// held up each is found.
     fn find_held_up(&mut self) -> Option<usize> {
-        let (id, phase) = self.suspect;
-        let phase_of = |id: usize| {
-            self.stage
-                .slot(id)
-                .map_or(0, |slot| slot.told().phase.get())
-        };
-        if is_running(phase) && phase_of(id) == phase && self.stage.holds_work(id) {
-            return Some(id);
+        let stage = self.stage;
+        let phase_of = |id: usize| stage.slot(id).map_or(0, |slot| slot.told().phase.get());
+        let suspect = self.suspect;
+        if let Some(next) = stage.next_hinted(suspect.0) {
+            self.suspect = (next, phase_of(next));
         }
-        let next = self.stage.next_hinted(id)?;
-        self.suspect = (next, phase_of(next));
-        None
+        let is_held_up = |&(id, phase): &(usize, u64)| {
+            is_running(phase) && phase_of(id) == phase && stage.holds_work(id)
+        };
+        let found = [suspect, self.held_up].into_iter().find(is_held_up)?;
+        self.held_up = found;
+        Some(found.0)
     }
 
     #[inline(always)]

@@ -248,6 +248,92 @@ fn an_actor_comes_home() {
     assert_eq!(troupe.stats().failed, 0);
 }
 
+/// Nor if the actor that is free is away at each of its turns and has work at home: whoever runs the last of what is in
+/// the two mailboxes that it goes between fills them again.
+///
+/// Fails when an actor that is to turn looks at home first, and when what it looked for meanwhile is then not counted.
+#[test]
+fn an_actor_that_is_always_called_home_leaves_no_mailbox() {
+    // At which of two looks it turns depends on what it has done before.
+    for is_even in [false, true] {
+        let troupe: Arc<Troupe> = Arc::new(fixed(3, 1));
+        let gates = [(); 3].map(|()| Gate::new());
+        for _ in 0..3 {
+            let gates = gates.clone();
+            let work = move || {
+                let actor = (0..3).find(|actor| me().ends_with(&format!("-{actor}")));
+                gates[actor.expect("three actors")].pass();
+                Ok(())
+            };
+            troupe.assign(work).expect("an idle actor");
+        }
+        gates.iter().for_each(|gate| gate.wait_for(1));
+        let waited = Arc::new(AtomicBool::new(false));
+        let held_up = {
+            let waited = Arc::clone(&waited);
+            move || {
+                waited.store(true, SeqCst);
+                Ok(())
+            }
+        };
+        troupe.assign(held_up).expect("a mailbox");
+        let queued = || troupe.actors().into_iter().map(|actor| actor.queued);
+        let victim = queued().position(|queued| queued == 1).expect("it waits");
+        let pair = Arc::new(Pair {
+            handle: troupe.handle(),
+            waited: Arc::clone(&waited),
+            queued: AtomicUsize::new(2),
+            ran: AtomicUsize::new(0),
+            is_even,
+        });
+        for _ in 0..2 {
+            troupe.assign(pair.work()).expect("a mailbox");
+        }
+        let free = usize::from(victim == 0);
+        gates[free].open();
+        eventually(|| waited.load(SeqCst));
+        let ran = pair.ran.load(SeqCst);
+        assert!(ran <= 40, "{ran} works overtook one of a busy actor");
+        gates.iter().for_each(Gate::open);
+        end(&troupe);
+        assert_eq!(troupe.stats().failed, 0);
+    }
+}
+
+/// Works of which two wait, and then none, and then two again.
+struct Pair {
+    handle: Handle,
+    waited: Arc<AtomicBool>,
+    queued: AtomicUsize,
+    ran: AtomicUsize,
+    /// Does one that is not needed come in between, once?
+    is_even: bool,
+}
+
+impl Pair {
+    fn work(self: &Arc<Self>) -> Work {
+        let pair = Arc::clone(self);
+        Work::new(move || {
+            let begun = Instant::now();
+            let ran = pair.ran.fetch_add(1, SeqCst);
+            let left = pair.queued.fetch_sub(1, SeqCst) - 1;
+            let more = match left {
+                _ if pair.waited.load(SeqCst) || ran > 10_000 => 0,
+                0 => 2,
+                _ => usize::from(pair.is_even && ran == 0),
+            };
+            for _ in 0..more {
+                pair.queued.fetch_add(1, SeqCst);
+                pair.handle.assign(pair.work())?;
+            }
+            while begun.elapsed() < Duration::from_micros(50) {
+                spin_loop();
+            }
+            Ok(())
+        })
+    }
+}
+
 /// Gives each of two idle actors a work that waits at the gate of that actor's number, and ends as `outcome` says.
 fn hold_both(troupe: &Troupe, outcome: fn(usize) -> Result<(), BoxError>) -> [Gate; 2] {
     let gates = [Gate::new(), Gate::new()];
