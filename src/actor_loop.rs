@@ -620,7 +620,7 @@ impl<E> Life<'_, E> {
             let other = board.occupied().find(|id| *id != self.id);
             if let Some(to) = other {
                 // What it leaves behind is seen at (2).
-                stage.move_cursor(self.id, to);
+                let _: bool = stage.move_cursor(self.id, to);
             }
         }
         let before = stage.state.idle_actor_retires();

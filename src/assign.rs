@@ -121,7 +121,9 @@ impl<E: Send + 'static> Stage<E> {
                 placed => break placed,
             }
             // (3)
-            last_try = self.waiters.sleep(noted, deadline) == Wake::TimedOut;
+            let until = [deadline, self.next_growth()].into_iter().flatten().min();
+            let timed_out = self.waiters.sleep(noted, until) == Wake::TimedOut;
+            last_try = timed_out && until == deadline;
         };
         let with_full = placed.as_ref().is_err_and(AssignError::is_full);
         self.waiters.leave(&self.state, with_full);
@@ -194,7 +196,10 @@ impl<E: Send + 'static> Stage<E> {
                     }
                 }
             } else if self.is_full(now) {
-                return Err(AssignError::Full(letter.into_work(0)));
+                if self.is_settled(now) {
+                    return Err(AssignError::Full(letter.into_work(0)));
+                }
+                Sent::Again(letter)
             } else {
                 self.place_in_mailbox(letter)
             };
@@ -213,6 +218,16 @@ impl<E: Send + 'static> Stage<E> {
                 }
             };
         }
+    }
+
+    /// Is this the state of the troupe, rather than of an actor that has begun to retire
+    /// and may yet stay?
+    fn is_settled(&self, now: Snapshot) -> bool {
+        if now.live() == self.config.max {
+            return true;
+        }
+        let _board = self.board.lock();
+        self.state.load() == now
     }
 
     fn should_grow(&self, now: Snapshot) -> bool {
@@ -311,12 +326,20 @@ impl<E: Send + 'static> Stage<E> {
             let Some((next, next_slot)) = next else {
                 return Sent::NoRoom(letter);
             };
-            self.move_cursor(at, next);
+            self.move_on(at, next);
             (at, slot) = (next, next_slot);
             match self.send(at, slot, letter) {
                 Sent::NoRoom(back) => letter = back,
                 sent => return sent,
             }
+        }
+    }
+
+    /// Moves the cursor on. Who has retired since it was moved may not have seen what was
+    /// left behind: then another actor is started, as a sender does.
+    pub(crate) fn move_on(self: &Arc<Self>, from: usize, to: usize) {
+        if self.move_cursor(from, to) && self.state.load().live() < self.config.max {
+            self.grow_for(from);
         }
     }
 

@@ -8,12 +8,8 @@ use crate::board::Board;
 use crate::slot::{Call, Slot};
 use crate::stage::Stage;
 use crate::state::Snapshot;
-use crate::sync::{Arc, Duration, Instant, JoinHandle, MutexGuard, Wake, has_passed, spawn};
+use crate::sync::{Arc, Instant, JoinHandle, MutexGuard, PATIENCE, Wake, has_passed, spawn};
 use crate::work::Letter;
-
-/// How long a troupe that has an actor does without another after the system
-/// has refused it one.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What came of a growth.
 #[must_use]
@@ -47,6 +43,17 @@ impl<E: Send + 'static> Stage<E> {
     /// Is it time to ask the system again, after a refusal?
     pub(crate) fn may_grow_again(&self) -> bool {
         self.nursery.lock().is_none_or(has_passed)
+    }
+
+    /// When it is, if the troupe would grow then. Whoever waits for that is called when
+    /// the system has given or refused a thread meanwhile.
+    pub(crate) fn next_growth(&self) -> Option<Instant> {
+        let now = self.state.load();
+        if now.is_refused() && now.live() < self.config.max {
+            *self.nursery.lock()
+        } else {
+            None
+        }
     }
 
     /// Starts a new actor with this work in its hand.
@@ -84,7 +91,8 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Starts a new actor that looks for work, if some is in that mailbox: it was
-    /// put there because the troupe was at max, and now it is not.
+    /// put there because the troupe was at max, and now it is not. An actor that is
+    /// idle finds it by itself, or is called.
     #[cold]
     pub(crate) fn grow_for(self: &Arc<Self>, mailbox: usize) {
         // Where the system has just refused a thread, works wait in mailboxes.
@@ -95,6 +103,7 @@ impl<E: Send + 'static> Stage<E> {
         let mut board = self.board.lock();
         let now = self.state.load();
         if now.is_shutting_down()
+            || now.idle() > 0
             || now.live() >= self.config.max
             || now.is_refused()
             || !self.holds_work(mailbox)
@@ -122,13 +131,18 @@ impl<E: Send + 'static> Stage<E> {
             Ok(thread) => {
                 self.bear(&mut board, reserved, thread);
                 drop(board);
-                if patience.take().is_some() {
+                let was_refused = patience.take().is_some();
+                if was_refused {
                     self.state.growth_granted();
                 }
                 drop(patience);
-                // Its mailbox is room.
-                if self.has_mailboxes() && self.state.load().is_waited_for() {
-                    self.waiters.wake_one();
+                if self.state.load().is_waited_for() {
+                    if was_refused {
+                        self.waiters.wake_all();
+                    } else if self.has_mailboxes() {
+                        // Its mailbox is room.
+                        self.waiters.wake_one();
+                    }
                 }
                 Ok(())
             }
@@ -138,17 +152,17 @@ impl<E: Send + 'static> Stage<E> {
                 board.tally.spawn_failures += 1;
                 let before = self.unreserve(&mut board, reserved, slot);
                 drop(board);
-                // Without mailboxes, somebody may have found `Full` because of
-                // the reservation.
-                if before.is_waited_for() {
-                    self.waiters.wake_one();
-                }
                 let is_last = before.live() == 1;
                 if !is_last {
                     *patience = Instant::now().checked_add(PATIENCE);
                     self.state.growth_refused();
                 }
                 drop(patience);
+                // Somebody may have found `Full` because of the reservation, and
+                // nobody knows yet when to grow.
+                if before.is_waited_for() {
+                    self.waiters.wake_all();
+                }
                 if is_last && before.is_shutting_down() {
                     self.end();
                 }
@@ -242,9 +256,11 @@ impl<E: Send + 'static> Stage<E> {
 
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
+    use std::sync::mpsc;
+
     use crate::config::Config;
     use crate::stage::Stage;
-    use crate::sync::{Arc, Duration, Instant};
+    use crate::sync::{Arc, Duration, Instant, spawn, yield_now};
     use crate::work::Work;
 
     /// Patience is for a troupe that has an actor: where there is none, the system
@@ -256,6 +272,55 @@ mod tests {
         stage.state.growth_refused();
         assert!(stage.assign(Work::new(|| Ok(()))).is_ok());
         assert!(!stage.state.load().is_refused());
+        stage.shutdown();
+        assert_eq!(stage.join(None), Ok(()));
+    }
+
+    /// What is in a mailbox is found by an actor that is idle, also where it was put
+    /// there because the troupe was at max, and now is not.
+    #[test]
+    fn beside_an_idle_actor_no_other_is_started() {
+        let stage = Arc::new(Stage::<()>::new(
+            Config::dynamic(0, 2).mailbox_size(1),
+            None,
+        ));
+        assert!(stage.assign(Work::new(|| Ok(()))).is_ok());
+        while !stage.state.load().wants_waking() {
+            yield_now();
+        }
+        let letter = Work::new(|| Ok(())).into_letter(1);
+        assert!(stage.slot(0).unwrap().mailbox.put(letter).is_ok());
+        stage.grow_for(0);
+        assert_eq!(stage.state.load().live(), 1);
+        stage.pass_on();
+        stage.shutdown();
+        assert_eq!(stage.join(None), Ok(()));
+        assert_eq!((stage.stats().completed, stage.stats().grown), (2, 1));
+    }
+
+    /// Who waits for room asks the system for a thread as soon as an assign would, though
+    /// nobody makes room.
+    #[test]
+    fn who_waits_grows_the_troupe_in_time() {
+        let stage = Arc::new(Stage::<()>::new(
+            Config::dynamic(0, 2).mailbox_size(0),
+            None,
+        ));
+        let (open, gate) = mpsc::channel::<()>();
+        let work = Work::new(move || gate.recv().map_err(drop));
+        assert!(stage.assign(work).is_ok());
+        *stage.nursery.lock() = Instant::now().checked_add(Duration::from_millis(20));
+        stage.state.growth_refused();
+        let (done, is_done) = mpsc::channel();
+        let waiter = Arc::clone(&stage);
+        let wait = move || {
+            let placed = waiter.assign_waiting(Work::new(|| Ok(())), None);
+            done.send(placed.is_ok()).unwrap();
+        };
+        let waiter = spawn("waits".to_owned(), None, wait).unwrap();
+        assert_eq!(is_done.recv_timeout(Duration::from_secs(60)), Ok(true));
+        waiter.join().unwrap();
+        assert_eq!(open.send(()), Ok(()));
         stage.shutdown();
         assert_eq!(stage.join(None), Ok(()));
     }

@@ -178,15 +178,13 @@ impl<E> Stage<E> {
 
     /// Moves the cursor on, unless somebody has done so. What it leaves behind
     /// stays findable; whoever moves it goes on to place a work or to find that
-    /// nobody is idle, so nobody need be woken here.
-    pub(crate) fn move_cursor(&self, from: usize, to: usize) {
+    /// nobody is idle, so nobody need be woken here. True if it has left work behind.
+    pub(crate) fn move_cursor(&self, from: usize, to: usize) -> bool {
         // Before the move, for who looks from now on at the hints only.
         self.hint_at_work(from);
-        if self.cursor.replace(from as u64, to as u64) {
-            // And after it: a looker may have cleared the hint just before an
-            // assigner that still saw the cursor here sent another work.
-            self.hint_at_work(from);
-        }
+        // And after it: a looker may have cleared the hint just before an
+        // assigner that still saw the cursor here sent another work.
+        self.cursor.replace(from as u64, to as u64) && self.hint_at_work(from)
     }
 
     /// A mailbox other than `full` that may have room.

@@ -1049,6 +1049,33 @@ fn waiters_against_a_refused_growth() {
     });
 }
 
+/// Who waits for room asks the system again after a refusal: it may have a thread by
+/// then, though nobody has made room.
+///
+/// Fails when a waiter sleeps until it is called.
+#[test]
+fn waiters_ask_the_system_again() {
+    check(|| {
+        let troupe = build_at_last(&Config::dynamic(1, 2).mailbox_size(0));
+        let open = occupy(&troupe);
+        let tally = Tally::default();
+        let first = assigner(troupe.handle(), tally.clone(), 1);
+        let second = {
+            let (handle, work) = (troupe.handle(), tally.work());
+            thread::spawn(
+                move || match handle.assign_timeout(work, Duration::from_secs(1)) {
+                    Ok(()) | Err(AssignError::Full(_)) => {}
+                    Err(other) => panic!("{other:?}"),
+                },
+            )
+        };
+        troupe.assign_wait(tally.work()).unwrap();
+        first.join().unwrap();
+        second.join().unwrap();
+        open.send(()).unwrap();
+    });
+}
+
 /// A late sender is not accepted on the strength of an actor that is only
 /// reserved.
 ///

@@ -66,7 +66,7 @@ impl Condvar {
             .inner
             .take()
             .expect("the guard holds its lock outside a wait");
-        if deadline.is_some() && times_out() {
+        if deadline.is_some_and(times_out) {
             drop(inner);
             linger();
             guard.inner = guard.mutex.lock().inner;

@@ -4,7 +4,8 @@
 //! decides, so that a failing schedule can be replayed: whether the system
 //! refuses a thread, and whether a wait with a deadline times out. A wait
 //! that does not time out waits for good, which also shows that progress
-//! never rests on a time-out.
+//! does not rest on a time-out; but where it has to, after a refusal, the
+//! deadline is now, and a wait until now always times out.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,9 +23,9 @@ fn coin(percent: u32) -> bool {
     shuttle::rand::thread_rng().gen_range(0..100) < percent
 }
 
-/// A coin: does a wait with a deadline time out?
-pub(super) fn times_out() -> bool {
-    coin(30)
+/// A coin: does a wait with a deadline that is still to come time out?
+pub(super) fn times_out(deadline: Instant) -> bool {
+    deadline <= Instant::now() || coin(30)
 }
 
 /// Lets others run between zero and three times: a wait that times out.
@@ -72,7 +73,8 @@ pub(crate) fn thread_number() -> u32 {
 }
 
 pub(crate) fn park(deadline: Option<Instant>) -> Wake {
-    if deadline.is_some() && times_out() {
+    // A coin also where an idle time-out is zero, so that some actors stay.
+    if deadline.is_some() && coin(30) {
         linger();
         return Wake::TimedOut;
     }
@@ -100,6 +102,9 @@ pub(crate) fn is_over(_begin: Instant, _time: Duration) -> bool {
 pub(crate) fn has_passed(_instant: Instant) -> bool {
     coin(50)
 }
+
+/// None: time that does not pass by a coin would pass by itself.
+pub(crate) const PATIENCE: Duration = Duration::ZERO;
 
 /// Fewer than in earnest: a look that finds nothing teaches a model nothing.
 pub(crate) const LINGERING: u32 = 1;

@@ -124,6 +124,10 @@ pub(crate) fn has_passed(instant: Instant) -> bool {
     Instant::now() >= instant
 }
 
+/// How long a troupe that has an actor does without another after the system
+/// has refused it one.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
+
 /// How often an actor that has run out of work looks for more before it goes
 /// idle.
 pub(crate) const LINGERING: u32 = 25;

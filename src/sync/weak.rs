@@ -149,7 +149,7 @@ impl Ghost {
 }
 
 /// Every deadline has passed.
-pub(super) fn times_out() -> bool {
+pub(super) fn times_out(_deadline: Instant) -> bool {
     true
 }
 
@@ -228,8 +228,10 @@ pub(crate) fn pause() {
     yield_now();
 }
 
+/// Never: what waits for it is there for good, unlike what a thread waits for that
+/// sleeps.
 pub(crate) fn has_passed(_instant: Instant) -> bool {
-    true
+    false
 }
 
 /// At once: between two looks a thread yields, and one that yields in loom does
@@ -240,6 +242,9 @@ pub(crate) fn is_over(_begin: Instant, _time: Duration) -> bool {
 
 /// As `is_over`.
 pub(crate) const LINGERING: u32 = 0;
+
+/// It makes no difference.
+pub(crate) const PATIENCE: Duration = Duration::ZERO;
 
 /// One, on which all threads meet.
 pub(crate) const STRIPES: usize = 1;

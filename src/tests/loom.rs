@@ -14,7 +14,8 @@ use crate::config::Config;
 use crate::slot::Call;
 use crate::stage::Stage;
 use crate::sync::{
-    Arc, Condvar, Duration, Ghost, JoinHandle, Mutex, Wake, current, explore, spawn, thread_number,
+    Arc, Condvar, Duration, Ghost, Instant, JoinHandle, Mutex, Wake, current, explore, spawn,
+    thread_number,
 };
 use crate::work::Work;
 
@@ -192,6 +193,27 @@ fn the_cursor_moves_on_against_assign() {
         stage.move_cursor(0, 1);
         sender.join().unwrap();
         assert!(stage.find_work().is_some());
+    });
+}
+
+/// A work that is sent to a mailbox just as another sender moves the cursor away from
+/// it is not left behind by an actor that retires before it can be found.
+///
+/// Fails when who moves the cursor starts no actor for what it has left behind.
+#[test]
+fn the_cursor_moves_on_against_retire() {
+    explore(2, || {
+        let config = Config::dynamic(0, 3).idle_timeout(Duration::ZERO);
+        let stage = stage(config.mailbox_size(1));
+        let bell = Bell::default();
+        let late = bell.work();
+        let actor = actor(&stage, 2);
+        let sender = with(&stage, move |stage| stage.assign(late).unwrap());
+        stage.move_on(0, 1);
+        bell.wait(1);
+        sender.join().unwrap();
+        stage.shutdown();
+        actor.join().unwrap();
     });
 }
 
@@ -394,6 +416,41 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
     actor.join().unwrap();
     stage.shutdown();
     stage.join(None).unwrap();
+}
+
+/// An actor that has begun to retire and then stays was never away: nobody is told
+/// `Full` meanwhile, though the system has just refused a thread.
+///
+/// Fails when `Full` is said below max without a second look.
+#[test]
+fn full_is_exact_while_an_actor_turns_back() {
+    explore(3, || {
+        let config = Config::dynamic(0, 2).idle_timeout(Duration::ZERO);
+        let stage = stage(config.mailbox_size(1));
+        *stage.nursery.lock() = Some(Instant::now());
+        stage.state.growth_refused();
+        let run = Arc::new(Ghost::default());
+        lay_in(&stage, 0, work(&run));
+        stage.board.lock().idle.push(Idle {
+            id: 1,
+            thread: current(),
+            token: false,
+        });
+        stage.state.actor_goes_idle(false);
+        let late = work(&run);
+        let sender = with(&stage, move |stage| stage.assign(late).unwrap());
+        // What an actor does that begins to retire, and finds work.
+        let mut board = stage.board.lock();
+        if let Some(idle) = board.idle.pop() {
+            stage.close(&mut board, 1);
+            stage.state.idle_actor_retires();
+            stage.state.idle_actor_stays();
+            stage.open(&mut board, 1);
+            board.idle.push(idle);
+        }
+        drop(board);
+        sender.join().unwrap();
+    });
 }
 
 /// A `wait_idle` does not wait for a work that was assigned after it had begun,
