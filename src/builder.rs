@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::stage::{OnFailure, Stage};
 use crate::sync::Arc;
 use crate::troupe::Troupe;
+use crate::unwind::drop_contained;
 use crate::work::BoxError;
 
 /// Builds a [`Troupe`]: its [`Config`], plus what is not plain data.
@@ -95,7 +96,11 @@ pub(crate) fn start<E: Send + 'static>(
     config: Config,
     on_failure: Option<Arc<dyn OnFailure<E>>>,
 ) -> Result<Arc<Stage<E>>, BuildError> {
-    config.validate()?;
+    if let Err(invalid) = config.validate() {
+        // Contained, as it is where a troupe ends: the caller is to hear of the setting.
+        drop_contained(on_failure);
+        return Err(invalid);
+    }
     let first = config.to_begin_with();
     let stage = Arc::new(Stage::new(config, on_failure));
     for _ in 0..first {

@@ -199,7 +199,8 @@ impl<E> Troupe<E> {
     ///
     /// Never blocks. Once it has returned, every later assign is refused with
     /// [`ShuttingDown`](AssignError::ShuttingDown); everything accepted before
-    /// is still run. May be called anywhere and again and again.
+    /// is still run. The last actor to leave drops the error handler; if there is
+    /// no actor, this call does. May be called anywhere and again and again.
     ///
     /// # Examples
     ///

@@ -1,6 +1,6 @@
 //! Configurations: defaults, setters, every invalid one, and the system that refuses a thread.
 
-use crate::support::{DropCounter, HANG, Tally, end, join, occupy, within};
+use crate::support::{DropCounter, HANG, OnDrop, Tally, end, join, occupy, within};
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
@@ -309,6 +309,21 @@ fn a_failed_build_drops_the_handler() {
         assert!(builder.build().is_err());
     }
     drops.assert_balanced();
+}
+
+/// Also if what it has captured panics when it is dropped: the build returns its error, and does not panic.
+#[test]
+fn a_failed_build_contains_the_drop_of_the_handler() {
+    for config in [
+        Config::fixed(0),
+        Config::fixed(2).mailbox_size(1).stack_size(refused_stack()),
+    ] {
+        let capture = OnDrop::new(|| panic!("when it is dropped"));
+        let builder = Troupe::<u8>::builder(config).error_handler(move |_, _| {
+            let _held = &capture;
+        });
+        assert!(builder.build().is_err());
+    }
 }
 
 /// "A refused spawn is an ordinary event: `build` returns an error", which names the thread and carries the reason.

@@ -35,7 +35,7 @@ assign: board error growth slot stage state sync work
 handle: error stage stats sync work
 context: error failure handle stage sync work
 troupe: config error handle stage stats sync work
-builder: config context error failure stage sync troupe work
+builder: config context error failure stage sync troupe unwind work
 actor: builder config context error failure slot stage stats sync work
 guide:
 ";
