@@ -4,6 +4,7 @@
 use std::{
     fmt,
     io::{self, Write},
+    iter, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -295,57 +296,62 @@ impl Feeder {
         }
     }
 
-    /// One command for all that is done, and one for each that is not.
-    fn verdicts(&self) -> Vec<Cmd> {
-        let done = self
-            .unsettled
-            .iter()
-            .filter(|one| one.verdict == Verdict::Done);
-        let done: Vec<&str> = done.map(|one| &*one.id).collect();
-        let mut commands = Vec::new();
-        if !done.is_empty() {
-            commands.push(self.plan.stream.acknowledge(&done));
-        }
+    /// Those that are done come first: one command for all of them, and one for each of the others.
+    fn verdicts(&mut self) -> Vec<Cmd> {
+        self.unsettled.sort_by_key(|one| !one.is_done());
         let (stream, rule) = (&self.plan.stream, &self.plan.rule);
-        commands.extend(
-            self.unsettled
-                .iter()
-                .filter_map(|one| stream.settle(one, rule)),
-        );
-        commands
+        let done = self.unsettled.iter().filter(|one| one.is_done());
+        let done: Vec<&str> = done.map(|one| &*one.id).collect();
+        let acknowledge = (!done.is_empty()).then(|| stream.acknowledge(&done));
+        let others = self.unsettled.iter();
+        let others = others.filter_map(|one| stream.settle(one, rule));
+        acknowledge.into_iter().chain(others).collect()
     }
 
-    /// Reads the answers to [`verdicts`](Feeder::verdicts). If one is an error, all are told again:
-    /// that does no harm.
+    /// Reads the answers to [`verdicts`](Feeder::verdicts). What the broker refuses to hear, and only
+    /// that, is told again.
     fn settle(&mut self, answers: Vec<Value>, now: Instant) -> Result<(), Trouble> {
-        let mut counts = self.counts;
-        let done = self
-            .unsettled
-            .iter()
-            .filter(|one| one.verdict == Verdict::Done);
-        let mut done = done.count() as u64;
+        let mut verdicts = mem::take(&mut self.unsettled).into_iter().peekable();
+        let mut trouble = Ok(());
         for answer in answers {
-            match answer.extract_error()? {
-                Value::Int(acknowledged) => {
-                    let acknowledged = u64::try_from(acknowledged).unwrap_or(0).min(done);
-                    counts.done += acknowledged;
-                    done -= acknowledged;
+            let Some(first) = verdicts.next() else { break };
+            let mut told = vec![first];
+            if told[0].is_done() {
+                told.extend(iter::from_fn(|| verdicts.next_if(Settlement::is_done)));
+            }
+            match self.count(answer, told.len() as u64) {
+                Ok(()) => {
+                    let age = |one: &Settlement| now.duration_since(one.delivered);
+                    let is_late = |one: &&Settlement| age(one) > self.plan.rule.min_idle;
+                    self.counts.late += told.iter().filter(is_late).count() as u64;
                 }
-                answer => match stream::read::<String>(answer)?.as_str() {
-                    "given_back" => counts.given_back += 1,
-                    "dead_lettered" => counts.dead_lettered += 1,
-                    "trimmed" => counts.trimmed += 1,
-                    _ => counts.overtaken += 1,
-                },
+                Err(refused) => {
+                    self.unsettled.append(&mut told);
+                    trouble = trouble.and(Err(refused));
+                }
             }
         }
-        // Others have acknowledged those before.
-        counts.overtaken += done;
-        let is_late =
-            |one: &&Settlement| now.duration_since(one.delivered) > self.plan.rule.min_idle;
-        counts.late += self.unsettled.iter().filter(is_late).count() as u64;
-        self.counts = counts;
-        self.unsettled.clear();
+        self.unsettled.extend(verdicts);
+        trouble
+    }
+
+    /// Counts what the broker says to so many verdicts.
+    fn count(&mut self, answer: Value, told: u64) -> Result<(), Trouble> {
+        let counts = &mut self.counts;
+        match answer.extract_error()? {
+            Value::Int(acknowledged) => {
+                let acknowledged = u64::try_from(acknowledged).unwrap_or(0).min(told);
+                counts.done += acknowledged;
+                // Others have acknowledged those before.
+                counts.overtaken += told - acknowledged;
+            }
+            answer => match stream::read::<String>(answer)?.as_str() {
+                "given_back" => counts.given_back += 1,
+                "dead_lettered" => counts.dead_lettered += 1,
+                "trimmed" => counts.trimmed += 1,
+                _ => counts.overtaken += 1,
+            },
+        }
         Ok(())
     }
 
@@ -410,7 +416,12 @@ impl Feeder {
         let ids: Vec<_> = ids.collect();
         let answers = self.link.ask(&ids)?;
         for (Message { id, fields }, answer) in messages.into_iter().zip(answers) {
-            let deliveries = stream::read_deliveries(answer.extract_error()?)?.max(1);
+            let deliveries = stream::read_deliveries(answer.extract_error()?)?;
+            if deliveries == 0 {
+                // Whoever had it before was late, and has settled it since.
+                self.counts.overtaken += 1;
+                continue;
+            }
             let most = self.plan.rule.max_deliveries;
             if deliveries <= most {
                 self.begin(id, &fields, deliveries, now);

@@ -27,6 +27,12 @@ pub(crate) struct Settlement {
     pub(crate) verdict: Verdict,
 }
 
+impl Settlement {
+    pub(crate) fn is_done(&self) -> bool {
+        self.verdict == Verdict::Done
+    }
+}
+
 /// Held by the closure of a work, and by its error.
 ///
 /// It ends by [`done`](Lease::done) or [`failed`](Lease::failed), or else by its drop: in a work

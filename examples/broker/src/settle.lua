@@ -1,5 +1,7 @@
 -- What becomes of a message that is not done. One script, so that it happens as a whole or not at
--- all, and does no harm when it is sent again because the answer was lost.
+-- all. Sent again because the answer was lost, it finds that the message is not this worker's any
+-- more. (Unless the worker has taken it over again, and that answer was lost too: then one attempt
+-- is counted that was none.)
 --
 -- The message is given back by the IDLE of XCLAIM: it counts as untouched for so long that the next
 -- XAUTOCLAIM of any worker takes it over. (Redis 8.8 has XNACK for this.)

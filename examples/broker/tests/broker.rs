@@ -375,6 +375,32 @@ fn a_verdict_outlives_its_connection() {
     assert_says(&output, "all is well again");
 }
 
+/// A dead letter takes memory, which Redis has not; an acknowledgement takes none.
+#[test]
+fn a_verdict_that_is_refused_holds_up_no_other() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("wait_us", 300_000), ("fails", ALWAYS)]);
+    broker.send(&[("number", 2), ("wait_us", 300_000)]);
+    let options = ["--stats", "0.01", "--max-deliveries", "1"];
+    let mut worker = broker.worker("a", &options);
+    worker.until_it_says("running 2");
+    broker.limit_memory("1");
+    worker.until_it_complains("OOM");
+    eventually(|| broker.pending() == 1);
+    assert_eq!(broker.effects("a"), [2]);
+    broker.limit_memory("0");
+    eventually(|| broker.dead().len() == 1 && broker.pending() == 0);
+    let output = worker.stop();
+    assert_exit(&output, 0);
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("done 1 given_back 0 dead_lettered 1 overtaken 0"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_worker_waits_for_a_broker_that_is_not_there() {
     let Some(mut broker) = Broker::start() else {

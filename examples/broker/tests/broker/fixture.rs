@@ -192,6 +192,10 @@ impl Broker {
     }
 
     /// All but this one.
+    pub(crate) fn limit_memory(&mut self, bytes: &str) {
+        self.tell("CONFIG", &["SET", "maxmemory", bytes]);
+    }
+
     pub(crate) fn cut_connections(&mut self) {
         let cut: u64 = self.ask("CLIENT", &["KILL", "TYPE", "normal", "SKIPME", "yes"]);
         assert!(cut > 0, "nobody was connected");
