@@ -264,15 +264,17 @@ impl Feeder {
             (Request::Claim, Some(answer)) => self.begin_claimed(answer, now),
             _ => Ok(()),
         };
-        match settled.and(taken) {
-            Err(Trouble::Lost(error)) if stream::is_no_group(&error) => {
+        for outcome in [&settled, &taken] {
+            if let Err(Trouble::Lost(error)) = outcome
+                && stream::is_no_group(error)
+            {
                 say(format_args!("{error}: making it again"));
                 self.counts.groups_made += 1;
-                self.make_group()
+                return self.make_group();
             }
-            Err(trouble) => Err(trouble),
-            Ok(()) => self.trim(now),
         }
+        settled.and(taken)?;
+        self.trim(now)
     }
 
     fn connect(&mut self) -> Result<(), Trouble> {
@@ -280,8 +282,10 @@ impl Feeder {
             return Ok(());
         }
         self.link.open()?;
-        self.make_group()?;
-        if self.counts.lost_connections > 0 {
+        if self.counts.lost_connections == 0 {
+            // Later only if it is gone: to ask for it takes memory, which Redis may not have.
+            self.make_group()?;
+        } else {
             // After a restart, the other workers have verdicts to tell about what they hold, old as
             // it may be by now.
             self.claim_at = Instant::now() + link::LONGEST * 2;
