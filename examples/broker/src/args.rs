@@ -151,6 +151,8 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Option<Command>, lexopt::Erro
 const URL: &str = "redis://127.0.0.1:6379";
 const STREAM: &str = "works";
 pub(crate) const GROUP: &str = "workers";
+/// The consumer that is nobody, in `settle.lua`.
+const GIVEN_BACK: &str = "given-back";
 
 fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
     let mut args = WorkerArgs {
@@ -184,7 +186,11 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
             Arg::Long("url") => args.url = value("--url", parser)?,
             Arg::Long("stream") => plan.stream.name = value("--stream", parser)?,
             Arg::Long("group") => plan.stream.group = value("--group", parser)?,
-            Arg::Long("name") => plan.stream.consumer = value("--name", parser)?,
+            Arg::Long("name") => {
+                let is_free = |name: &String| name != GIVEN_BACK;
+                let rule = "another: what was given back is there";
+                plan.stream.consumer = checked("--name", parser, is_free, rule)?;
+            }
             Arg::Long("actors") => args.actors = value("--actors", parser)?,
             Arg::Long("mailbox") => args.mailbox = value("--mailbox", parser)?,
             Arg::Long("work-timeout") => args.work_timeout = seconds("--work-timeout", parser)?,
@@ -245,6 +251,12 @@ fn produce(parser: &mut Parser) -> Result<Option<ProduceArgs>, lexopt::Error> {
             Arg::Long("abort-every") => args.abort_every = value("--abort-every", parser)?,
             other => return Err(other.unexpected()),
         }
+    }
+    let (first, count) = (args.first, args.count);
+    if first.checked_add(count).is_none() {
+        return Err(
+            format!("--first: it must be at most 2^64 - 1 less --count {count}: {first}").into(),
+        );
     }
     Ok(Some(args))
 }

@@ -530,7 +530,7 @@ fn a_lease_that_may_run_out_is_refused_at_the_start() {
 
 #[test]
 fn what_is_wrong_with_a_command_line_is_said() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&[], "no command given"),
         (&["dance"], "no such command: \"dance\""),
         (&["worker", "--actors", "0"], "--actors: "),
@@ -552,6 +552,14 @@ fn what_is_wrong_with_a_command_line_is_said() {
             "--workers: it must be at least 3: 2",
         ),
         (&["produce", "works"], "unexpected argument"),
+        (
+            &["produce", "--first", "18446744073709551615"],
+            "--first: it must be at most 2^64 - 1 less --count 1000: 18446744073709551615",
+        ),
+        (
+            &["worker", "--name", "given-back"],
+            "--name: it must be another: what was given back is there: given-back",
+        ),
     ];
     for (args, message) in cases {
         let output = program().args(args).output().unwrap();
