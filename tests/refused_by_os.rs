@@ -375,8 +375,10 @@ fn with_an_actor_it_recovers_after_its_patience() {
     limited("with_an_actor_it_recovers_after_its_patience", || {
         let config = Config::dynamic(1, 4).idle_timeout(Duration::from_millis(1));
         let troupe = build(config.mailbox_size(3));
+        let with_one_actor = threads();
         for round in 1..=3 {
             eventually(|| troupe.stats().actors == 1);
+            until_threads_are(with_one_actor);
             settle(&troupe);
             let fillers = Fillers::take_all();
             let failures = || troupe.stats().spawn_failures - 4 * (round - 1);
