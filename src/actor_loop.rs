@@ -24,8 +24,8 @@ const LOOK_AWAY: Duration = Duration::from_micros(4);
 /// How long an idle actor looks for work before it gives its token up.
 const LOOKING: Duration = Duration::from_micros(15);
 
-/// After so many looks for work at most, an actor goes to the next mailbox that holds
-/// some.
+/// At its first turn after so many looks for work, an actor goes to the next mailbox that
+/// holds some.
 const ROUND: u32 = 64;
 
 /// How long an actor that may not retire yet stays at least before it asks again.
@@ -46,6 +46,7 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             came_home: false,
             suspect: (id, 0),
             held_up: (id, 0),
+            has_looked_round: false,
             is_from_mailbox: false,
             is_noted: false,
             streak: 0,
@@ -117,6 +118,8 @@ struct Life<'a, E> {
     suspect: (usize, u64),
     /// and the one that was found last to be.
     held_up: (usize, u64),
+    /// Has it looked for work by the hints since it last passed on?
+    has_looked_round: bool,
     /// Was the work that it holds in a mailbox, in that of `source`, rather
     /// than in its hand?
     is_from_mailbox: bool,
@@ -172,9 +175,19 @@ impl<E> Life<'_, E> {
     /// this is done under the board's lock, see `rest`.
     fn look(&mut self) -> Option<Letter<E>> {
         if self.stage.is_watched() {
-            None
-        } else {
-            self.take_any()
+            return None;
+        }
+        let letter = self.take_any()?;
+        self.pass_on_what_was_hidden();
+        Some(letter)
+    }
+
+    /// While it looked round, it may have hidden from others for a moment what it did not
+    /// take.
+    #[inline]
+    fn pass_on_what_was_hidden(&mut self) {
+        if std::mem::take(&mut self.has_looked_round) {
+            self.stage.pass_on();
         }
     }
 
@@ -190,6 +203,7 @@ impl<E> Life<'_, E> {
                 return Some(letter);
             }
         }
+        self.has_looked_round = true;
         while let Some(id) = self.stage.find_work() {
             if let Some(letter) = self.take(id) {
                 return Some(letter);
@@ -212,6 +226,7 @@ impl<E> Life<'_, E> {
 
     #[cold]
     fn turn(&mut self) -> usize {
+        self.has_looked_round = true;
         self.turned += std::mem::take(&mut self.looks);
         if self.turned >= ROUND {
             self.turned = 0;
@@ -428,6 +443,8 @@ impl<E> Life<'_, E> {
         stage.open(&mut board, self.id);
         if let Some(mut letter) = stage.is_watched().then(|| self.take_any()).flatten() {
             self.note_taken(&mut board, &mut letter);
+            drop(board);
+            self.pass_on_what_was_hidden();
             return Next::Run(letter);
         }
         if stage.state.load().is_shutting_down() {

@@ -430,7 +430,8 @@ impl<E: Send + 'static> Stage<E> {
         if is_dead {
             // All that is there belongs to senders that are here, or on their
             // way here.
-            while let Some(letter) = slot.mailbox.take() {
+            while let Some(mut letter) = slot.mailbox.take() {
+                board.epochs.gone(at, letter.note().epoch);
                 board.strays.push(letter);
             }
             slot.gate.taken(&self.state);

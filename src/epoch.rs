@@ -172,17 +172,26 @@ impl Epochs {
 
     /// An actor has taken a work that carries this tag, from a mailbox or from its hand.
     pub(crate) fn taken(&mut self, actor: usize, mailbox: Option<usize>, tag: u32) {
-        let epoch = self.epoch_of(tag);
-        if let Some(batches) = mailbox.and_then(|id| self.mailboxes.get_mut(id)) {
-            // Not always the first: what others took before may not be noted yet.
-            if let Some(at) = batches.iter().position(|batch| batch.epoch == epoch) {
-                batches[at].works -= 1;
-                if batches[at].works == 0 {
-                    batches.remove(at);
-                }
-            }
-        }
+        let epoch = match mailbox {
+            Some(mailbox) => self.gone(mailbox, tag),
+            None => self.epoch_of(tag),
+        };
         self.holds(actor, epoch);
+    }
+
+    /// A work that carries this tag has gone from a mailbox. Returns its epoch, or
+    /// [`ANYTHING`] if nobody waits any more that it would be too late for.
+    pub(crate) fn gone(&mut self, mailbox: usize, tag: u32) -> u64 {
+        let epoch = self.epoch_of(tag);
+        let batches = self.mailboxes.get_mut(mailbox);
+        // Not always the first: what others took before may not be noted yet.
+        let found = batches.and_then(|batches| {
+            let at = batches.iter().position(|batch| batch.epoch == epoch)?;
+            batches[at].works -= 1;
+            (batches[at].works == 0).then(|| batches.remove(at));
+            Some(epoch)
+        });
+        found.unwrap_or(ANYTHING)
     }
 
     /// An actor holds nothing: it has gone idle, is about to be born, or has left.
@@ -233,8 +242,8 @@ impl Epochs {
 /// How many tags there are.
 const TAGS: u64 = u32::MAX as u64;
 
-/// An epoch as far as a letter has room for it. Never zero. Each epoch but the present
-/// has had a work, and no work waits in a mailbox for as long as so many others come.
+/// An epoch as far as a letter has room for it. Never zero. Of a work that has waited for
+/// so long that another epoch has its tag, the mailbox has forgotten the epoch.
 fn tag(epoch: u64) -> u32 {
     (epoch % TAGS) as u32 + 1
 }

@@ -237,13 +237,14 @@ impl<E> Stage<E> {
     }
 
     /// The first mailbox after `start`, going round, that is hinted at and holds
-    /// work.
+    /// work. An actor that asks and is not idle passes on afterwards.
     pub(crate) fn next_hinted(&self, start: usize) -> Option<usize> {
         self.work_hints.find(start, |id| {
             if self.holds_work(id) {
                 return true;
             }
-            // Clear, then look again: a send between would not be hinted at.
+            // Clear, then look again: a send between would not be hinted at. Nor can its
+            // sender find it meanwhile.
             self.work_hints.clear(id);
             self.hint_at_work(id)
         })

@@ -341,7 +341,8 @@ impl<E> Troupe<E> {
     ///
     /// Blocks until there has been an instant at which all of them were, with
     /// their captures and error handler calls. Works that are assigned
-    /// meanwhile are not waited for. When this returns, every actor that has
+    /// meanwhile are not waited for; an assign that is under way at the call may
+    /// count as before it. When this returns, every actor that has
     /// not been given later work counts as idle. Of several callers each waits for
     /// what was accepted before its own call. While somebody waits, assigning and
     /// taking work cost a lock.

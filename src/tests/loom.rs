@@ -240,6 +240,54 @@ fn a_hint_is_cleared_against_a_send() {
     });
 }
 
+/// Of two works that are sent to a mailbox just as a busy actor finds it empty and
+/// clears its hint, the actor takes one. For the other an idle one is called, though
+/// neither sender may have found it.
+///
+/// Fails when a busy actor that has looked round does not pass on.
+#[test]
+fn a_hint_is_cleared_against_two_sends() {
+    explore(3, || {
+        let stage = stage(Config::fixed(3).mailbox_size(2));
+        let run = Arc::new(Ghost::default());
+        lay_in(&stage, 1, work(&run));
+        assert!(stage.hint_at_work(1));
+        assert!(stage.take_from(1).is_some());
+        stage.board.lock().idle.push(Idle {
+            id: 2,
+            thread: current(),
+            token: false,
+        });
+        stage.state.actor_goes_idle(false);
+        // It has a work, and looks for the next one after that.
+        let slot = stage.slot(0).unwrap();
+        let done = Bell::default();
+        let first = done.work().into_letter(thread_number());
+        assert!(slot.put_in_hand(first, || false).is_ok());
+        slot.set_call(Call::Popped);
+        let actor = actor(&stage, 0);
+        done.wait(1);
+        let (begun, go) = (Bell::default(), Bell::default());
+        for _ in 0..2 {
+            let (begun, go) = (begun.clone(), go.clone());
+            let work = Work::new(move || {
+                begun.ring();
+                go.wait(1);
+                Ok(())
+            });
+            lay_in(&stage, 1, work);
+        }
+        // What two senders do then, if they go in step.
+        let _ = stage.hint_at_work(1);
+        stage.pass_on();
+        begun.wait(1);
+        assert!(stage.board.lock().idle[0].token);
+        go.ring();
+        stage.shutdown();
+        actor.join().unwrap();
+    });
+}
+
 /// An actor that hears that it has been popped finds what the hand-off has put
 /// behind the work in its hand, so that it can pass it on.
 ///
