@@ -481,11 +481,7 @@ impl<E> Life<'_, E> {
     }
 
     fn idle(&mut self, mut token: bool, mut in_stream: bool, since: Instant) -> Next<E> {
-        let mut deadline = self
-            .stage
-            .is_dynamic()
-            .then(|| since.checked_add(self.stage.config.idle_timeout))
-            .flatten();
+        let mut deadline = self.timeout(since);
         loop {
             let attempt = if token {
                 self.search(std::mem::take(&mut in_stream))
@@ -504,12 +500,14 @@ impl<E> Life<'_, E> {
                         // it does what there is before this one would.
                         yield_now();
                         token = true;
+                        // There may be more now than when it heard that it is needed.
+                        deadline = deadline.or_else(|| self.timeout(Instant::now()));
                     }
                     Call::None => match self.retire() {
                         Retire::Gone => return Next::Gone,
                         Retire::Called => {}
                         // If there are ever more, those have time-outs of
-                        // their own.
+                        // their own, or this one is called.
                         Retire::Needed => deadline = None,
                         Retire::NeededForNow => {
                             let spell = self.stage.config.idle_timeout.max(SPELL);
@@ -520,6 +518,14 @@ impl<E> Life<'_, E> {
                 Attempt::Nothing => token = false,
             }
         }
+    }
+
+    /// When an actor may retire that has been idle since then.
+    fn timeout(&self, since: Instant) -> Option<Instant> {
+        self.stage
+            .is_dynamic()
+            .then(|| since.checked_add(self.stage.config.idle_timeout))
+            .flatten()
     }
 
     /// Popped: the actor is off the idle stack and has a token.
@@ -637,12 +643,12 @@ impl<E> Life<'_, E> {
             let other = board.occupied().find(|id| *id != self.id);
             if let Some(to) = other {
                 // What it leaves behind is seen at (2).
-                let _: bool = stage.move_cursor(self.id, to);
+                stage.move_cursor(self.id, to);
             }
         }
         let before = stage.state.idle_actor_retires();
         // (2)
-        if !self.slot.mailbox.is_empty() || stage.find_work().is_some() {
+        if self.is_wanted(&board) {
             stage.state.idle_actor_stays();
             stage.open(&mut board, self.id);
             stage.hint_at_work(self.id);
@@ -663,6 +669,14 @@ impl<E> Life<'_, E> {
             drop_contained(thread.join());
         }
         Retire::Gone
+    }
+
+    /// Is there work, here or elsewhere? In its own mailbox and behind those that are busy
+    /// it is not looked for by the hints, by which it may not be found for a moment.
+    fn is_wanted(&self, board: &Board<E>) -> bool {
+        let has_nothing = board.has_nothing().into_iter().enumerate();
+        let mut theirs = has_nothing.filter(|(_, has_nothing)| !has_nothing);
+        theirs.any(|(id, _)| self.stage.hint_at_work(id)) || self.stage.find_work().is_some()
     }
 
     fn leave(&self) -> Next<E> {

@@ -326,20 +326,12 @@ impl<E: Send + 'static> Stage<E> {
             let Some((next, next_slot)) = next else {
                 return Sent::NoRoom(letter);
             };
-            self.move_on(at, next);
+            self.move_cursor(at, next);
             (at, slot) = (next, next_slot);
             match self.send(at, slot, letter) {
                 Sent::NoRoom(back) => letter = back,
                 sent => return sent,
             }
-        }
-    }
-
-    /// Moves the cursor on. Who has retired since it was moved may not have seen what was
-    /// left behind: then another actor is started, as a sender does.
-    pub(crate) fn move_on(self: &Arc<Self>, from: usize, to: usize) {
-        if self.move_cursor(from, to) && self.state.load().live() < self.config.max {
-            self.grow_for(from);
         }
     }
 

@@ -178,13 +178,15 @@ impl<E> Stage<E> {
 
     /// Moves the cursor on, unless somebody has done so. What it leaves behind
     /// stays findable; whoever moves it goes on to place a work or to find that
-    /// nobody is idle, so nobody need be woken here. True if it has left work behind.
-    pub(crate) fn move_cursor(&self, from: usize, to: usize) -> bool {
+    /// nobody is idle, so nobody need be woken here.
+    pub(crate) fn move_cursor(&self, from: usize, to: usize) {
         // Before the move, for who looks from now on at the hints only.
         self.hint_at_work(from);
-        // And after it: a looker may have cleared the hint just before an
-        // assigner that still saw the cursor here sent another work.
-        self.cursor.replace(from as u64, to as u64) && self.hint_at_work(from)
+        if self.cursor.replace(from as u64, to as u64) {
+            // And after it: a looker may have cleared the hint just before an
+            // assigner that still saw the cursor here sent another work.
+            self.hint_at_work(from);
+        }
     }
 
     /// A mailbox other than `full` that may have room.
@@ -284,7 +286,7 @@ impl<E> Stage<E> {
     }
 
     /// Gives a token to the most recently idle actor, if nobody has one.
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         let mut board = self.board.lock();
         if !self.state.load().wants_waking() {
             return;
@@ -308,14 +310,8 @@ impl<E> Stage<E> {
     /// number of the party that waits.
     pub(crate) fn begin_wait(&self, board: &mut Board<E>) -> u64 {
         self.watch(true);
-        let (seats, idle) = (&board.seats, &board.idle);
-        let number = board.epochs.enter(|| {
-            let mut has_nothing: Vec<bool> = seats.iter().map(|seat| !seat.occupied).collect();
-            for idle in idle {
-                has_nothing[idle.id] = true;
-            }
-            has_nothing
-        });
+        let has_nothing = board.has_nothing();
+        let number = board.epochs.enter(|| has_nothing);
         self.end_waits_if_over(board);
         number
     }

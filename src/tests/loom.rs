@@ -199,7 +199,7 @@ fn the_cursor_moves_on_against_assign() {
 /// A work that is sent to a mailbox just as another sender moves the cursor away from
 /// it is not left behind by an actor that retires before it can be found.
 ///
-/// Fails when who moves the cursor starts no actor for what it has left behind.
+/// Fails when a retiring actor looks for work by the hints alone.
 #[test]
 fn the_cursor_moves_on_against_retire() {
     explore(2, || {
@@ -209,7 +209,43 @@ fn the_cursor_moves_on_against_retire() {
         let late = bell.work();
         let actor = actor(&stage, 2);
         let sender = with(&stage, move |stage| stage.assign(late).unwrap());
-        stage.move_on(0, 1);
+        stage.move_cursor(0, 1);
+        bell.wait(1);
+        sender.join().unwrap();
+        stage.shutdown();
+        actor.join().unwrap();
+    });
+}
+
+/// Nor by one that retires while a looker has cleared the hint.
+///
+/// Fails when a retiring actor looks for work by the hints alone.
+#[test]
+fn a_hint_is_cleared_against_retire() {
+    explore(3, || {
+        let config = Config::dynamic(0, 3).idle_timeout(Duration::ZERO);
+        let stage = stage(config.mailbox_size(1));
+        stage.move_cursor(0, 1);
+        lay_in(&stage, 0, work(&Arc::new(Ghost::default())));
+        assert!(stage.hint_at_work(0));
+        assert!(stage.take_from(0).is_some());
+        let bell = Bell::default();
+        let late = bell.work();
+        let actor = actor(&stage, 2);
+        // One that has seen the cursor before it moved.
+        let sender = with(&stage, move |stage| {
+            lay_in(&stage, 0, late);
+            stage.hint_at_work(0);
+            let now = stage.state.load();
+            if now.wants_waking() {
+                stage.pass_on();
+            }
+            if now.live() < 3 {
+                stage.grow_for(0);
+            }
+        });
+        // One that looks for work, and is not idle.
+        let _ = stage.next_hinted(1);
         bell.wait(1);
         sender.join().unwrap();
         stage.shutdown();
@@ -464,6 +500,47 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
     actor.join().unwrap();
     stage.shutdown();
     stage.join(None).unwrap();
+}
+
+/// Two works that were sent because the troupe was at max, and now it is not, do not
+/// wait for one another, though an actor is idle: it can take only one.
+///
+/// Fails when who finds its work below max relies on an actor that is idle.
+#[test]
+fn two_late_senders_and_an_idle_actor() {
+    explore(2, || {
+        let stage = stage(Config::dynamic(0, 3).mailbox_size(2));
+        let mut board = stage.board.lock();
+        stage.close(&mut board, 2);
+        board.vacate(2);
+        stage.state.actor_is_gone();
+        drop(board);
+        let actor = actor(&stage, 1);
+        // They meet, which takes two actors.
+        let bell = Bell::default();
+        for _ in 0..2 {
+            let bell = bell.clone();
+            let meet = Work::new(move || {
+                bell.ring();
+                bell.wait(2);
+                Ok(())
+            });
+            lay_in(&stage, 0, meet);
+        }
+        // What their senders do then.
+        for _ in 0..2 {
+            let now = stage.state.load();
+            if now.wants_waking() {
+                stage.pass_on();
+            }
+            if now.live() < 3 {
+                stage.grow_for(0);
+            }
+        }
+        bell.wait(2);
+        stage.shutdown();
+        actor.join().unwrap();
+    });
 }
 
 /// An actor that has begun to retire and then stays was never away: nobody is told
