@@ -6,6 +6,7 @@ use crate::pace::Pace;
 use crate::slot::{Call, Slot, is_running};
 use crate::stage::Stage;
 use crate::stamps::Stamps;
+use crate::state::Snapshot;
 use crate::sync::{
     Arc, Duration, Instant, LINGERING, Wake, current, is_over, park, pause, spin_for, yield_now,
 };
@@ -440,8 +441,12 @@ impl<E> Life<'_, E> {
         let since = self.stamps.rest(self.slot.told());
         let stage = self.stage;
         let mut board = stage.board.lock();
+        // Of those that have just been born, one may have been started for a work that
+        // waits. It takes that first: once it is idle, it can be given another.
+        let looks = stage.is_watched() || !self.at_rest;
+        let taken = looks.then(|| self.take_any()).flatten();
         stage.open(&mut board, self.id);
-        if let Some(mut letter) = stage.is_watched().then(|| self.take_any()).flatten() {
+        if let Some(mut letter) = taken {
             self.note_taken(&mut board, &mut letter);
             drop(board);
             self.pass_on_what_was_hidden();
@@ -648,7 +653,7 @@ impl<E> Life<'_, E> {
         }
         let before = stage.state.idle_actor_retires();
         // (2)
-        if self.is_wanted(&board) {
+        if self.is_wanted(&board, before) {
             stage.state.idle_actor_stays();
             stage.open(&mut board, self.id);
             stage.hint_at_work(self.id);
@@ -671,12 +676,16 @@ impl<E> Life<'_, E> {
         Retire::Gone
     }
 
-    /// Is there work, here or elsewhere? In its own mailbox and behind those that are busy
-    /// it is not looked for by the hints, by which it may not be found for a moment.
-    fn is_wanted(&self, board: &Board<E>) -> bool {
-        let has_nothing = board.has_nothing().into_iter().enumerate();
-        let mut theirs = has_nothing.filter(|(_, has_nothing)| !has_nothing);
-        theirs.any(|(id, _)| self.stage.hint_at_work(id)) || self.stage.find_work().is_some()
+    /// Is there work, here or elsewhere? Who was one of `max` looks into each mailbox: by
+    /// the hints a work may not be found for a moment, and its sender relied on there being
+    /// so many. Senders that come later start an actor themselves.
+    fn is_wanted(&self, board: &Board<E>, before: Snapshot) -> bool {
+        let stage = self.stage;
+        if before.live() == stage.config.max {
+            board.occupied().any(|id| stage.hint_at_work(id))
+        } else {
+            !self.slot.mailbox.is_empty() || stage.find_work().is_some()
+        }
     }
 
     fn leave(&self) -> Next<E> {

@@ -160,15 +160,6 @@ impl<E> Board<E> {
         Some(self.idle.remove(at))
     }
 
-    /// Of each number: is the actor idle, or is there none?
-    pub(crate) fn has_nothing(&self) -> Vec<bool> {
-        let mut has_nothing: Vec<bool> = self.seats.iter().map(|seat| !seat.occupied).collect();
-        for idle in &self.idle {
-            has_nothing[idle.id] = true;
-        }
-        has_nothing
-    }
-
     /// Actors there are, those about to be started included.
     pub(crate) fn occupied(&self) -> impl Iterator<Item = usize> + '_ {
         self.seats

@@ -310,8 +310,14 @@ impl<E> Stage<E> {
     /// number of the party that waits.
     pub(crate) fn begin_wait(&self, board: &mut Board<E>) -> u64 {
         self.watch(true);
-        let has_nothing = board.has_nothing();
-        let number = board.epochs.enter(|| has_nothing);
+        let (seats, idle) = (&board.seats, &board.idle);
+        let number = board.epochs.enter(|| {
+            let mut has_nothing: Vec<bool> = seats.iter().map(|seat| !seat.occupied).collect();
+            for idle in idle {
+                has_nothing[idle.id] = true;
+            }
+            has_nothing
+        });
         self.end_waits_if_over(board);
         number
     }

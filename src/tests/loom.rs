@@ -543,6 +543,39 @@ fn two_late_senders_and_an_idle_actor() {
     });
 }
 
+/// An actor that is started for a work in a mailbox takes it, though another work comes
+/// that it could be given while it is idle.
+///
+/// Fails when an actor that is born without a work goes idle before it has looked.
+#[test]
+fn an_actor_is_born_for_a_work_against_assign() {
+    explore(2, || {
+        let stage = stage(Config::dynamic(0, 4).mailbox_size(1));
+        let mut board = stage.board.lock();
+        for id in [3, 2] {
+            stage.close(&mut board, id);
+            board.vacate(id);
+            stage.state.actor_is_gone();
+        }
+        drop(board);
+        // They meet, which takes two actors.
+        let bell = Bell::default();
+        let [first, second] = [(); 2].map(|()| {
+            let bell = bell.clone();
+            Work::new(move || {
+                bell.ring();
+                bell.wait(2);
+                Ok(())
+            })
+        });
+        lay_in(&stage, 0, first);
+        stage.grow_for(0);
+        stage.assign(second).unwrap();
+        bell.wait(2);
+        stage.shutdown();
+    });
+}
+
 /// An actor that has begun to retire and then stays was never away: nobody is told
 /// `Full` meanwhile, though the system has just refused a thread.
 ///
