@@ -232,7 +232,7 @@ impl<E: Send + 'static> Stage<E> {
     /// The thread exists, and may have come to its end already.
     fn bear(&self, board: &mut Board<E>, reserved: &Reserved, thread: JoinHandle<()>) {
         board.spawning -= 1;
-        // One without a work opens its slot itself, as it goes idle: else its
+        // One without a work opens its slot itself, at its first rest: else its
         // own place would be missing meanwhile.
         if board.file(reserved.id, reserved.birth, thread) && reserved.has_work {
             self.open(board, reserved.id);

@@ -106,7 +106,7 @@ impl<E> Stage<E> {
     /// Opens the slot of an actor that is there, unless it is open. If it was
     /// born with a work, whoever comes first does this: who started its thread,
     /// or the actor itself, before it does anything else on the board. If not,
-    /// the actor does, as it goes idle.
+    /// the actor does, at its first rest.
     pub(crate) fn open(&self, board: &mut Board<E>, id: usize) {
         let Some(slot) = self.slot(id).filter(|slot| is_vacant(slot.tenancy())) else {
             return;
