@@ -76,26 +76,30 @@ impl Holdings {
     /// Exactly what it was in what we hold ourselves. The C library keeps stacks and arenas for the next thread, some now
     /// and some then: there, less than a mapping for ten cycles, and less than a page for a cycle.
     #[track_caller]
-    fn assert_still(self, before: Self, cycles: u64) {
+    fn assert_still(self, before: Self, cycles: u64, heap_slack: usize) {
         println!("{cycles} cycles: {before:?}, then {self:?}");
         let slack = cycles as usize;
         assert_eq!(self.threads, before.threads);
         assert_eq!(self.descriptors, before.descriptors);
-        assert_eq!(self.heap, before.heap, "bytes on the heap");
+        assert!(
+            self.heap.abs_diff(before.heap) <= heap_slack,
+            "bytes on the heap"
+        );
         assert!(self.mappings <= before.mappings + (slack / 10).min(64));
         assert!(self.resident_kib <= before.resident_kib + (4 * slack).clamp(1_024, 8_192));
     }
 }
 
 /// Runs so many cycles, after some that fill what is filled once only, and compares. How many there were in all.
+/// `heap_slack` is by how many bytes the heap may differ.
 #[track_caller]
-fn measure(cycles: u64, mut cycle: impl FnMut(u64)) -> u64 {
+fn measure(cycles: u64, heap_slack: usize, mut cycle: impl FnMut(u64)) -> u64 {
     let warming = cycles / 5;
     (0..warming).for_each(&mut cycle);
     let begun = Instant::now();
     let before = Holdings::now();
     (0..cycles).for_each(&mut cycle);
-    Holdings::now().assert_still(before, cycles);
+    Holdings::now().assert_still(before, cycles, heap_slack);
     println!("{:.2} s", begun.elapsed().as_secs_f64());
     warming + cycles
 }
@@ -105,7 +109,7 @@ fn measure(cycles: u64, mut cycle: impl FnMut(u64)) -> u64 {
 fn cycles_leave_nothing() {
     alone("cycles_leave_nothing", || {
         let before = threads();
-        measure(size("TROUPE_CYCLES", 500), |cycle| {
+        measure(size("TROUPE_CYCLES", 500), 0, |cycle| {
             build_use_end(cycle);
             until_threads_are(before);
         });
@@ -179,7 +183,10 @@ fn growing_and_shrinking_leaves_nothing() {
         let config = Config::dynamic(0, 8).idle_timeout(Duration::from_micros(100));
         let troupe: Troupe =
             Troupe::new(config.mailbox_size(2).thread_name("tide")).expect("valid");
-        let cycles = measure(size("TROUPE_CYCLES", 500), |_| {
+        // The handle of a thread that is about to end is left to the next that retires: 55 bytes for each of a few, and a
+        // list of them that grows once. What is lost in each cycle is more.
+        let heap_slack = 8 * 55 + 192;
+        let cycles = measure(size("TROUPE_CYCLES", 1_000), heap_slack, |_| {
             let gate = occupy(&troupe, 8);
             // Numbers are given again, lowest first.
             let ids = troupe.actors().into_iter().map(|actor| actor.id);
@@ -333,7 +340,7 @@ fn a_crowd_works_at_once_and_goes() {
         if crowds() {
             let before = Holdings::now();
             if crowds() {
-                Holdings::now().assert_still(before, 2 * count as u64);
+                Holdings::now().assert_still(before, 2 * count as u64, 0);
             }
         }
     });
