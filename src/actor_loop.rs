@@ -237,7 +237,7 @@ impl<E> Life<'_, E> {
             }
         }
         // Home: nobody else looks there, as a rule. But not twice in a row: what is there
-        // can be gone before each turn, and other work have come.
+        // can be gone before each turn, and be there anew.
         self.came_home =
             !self.came_home && self.source != self.id && self.stage.holds_work(self.id);
         if self.came_home {
