@@ -366,6 +366,20 @@ mod tests {
         }
     }
 
+    /// It has waited for so long that the present epoch has its tag.
+    #[test]
+    fn a_work_whose_epoch_the_mailbox_has_forgotten_is_old() {
+        let mut epochs = Epochs {
+            now: TAGS + 5,
+            ..Epochs::default()
+        };
+        let party = epochs.enter(|| vec![true]);
+        epochs.taken(0, Some(0), tag(5));
+        assert!(!epochs.end_if_over(|_| 0) && !epochs.is_over(party));
+        epochs.holds_nothing(0);
+        assert!(epochs.end_if_over(|_| 0) && epochs.is_over(party));
+    }
+
     /// What happens on the board, for the actor or mailbox of a number.
     #[derive(Clone, Debug)]
     enum Move {
