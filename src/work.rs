@@ -143,8 +143,9 @@ impl<E> Work<E> {
 
     /// The work as it travels, when the thread `sender` assigns it.
     ///
-    /// Its note names no epoch afterwards: what is on it may be of another troupe. A work that may have been marked comes back with
-    /// its sender unknown, so that this is done.
+    /// Its note names no epoch afterwards: what is on it may be of another troupe. A
+    /// work that may have been marked comes back with its sender unknown, so that
+    /// this is done.
     #[inline]
     pub(crate) fn into_letter(self, sender: u32) -> Letter<E> {
         let mut letter = self.letter.into_inner();
@@ -206,5 +207,19 @@ impl<E> fmt::Debug for Work<E> {
             sender: _,
         } = self;
         f.write_str("Work(..)")
+    }
+}
+
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+mod tests {
+    use super::Work;
+
+    /// A work that one troupe has marked and given back is new to the next.
+    #[test]
+    fn a_work_that_sets_out_again_carries_no_epoch() {
+        let mut letter = Work::<()>::new(|| Ok(())).into_letter(5);
+        letter.note().epoch = 7;
+        let mut again = letter.into_work(0).into_letter(6);
+        assert_eq!((again.note().sender, again.note().epoch), (6, 0));
     }
 }
