@@ -13,7 +13,9 @@
 //!
 //! `full` is on top: an uncount can come before its count (`gate.rs`), and a
 //! number that goes below zero for a while then wraps around without touching
-//! its neighbours. Wrapped, it is 32,767, more than a troupe may have actors.
+//! its neighbours. Wrapped, it is 32,767, more than a troupe may have actors; less
+//! if others are held up between the two at the same moment, and to be as few as
+//! 32,000 it would take 768 of them.
 //!
 //! Every transition is one read-modify-write, and returns the word before it,
 //! so that each party knows from it what it has to do.
