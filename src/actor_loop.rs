@@ -8,7 +8,8 @@ use crate::stage::Stage;
 use crate::stamps::Stamps;
 use crate::state::Snapshot;
 use crate::sync::{
-    Arc, Duration, Instant, LINGERING, Wake, current, is_over, park, pause, spin_for, yield_now,
+    Arc, Duration, Instant, LINGERING, MutexGuard, Wake, current, is_over, park, pause, spin_for,
+    yield_now,
 };
 use crate::unwind::{contain, drop_contained};
 use crate::work::Letter;
@@ -32,15 +33,16 @@ const ROUND: u32 = 64;
 /// How long an actor that may not retire yet stays at least before it asks again.
 const SPELL: Duration = Duration::from_millis(1);
 
-/// The life of the actor `id`. Its thread runs this and nothing else.
-pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
+/// The life of the actor `id`, which looks first into the mailbox `source`. Its thread
+/// runs this and nothing else.
+pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize, source: usize) {
     stage.adopt_thread();
     if let Some(slot) = stage.slot(id) {
         Life {
             stage,
             slot,
             id,
-            source: id,
+            source,
             looks: 0,
             turned: 0,
             visited: id,
@@ -105,7 +107,8 @@ struct Life<'a, E> {
     stage: &'a Arc<Stage<E>>,
     slot: &'a Slot<E>,
     id: usize,
-    /// The mailbox that the last work came from that was in one.
+    /// The mailbox that the last work came from that was in one; at first the one that the
+    /// actor was started for, or else its own.
     source: usize,
     /// Looks for work since it last thought of turning to another mailbox,
     looks: u32,
@@ -441,8 +444,8 @@ impl<E> Life<'_, E> {
         let since = self.stamps.rest(self.slot.told());
         let stage = self.stage;
         let mut board = stage.board.lock();
-        // Of those that have just been born, one may have been started for a work that
-        // waits. It takes that first: once it is idle, it can be given another.
+        // One that has just been born may have been started for a work that waits. It looks
+        // there first: once it is idle, it can be given another.
         let looks = stage.is_watched() || !self.at_rest;
         let taken = looks.then(|| self.take_any()).flatten();
         stage.open(&mut board, self.id);
@@ -453,8 +456,7 @@ impl<E> Life<'_, E> {
             return Next::Run(letter);
         }
         if stage.state.load().is_shutting_down() {
-            drop(board);
-            return self.leave();
+            return self.leave(board);
         }
         // (a)
         let searchers = if stage.has_one_processor {
@@ -688,11 +690,32 @@ impl<E> Life<'_, E> {
         }
     }
 
-    fn leave(&self) -> Next<E> {
-        if self.stage.leave(self.id) {
-            Next::Gone
-        } else {
-            Next::Look
+    /// Leaves a troupe that is shutting down, unless there is work left.
+    fn leave(&mut self, mut board: MutexGuard<'_, Board<E>>) -> Next<E> {
+        if let Some(mut letter) = self.take_left_over(&mut board) {
+            self.note_taken(&mut board, &mut letter);
+            return Next::Run(letter);
         }
+        self.stage.leave(board, self.id);
+        Next::Gone
+    }
+
+    /// Takes a work that is in the own mailbox, where it may wait for nobody else, or in
+    /// any other: not by the hints, by which one may not be found for a moment.
+    fn take_left_over(&mut self, board: &mut Board<E>) -> Option<Letter<E>> {
+        let stage = self.stage;
+        if stage.is_halted() {
+            return None;
+        }
+        if let Some(letter) = self.take(self.id) {
+            return Some(letter);
+        }
+        while board.swept < board.seats.len() {
+            if let Some(letter) = self.take(board.swept) {
+                return Some(letter);
+            }
+            board.swept += 1;
+        }
+        None
     }
 }

@@ -410,15 +410,16 @@ impl<E: Send + 'static> Stage<E> {
     /// The slot has changed hands, or the troupe is shutting down: takes the
     /// work back if no actor will ever begin it.
     #[cold]
-    fn take_back_if_late(&self, at: usize, slot: &Slot<E>, sender: u32) -> Option<Letter<E>> {
+    pub(crate) fn take_back_if_late(
+        &self,
+        at: usize,
+        slot: &Slot<E>,
+        sender: u32,
+    ) -> Option<Letter<E>> {
         let mut board = self.board.lock();
-        // What is in the mailbox of an open slot will be looked at; also by the
-        // others, unless they are only reserved.
-        let is_dead = if self.state.load().is_shutting_down() {
-            self.is_halted() || board.open == 0
-        } else {
-            is_vacant(slot.tenancy())
-        };
+        // What is in the mailbox of an open slot its own actor looks at before it leaves.
+        // That others find it, by a hint, is not certain.
+        let is_dead = self.is_halted() || is_vacant(slot.tenancy());
         if is_dead {
             // All that is there belongs to senders that are here, or on their
             // way here.
@@ -430,6 +431,7 @@ impl<E: Send + 'static> Stage<E> {
             self.end_waits_if_over(&mut board);
         } else {
             self.hint_at_work(at);
+            board.swept = board.swept.min(at);
         }
         if let Some(letter) = take_stray(&mut board, sender) {
             return Some(letter);

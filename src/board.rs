@@ -63,6 +63,9 @@ pub(crate) struct Board<E> {
     pub(crate) laid_down: Vec<Letter<E>>,
     /// Works that nobody will run, waiting for their senders.
     pub(crate) strays: Vec<Letter<E>>,
+    /// During a shutdown: all mailboxes below this one have been found empty since, but
+    /// for what senders are about to settle.
+    pub(crate) swept: usize,
     /// Has a `shutdown_now` collected all that it returns?
     pub(crate) halted: bool,
     /// Has the last actor left, and has the handler been dropped?
@@ -97,6 +100,7 @@ impl<E> Board<E> {
             epochs: Epochs::default(),
             laid_down: Vec::new(),
             strays: Vec::new(),
+            swept: 0,
             halted: false,
             ended: false,
             tally: Tally::default(),

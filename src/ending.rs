@@ -139,15 +139,9 @@ impl<E> Stage<E> {
         }
     }
 
-    /// The actor `id` leaves the troupe that is shutting down, unless there is
-    /// work left that it might do.
-    pub(crate) fn leave(&self, id: usize) -> bool {
-        let mut board = self.board.lock();
-        if !self.is_halted() && (self.holds_work(id) || self.find_work().is_some()) {
-            return false;
-        }
-        // It may never have been on the board.
-        self.open(&mut board, id);
+    /// The actor `id`, which has found no work left, leaves the troupe that is shutting
+    /// down.
+    pub(crate) fn leave(&self, mut board: MutexGuard<'_, Board<E>>, id: usize) {
         self.close(&mut board, id);
         if let Some(slot) = self.slot(id) {
             slot.told().step();
@@ -160,7 +154,6 @@ impl<E> Stage<E> {
         if last {
             self.end();
         }
-        true
     }
 
     /// The last actor has left a troupe that is shutting down.

@@ -37,6 +37,8 @@ struct Reserved {
     birth: u64,
     /// Is a work to be in its hand when it is born?
     has_work: bool,
+    /// The mailbox that it looks into first.
+    source: usize,
 }
 
 impl<E: Send + 'static> Stage<E> {
@@ -96,7 +98,7 @@ impl<E: Send + 'static> Stage<E> {
     #[cold]
     pub(crate) fn grow_for(self: &Arc<Self>, mailbox: usize) {
         // Where the system has just refused a thread, works wait in mailboxes.
-        if !self.holds_work(mailbox) || self.state.load().is_refused() {
+        if self.state.load().is_refused() {
             return;
         }
         let patience = self.nursery.lock();
@@ -105,11 +107,13 @@ impl<E: Send + 'static> Stage<E> {
         if now.is_shutting_down()
             || now.live() >= self.config.max
             || now.is_refused()
+            // Not before: a hand-off takes a work out, and puts another in its place.
             || !self.holds_work(mailbox)
         {
             return;
         }
-        let (reserved, slot) = self.reserve(&mut board, true);
+        let (mut reserved, slot) = self.reserve(&mut board, true);
+        reserved.source = mailbox;
         board.epochs.holds_nothing(reserved.id);
         drop(board);
         // If the system refuses, the work waits for an actor that is busy.
@@ -123,7 +127,7 @@ impl<E: Send + 'static> Stage<E> {
         reserved: &Reserved,
         slot: &Slot<E>,
     ) -> Result<(), Refusal<E>> {
-        let spawned = self.start(reserved.id);
+        let spawned = self.start(reserved);
 
         let mut board = self.board.lock();
         match spawned {
@@ -181,7 +185,7 @@ impl<E: Send + 'static> Stage<E> {
         board.awaited += 1;
         drop(board);
 
-        let spawned = self.start(reserved.id);
+        let spawned = self.start(&reserved);
 
         let mut board = self.board.lock();
         match spawned {
@@ -218,14 +222,16 @@ impl<E: Send + 'static> Stage<E> {
                 id,
                 birth,
                 has_work: false,
+                source: id,
             },
             slot,
         )
     }
 
-    fn start(self: &Arc<Self>, id: usize) -> io::Result<JoinHandle<()>> {
+    fn start(self: &Arc<Self>, reserved: &Reserved) -> io::Result<JoinHandle<()>> {
         let stage = Arc::clone(self);
-        let body = move || live(&stage, id);
+        let &Reserved { id, source, .. } = reserved;
+        let body = move || live(&stage, id, source);
         spawn(self.config.name_of(id), self.config.stack_size, body)
     }
 

@@ -51,7 +51,7 @@ pub(crate) struct Stage<E> {
     /// troupes never have as many actors as they may.
     slots: Box<[OnceLock<Box<Slot<E>>>]>,
     /// Mailboxes that may hold work, besides the cursor's.
-    work_hints: Hints,
+    pub(crate) work_hints: Hints,
     /// Mailboxes that may have room.
     room_hints: Hints,
     pub(crate) board: Mutex<Board<E>>,

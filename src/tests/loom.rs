@@ -46,7 +46,7 @@ fn with(
 
 /// The life of one of its actors, which ends with a shutdown.
 fn actor(stage: &Arc<Stage<Error>>, id: usize) -> JoinHandle<()> {
-    with(stage, move |stage| live(&stage, id))
+    with(stage, move |stage| live(&stage, id, id))
 }
 
 /// A work that counts itself.
@@ -68,6 +68,21 @@ fn lay_in(stage: &Stage<Error>, id: usize, work: Work<Error>) {
     assert!(laid.is_ok());
 }
 
+/// What is left of an actor that has gone: its vacant slot.
+fn take_away(stage: &Stage<Error>, id: usize) {
+    let mut board = stage.board.lock();
+    stage.close(&mut board, id);
+    board.vacate(id);
+    stage.state.actor_is_gone();
+}
+
+/// A hint at a mailbox that is empty by now.
+fn hint_at_nothing(stage: &Stage<Error>, id: usize) {
+    lay_in(stage, id, work(&Arc::new(Ghost::default())));
+    stage.work_hints.set(id);
+    assert!(stage.take_from(id).is_some());
+}
+
 /// Waited for until it has been rung so many times.
 #[derive(Clone, Default)]
 struct Bell(Arc<(Mutex<u32>, Condvar)>);
@@ -83,6 +98,16 @@ impl Bell {
         let bell = self.clone();
         Work::new(move || {
             bell.ring();
+            Ok(())
+        })
+    }
+
+    /// A work that ends when so many have met.
+    fn meeting(&self, works: u32) -> Work<Error> {
+        let bell = self.clone();
+        Work::new(move || {
+            bell.ring();
+            bell.wait(works);
             Ok(())
         })
     }
@@ -226,9 +251,7 @@ fn a_hint_is_cleared_against_retire() {
         let config = Config::dynamic(0, 3).idle_timeout(Duration::ZERO);
         let stage = stage(config.mailbox_size(1));
         stage.move_cursor(0, 1);
-        lay_in(&stage, 0, work(&Arc::new(Ghost::default())));
-        assert!(stage.hint_at_work(0));
-        assert!(stage.take_from(0).is_some());
+        hint_at_nothing(&stage, 0);
         let bell = Bell::default();
         let late = bell.work();
         let actor = actor(&stage, 2);
@@ -510,22 +533,12 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
 fn two_late_senders_and_an_idle_actor() {
     explore(2, || {
         let stage = stage(Config::dynamic(0, 3).mailbox_size(2));
-        let mut board = stage.board.lock();
-        stage.close(&mut board, 2);
-        board.vacate(2);
-        stage.state.actor_is_gone();
-        drop(board);
+        take_away(&stage, 2);
         let actor = actor(&stage, 1);
         // They meet, which takes two actors.
         let bell = Bell::default();
         for _ in 0..2 {
-            let bell = bell.clone();
-            let meet = Work::new(move || {
-                bell.ring();
-                bell.wait(2);
-                Ok(())
-            });
-            lay_in(&stage, 0, meet);
+            lay_in(&stage, 0, bell.meeting(2));
         }
         // What their senders do then.
         for _ in 0..2 {
@@ -551,28 +564,136 @@ fn two_late_senders_and_an_idle_actor() {
 fn an_actor_is_born_for_a_work_against_assign() {
     explore(2, || {
         let stage = stage(Config::dynamic(0, 4).mailbox_size(1));
-        let mut board = stage.board.lock();
-        for id in [3, 2] {
-            stage.close(&mut board, id);
-            board.vacate(id);
-            stage.state.actor_is_gone();
-        }
-        drop(board);
+        take_away(&stage, 3);
+        take_away(&stage, 2);
         // They meet, which takes two actors.
         let bell = Bell::default();
-        let [first, second] = [(); 2].map(|()| {
-            let bell = bell.clone();
-            Work::new(move || {
-                bell.ring();
-                bell.wait(2);
-                Ok(())
-            })
-        });
+        let [first, second] = [(); 2].map(|()| bell.meeting(2));
         lay_in(&stage, 0, first);
         stage.grow_for(0);
         stage.assign(second).unwrap();
         bell.wait(2);
         stage.shutdown();
+    });
+}
+
+/// The same while a looker that found nothing a moment ago has cleared the hint.
+///
+/// Fails when an actor that is born for a work looks for it by the hints.
+#[test]
+fn an_actor_is_born_for_a_hidden_work_against_assign() {
+    explore(2, || {
+        let stage = stage(Config::dynamic(0, 4).mailbox_size(1));
+        take_away(&stage, 3);
+        take_away(&stage, 2);
+        stage.move_cursor(0, 1);
+        // They meet, which takes two actors.
+        let bell = Bell::default();
+        let [first, second] = [(); 2].map(|()| bell.meeting(2));
+        lay_in(&stage, 0, first);
+        stage.work_hints.clear(0);
+        let sender = with(&stage, move |stage| {
+            stage.grow_for(0);
+            stage.assign(second).unwrap();
+        });
+        // The looker looks again, and is no actor: it passes on what it finds.
+        stage.hint_at_work(0);
+        stage.pass_on();
+        bell.wait(2);
+        sender.join().unwrap();
+        stage.shutdown();
+    });
+}
+
+/// A work that was sent because the troupe was at max, and now it is not, leaves nothing
+/// behind that waits for it, if it is handed over with another put in its place.
+///
+/// Fails when a late sender finds its mailbox empty though a hand-off is under way there.
+#[test]
+fn a_late_sender_against_a_hand_off() {
+    explore(2, || {
+        let stage = stage(Config::dynamic(0, 2).mailbox_size(1));
+        take_away(&stage, 1);
+        // They meet, which takes two actors.
+        let bell = Bell::default();
+        let [first, second] = [(); 2].map(|()| bell.meeting(2));
+        lay_in(&stage, 0, first);
+        stage.board.lock().idle.push(Idle {
+            id: 0,
+            thread: current(),
+            token: false,
+        });
+        stage.state.actor_goes_idle(false);
+        let sender = with(&stage, |stage| stage.grow_for(0));
+        stage.assign(second).unwrap();
+        // What the actor finds in its hand when it is called.
+        let hand = with(&stage, |stage| {
+            let hand = stage.slot(0).unwrap().take_from_hand();
+            assert!(hand.is_some_and(|letter| letter.run().is_ok()));
+        });
+        bell.wait(2);
+        sender.join().unwrap();
+        hand.join().unwrap();
+        stage.shutdown();
+    });
+}
+
+/// At shutdown no actor leaves while a work waits that was accepted before, though a
+/// looker that is not an actor hides it for a moment.
+///
+/// Fails when an actor that leaves looks for work by the hints.
+#[test]
+fn a_hint_is_cleared_against_leave() {
+    explore(3, || {
+        let stage = stage(Config::fixed(3).mailbox_size(1));
+        stage.move_cursor(0, 1);
+        hint_at_nothing(&stage, 0);
+        let bell = Bell::default();
+        let early = bell.work();
+        let actor = actor(&stage, 2);
+        // One that has seen the cursor before it moved.
+        let sender = with(&stage, move |stage| {
+            lay_in(&stage, 0, early);
+            stage.hint_at_work(0);
+            if stage.state.load().wants_waking() {
+                stage.pass_on();
+            }
+            stage.shutdown();
+        });
+        let _ = stage.next_hinted(1);
+        stage.pass_on();
+        bell.wait(1);
+        sender.join().unwrap();
+        actor.join().unwrap();
+    });
+}
+
+/// A work that is sent after a shutdown to the mailbox of an actor that has left is
+/// either taken back or run, though a looker that is not an actor hides it for a moment.
+///
+/// Fails when a late sender relies on other actors to find what is in a vacant slot.
+#[test]
+fn a_late_sender_against_the_last_leave() {
+    explore(3, || {
+        let stage = stage(Config::fixed(2).mailbox_size(1));
+        hint_at_nothing(&stage, 1);
+        stage.shutdown();
+        take_away(&stage, 1);
+        let [run, back] = [(); 2].map(|()| Arc::new(Ghost::default()));
+        let (late, is_back) = (work(&run), Arc::clone(&back));
+        let actor = actor(&stage, 0);
+        // One that has seen the slot before it became vacant.
+        let sender = with(&stage, move |stage| {
+            lay_in(&stage, 1, late);
+            let slot = stage.slot(1).unwrap();
+            if stage.take_back_if_late(1, slot, thread_number()).is_some() {
+                is_back.raise();
+            }
+        });
+        let _ = stage.next_hinted(0);
+        actor.join().unwrap();
+        sender.join().unwrap();
+        assert_eq!(run.get() + back.get(), 1);
     });
 }
 
