@@ -469,6 +469,7 @@ impl<E> Life<'_, E> {
             id: self.id,
             thread: current(),
             token,
+            rests_for_good: false,
         });
         let before = stage.state.actor_goes_idle(token);
         board.epochs.holds_nothing(self.id);
@@ -513,8 +514,7 @@ impl<E> Life<'_, E> {
                     Call::None => match self.retire() {
                         Retire::Gone => return Next::Gone,
                         Retire::Called => {}
-                        // If there are ever more, those have time-outs of
-                        // their own, or this one is called.
+                        // If there are ever more, it is called.
                         Retire::Needed => deadline = None,
                         Retire::NeededForNow => {
                             let spell = self.stage.config.idle_timeout.max(SPELL);
@@ -633,6 +633,8 @@ impl<E> Life<'_, E> {
             return Retire::Called;
         }
         if stage.state.load().live() <= stage.config.fewest() {
+            let own = board.idle.iter_mut().find(|idle| idle.id == self.id);
+            own.into_iter().for_each(|idle| idle.rests_for_good = true);
             return Retire::Needed;
         }
         if board.open <= stage.config.fewest() {

@@ -22,6 +22,9 @@ pub(crate) struct Idle {
     pub(crate) thread: Thread,
     /// Is it searching, or on its way to?
     pub(crate) token: bool,
+    /// Has it heard that there are as few actors as there may be? Then it asks for its
+    /// end only after a call.
+    pub(crate) rests_for_good: bool,
 }
 
 /// What is known of the actor of one number.

@@ -115,7 +115,12 @@ impl<E: Send + 'static> Stage<E> {
         let (mut reserved, slot) = self.reserve(&mut board, true);
         reserved.source = mailbox;
         board.epochs.holds_nothing(reserved.id);
+        // One more than there were when those were needed that rest for good.
+        let mut idle = board.idle.iter_mut();
+        let called = idle.find(|idle| idle.rests_for_good);
+        let called = called.map(|idle| self.call_to_search(idle));
         drop(board);
+        called.into_iter().for_each(|thread| thread.unpark());
         // If the system refuses, the work waits for an actor that is busy.
         drop(self.give_birth(patience, &reserved, slot));
     }
@@ -305,8 +310,6 @@ mod tests {
         assert!(stage.slot(0).unwrap().mailbox.put(letter).is_ok());
         stage.grow_for(0);
         eventually(|| stage.stats().running == 1);
-        // What its sender has done: the idle one was called, and comes too late.
-        stage.wake();
         eventually(|| stage.stats().actors == 1);
         assert_eq!(open.send(()), Ok(()));
         stage.shutdown();

@@ -7,14 +7,14 @@
 use std::cell::Cell;
 
 use crate::atomics::{Announced, Padded, Striped};
-use crate::board::Board;
+use crate::board::{Board, Idle};
 use crate::config::{Config, Mode};
 use crate::failure::Failure;
 use crate::hints::Hints;
 use crate::slot::{Call, Slot, is_vacant};
 use crate::state::State;
 use crate::stats::{ActorStats, Stats};
-use crate::sync::{Arc, Condvar, Instant, Mutex, OnceLock, processors, thread_local};
+use crate::sync::{Arc, Condvar, Instant, Mutex, OnceLock, Thread, processors, thread_local};
 use crate::waiters::Waiters;
 use crate::work::Letter;
 
@@ -294,14 +294,20 @@ impl<E> Stage<E> {
         let Some(idle) = board.idle.last_mut() else {
             return;
         };
+        let thread = self.call_to_search(idle);
+        drop(board);
+        thread.unpark();
+    }
+
+    /// Gives a token to an idle actor that has none. Its thread is to be woken.
+    pub(crate) fn call_to_search(&self, idle: &mut Idle) -> Thread {
         idle.token = true;
+        idle.rests_for_good = false;
         self.state.give_token();
         if let Some(slot) = self.slot(idle.id) {
             slot.set_call(Call::Search);
         }
-        let thread = idle.thread.clone();
-        drop(board);
-        thread.unpark();
+        idle.thread.clone()
     }
 
     // ---- The waits of wait_idle ---------------------------------------

@@ -316,6 +316,7 @@ fn a_hint_is_cleared_against_two_sends() {
             id: 2,
             thread: current(),
             token: false,
+            rests_for_good: false,
         });
         stage.state.actor_goes_idle(false);
         // It has a work, and looks for the next one after that.
@@ -368,6 +369,7 @@ fn a_popped_actor_against_what_is_put_behind() {
             id: 0,
             thread: current(),
             token: false,
+            rests_for_good: false,
         });
         stage.state.actor_goes_idle(false);
         let late = work(&run);
@@ -622,6 +624,7 @@ fn a_late_sender_against_a_hand_off() {
             id: 0,
             thread: current(),
             token: false,
+            rests_for_good: false,
         });
         stage.state.actor_goes_idle(false);
         let sender = with(&stage, |stage| stage.grow_for(0));
@@ -714,6 +717,7 @@ fn full_is_exact_while_an_actor_turns_back() {
             id: 1,
             thread: current(),
             token: false,
+            rests_for_good: false,
         });
         stage.state.actor_goes_idle(false);
         let late = work(&run);
