@@ -6,7 +6,6 @@ use crate::pace::Pace;
 use crate::slot::{Call, Slot, is_running};
 use crate::stage::Stage;
 use crate::stamps::Stamps;
-use crate::state::Snapshot;
 use crate::sync::{
     Arc, Duration, Instant, LINGERING, MutexGuard, Wake, current, is_over, park, pause, spin_for,
     yield_now,
@@ -656,8 +655,8 @@ impl<E> Life<'_, E> {
             }
         }
         let before = stage.state.idle_actor_retires();
-        // (2)
-        if self.is_wanted(&board, before) {
+        // (2) Not by the hints, by which a work may not be found for a moment.
+        if board.occupied().any(|id| stage.hint_at_work(id)) {
             stage.state.idle_actor_stays();
             stage.open(&mut board, self.id);
             stage.hint_at_work(self.id);
@@ -678,18 +677,6 @@ impl<E> Life<'_, E> {
             drop_contained(thread.join());
         }
         Retire::Gone
-    }
-
-    /// Is there work, here or elsewhere? Who was one of `max` looks into each mailbox: by
-    /// the hints a work may not be found for a moment, and its sender relied on there being
-    /// so many. Senders that come later start an actor themselves.
-    fn is_wanted(&self, board: &Board<E>, before: Snapshot) -> bool {
-        let stage = self.stage;
-        if before.live() == stage.config.max {
-            board.occupied().any(|id| stage.hint_at_work(id))
-        } else {
-            !self.slot.mailbox.is_empty() || stage.find_work().is_some()
-        }
     }
 
     /// Leaves a troupe that is shutting down, unless there is work left.

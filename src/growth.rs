@@ -97,16 +97,15 @@ impl<E: Send + 'static> Stage<E> {
     /// that is idle: it may be given another work.
     #[cold]
     pub(crate) fn grow_for(self: &Arc<Self>, mailbox: usize) {
+        let patience = self.nursery.lock();
         // Where the system has just refused a thread, works wait in mailboxes.
-        if self.state.load().is_refused() {
+        if patience.is_some_and(|patience| !has_passed(patience)) {
             return;
         }
-        let patience = self.nursery.lock();
         let mut board = self.board.lock();
         let now = self.state.load();
         if now.is_shutting_down()
             || now.live() >= self.config.max
-            || now.is_refused()
             // Not before: a hand-off takes a work out, and puts another in its place.
             || !self.holds_work(mailbox)
         {

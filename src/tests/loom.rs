@@ -527,6 +527,72 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
     stage.join(None).unwrap();
 }
 
+/// Nor by one that retires below max, where the system has just refused a thread, so that
+/// works are put into mailboxes there, too.
+///
+/// Fails when a retiring actor looks for work by the hints alone.
+#[test]
+fn a_hint_is_cleared_against_retire_after_a_refusal() {
+    explore(3, || {
+        let config = Config::dynamic(0, 4).idle_timeout(Duration::ZERO);
+        let stage = stage(config.mailbox_size(1));
+        take_away(&stage, 3);
+        *stage.nursery.lock() = Some(Instant::now());
+        stage.state.growth_refused();
+        stage.move_cursor(0, 1);
+        let bell = Bell::default();
+        let actor = actor(&stage, 2);
+        // One that has seen the cursor before it moved.
+        lay_in(&stage, 0, bell.work());
+        stage.hint_at_work(0);
+        // A looker found nothing a moment ago.
+        stage.work_hints.clear(0);
+        let is_there = stage.state.load().live() == 3;
+        stage.pass_on();
+        stage.grow_for(0);
+        // It looks again, and is no actor: it passes on what it finds.
+        stage.hint_at_work(0);
+        stage.pass_on();
+        if is_there {
+            bell.wait(1);
+        }
+        stage.shutdown();
+        actor.join().unwrap();
+    });
+}
+
+/// A work is not left below max by a sender that has seen how the system refused a thread
+/// long ago, and not that it has just given one.
+///
+/// Fails when who finds its work below max goes by the flag, which outlives the refusal.
+#[test]
+fn a_late_sender_against_a_growth_after_a_refusal() {
+    explore(3, || {
+        let config = Config::dynamic(0, 2).idle_timeout(Duration::ZERO);
+        let stage = stage(config.mailbox_size(1));
+        take_away(&stage, 1);
+        stage.state.growth_refused();
+        let first = work(&Arc::new(Ghost::default()));
+        let grower = with(&stage, move |stage| {
+            let letter = first.into_letter(thread_number());
+            drop(stage.grow(letter));
+        });
+        // One that has seen the troupe at max.
+        let bell = Bell::default();
+        lay_in(&stage, 0, bell.work());
+        let now = stage.state.load();
+        if now.wants_waking() {
+            stage.pass_on();
+        }
+        if now.live() < 2 {
+            stage.grow_for(0);
+        }
+        bell.wait(1);
+        grower.join().unwrap();
+        stage.shutdown();
+    });
+}
+
 /// Two works that were sent because the troupe was at max, and now it is not, do not
 /// wait for one another, though an actor is idle: it can take only one.
 ///

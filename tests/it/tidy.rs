@@ -29,7 +29,7 @@ board: epoch sync work
 waiters: state sync
 stage: atomics board config failure hints slot state stats sync waiters work
 ending: board error slot stage sync unwind work
-actor_loop: board failure pace slot stage stamps state sync unwind work
+actor_loop: board failure pace slot stage stamps sync unwind work
 growth: actor_loop board slot stage state sync work
 assign: board error growth slot stage state sync work
 handle: error stage stats sync work
