@@ -229,9 +229,9 @@ impl<E: Send + 'static> Actor<E> {
 }
 
 impl<E> Actor<E> {
-    /// Is the actor running a work, or about to?
+    /// Is the actor running a work?
     ///
-    /// Takes a short lock.
+    /// Takes a short lock. A work that was accepted a moment ago may not have begun yet.
     ///
     /// # Examples
     ///

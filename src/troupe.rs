@@ -80,8 +80,9 @@ impl<E: Send + 'static> Troupe<E> {
     /// The work is in the error and has not been run.
     ///
     /// - [`Full`](AssignError::Full) if at some instant during the call no
-    ///   actor was idle, no mailbox had room, and the troupe was at `max`, or
-    ///   the system had refused it a thread within the last 100 ms.
+    ///   actor was idle, no mailbox had room, and the troupe was at `max`, one
+    ///   that is being started included, or the system had refused it a thread
+    ///   within the last 100 ms.
     /// - [`ShuttingDown`](AssignError::ShuttingDown) after a shutdown.
     /// - [`Spawn`](AssignError::Spawn) if there is no actor, and the system
     ///   refused one.
