@@ -92,8 +92,10 @@ enum Outcome {
 }
 
 /// What came of an attempt to retire.
-enum Retire {
+enum Retire<E> {
     Gone,
+    /// There was work left, and this has been taken; the actor is off the idle stack.
+    Taken(Letter<E>),
     /// Something has come up; the actor is as idle as before.
     Called,
     /// There are as few actors as there may be.
@@ -512,6 +514,7 @@ impl<E> Life<'_, E> {
                     }
                     Call::None => match self.retire() {
                         Retire::Gone => return Next::Gone,
+                        Retire::Taken(letter) => return Next::Run(letter),
                         Retire::Called => {}
                         // If there are ever more, it is called.
                         Retire::Needed => deadline = None,
@@ -586,24 +589,30 @@ impl<E> Life<'_, E> {
             let Some(id) = self.stage.find_work() else {
                 return Attempt::Nothing;
             };
-            let stage = self.stage;
-            let mut board = stage.board.lock();
+            let board = self.stage.board.lock();
             if self.slot.call() == Call::Popped {
                 return Attempt::Popped;
             }
-            let Some(mut letter) = self.take(id) else {
-                continue;
-            };
-            // The place in the mailbox is free, and only now does the actor
-            // cease to be idle.
-            let had_token = board.remove_idle(self.id).is_some_and(|idle| idle.token);
-            self.slot.set_call(Call::None);
-            stage.state.actor_leaves_idle(had_token);
-            self.note_taken(&mut board, &mut letter);
-            drop(board);
-            stage.pass_on();
-            return Attempt::Taken(letter);
+            if let Some(letter) = self.take(id) {
+                return Attempt::Taken(self.leave_idle(board, letter));
+            }
         }
+    }
+
+    /// Leaves the idle stack with a work from a mailbox: the place there is free, and
+    /// only now does the actor cease to be idle.
+    fn leave_idle(
+        &mut self,
+        mut board: MutexGuard<'_, Board<E>>,
+        mut letter: Letter<E>,
+    ) -> Letter<E> {
+        let had_token = board.remove_idle(self.id).is_some_and(|idle| idle.token);
+        self.slot.set_call(Call::None);
+        self.stage.state.actor_leaves_idle(had_token);
+        self.note_taken(&mut board, &mut letter);
+        drop(board);
+        self.stage.pass_on();
+        letter
     }
 
     /// (c): sleeps until called. `Call::None` if the deadline has passed.
@@ -625,7 +634,7 @@ impl<E> Life<'_, E> {
     // ---- Going --------------------------------------------------------
 
     /// Leaves a troupe that has more actors than it needs.
-    fn retire(&self) -> Retire {
+    fn retire(&mut self) -> Retire<E> {
         let stage = self.stage;
         let mut board = stage.board.lock();
         if self.slot.call() != Call::None {
@@ -656,12 +665,16 @@ impl<E> Life<'_, E> {
         }
         let before = stage.state.idle_actor_retires();
         // (2) Not by the hints, by which a work may not be found for a moment.
-        if board.occupied().any(|id| stage.hint_at_work(id)) {
+        let found = board.occupied().find(|id| stage.hint_at_work(*id));
+        if let Some(id) = found {
             stage.state.idle_actor_stays();
             stage.open(&mut board, self.id);
             stage.hint_at_work(self.id);
             board.idle.insert(at, idle);
-            return Retire::Called;
+            return match self.take(id) {
+                Some(letter) => Retire::Taken(self.leave_idle(board, letter)),
+                None => Retire::Called,
+            };
         }
         let departed = board.take_finished();
         board.vacate(self.id);
