@@ -364,17 +364,34 @@ impl<E: Send + 'static> Stage<E> {
         if let Err(letter) = self.put(at, slot, letter) {
             return Sent::NoRoom(letter);
         }
+        match self.follow_up(at, slot, tenancy) {
+            None => Sent::Done,
+            Some(letter) => Sent::Again(letter),
+        }
+    }
+
+    /// What a sender does after its send to a slot that had this tenancy before. Returns
+    /// its work if that came too late.
+    #[inline(always)]
+    pub(crate) fn follow_up(
+        self: &Arc<Self>,
+        at: usize,
+        slot: &Slot<E>,
+        tenancy: u64,
+    ) -> Option<Letter<E>> {
         // (2)
         if self.cursor() != at {
             self.hint_at_work(at);
         }
         // (3)
-        let now = self.state.load();
+        let mut now = self.state.load();
         if now.is_shutting_down() || slot.tenancy() != tenancy {
             if let Some(letter) = self.take_back_if_late(at, slot, thread_number()) {
-                return Sent::Again(letter);
+                return Some(letter);
             }
             self.pass_on();
+            // Others may be there by now than were then.
+            now = self.state.load();
         } else if now.wants_waking() {
             self.pass_on();
         }
@@ -382,7 +399,7 @@ impl<E: Send + 'static> Stage<E> {
         if now.live() < self.config.max {
             self.grow_for(at);
         }
-        Sent::Done
+        None
     }
 
     #[inline(always)]

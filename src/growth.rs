@@ -114,12 +114,7 @@ impl<E: Send + 'static> Stage<E> {
         let (mut reserved, slot) = self.reserve(&mut board, true);
         reserved.source = mailbox;
         board.epochs.holds_nothing(reserved.id);
-        // One more than there were when those were needed that rest for good.
-        let mut idle = board.idle.iter_mut();
-        let called = idle.find(|idle| idle.rests_for_good);
-        let called = called.map(|idle| self.call_to_search(idle));
         drop(board);
-        called.into_iter().for_each(|thread| thread.unpark());
         // If the system refuses, the work waits for an actor that is busy.
         drop(self.give_birth(patience, &reserved, slot));
     }
@@ -220,7 +215,9 @@ impl<E: Send + 'static> Stage<E> {
         let (id, birth) = board.occupy(is_growth);
         board.spawning += 1;
         let slot = self.furnish(id);
-        self.state.reserve();
+        if self.state.reserve().live() == self.config.fewest() {
+            self.call_who_rests_for_good(board);
+        }
         (
             Reserved {
                 id,
@@ -230,6 +227,14 @@ impl<E: Send + 'static> Stage<E> {
             },
             slot,
         )
+    }
+
+    /// There is one more now than have to be. Any of those that were needed may go, and
+    /// which of them will be busy then nobody knows, so all are called.
+    fn call_who_rests_for_good(&self, board: &mut Board<E>) {
+        for idle in board.idle.iter_mut().filter(|idle| idle.rests_for_good) {
+            self.call_to_search(idle).unpark();
+        }
     }
 
     fn start(self: &Arc<Self>, reserved: &Reserved) -> io::Result<JoinHandle<()>> {
@@ -311,6 +316,62 @@ mod tests {
         eventually(|| stage.stats().running == 1);
         eventually(|| stage.stats().actors == 1);
         assert_eq!(open.send(()), Ok(()));
+        stage.shutdown();
+        assert_eq!(stage.join(None), Ok(()));
+    }
+
+    /// Who finds its work below max starts nobody while the system has just refused a
+    /// thread, and somebody as soon as an assign would.
+    #[test]
+    fn a_late_sender_has_patience_too() {
+        let stage = Arc::new(Stage::<()>::new(
+            Config::dynamic(0, 2).mailbox_size(1),
+            None,
+        ));
+        let gates = [(); 2].map(|()| mpsc::channel::<()>());
+        let [(first, gate), (second, other_gate)] = gates;
+        let work = Work::new(move || gate.recv().map_err(drop));
+        assert!(stage.assign(work).is_ok());
+        eventually(|| stage.stats().running == 1);
+        let letter = Work::new(move || other_gate.recv().map_err(drop)).into_letter(1);
+        assert!(stage.slot(0).unwrap().mailbox.put(letter).is_ok());
+        stage.state.growth_refused();
+        *stage.nursery.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
+        stage.grow_for(0);
+        assert_eq!(stage.state.load().live(), 1);
+        *stage.nursery.lock() = Some(Instant::now());
+        stage.grow_for(0);
+        eventually(|| stage.stats().running == 2);
+        assert_eq!(first.send(()).and(second.send(())), Ok(()));
+        stage.shutdown();
+        assert_eq!(stage.join(None), Ok(()));
+    }
+
+    /// Whoever rests for good is needed: there are no more than there have to be.
+    #[test]
+    fn nobody_rests_for_good_when_there_are_more() {
+        let config = Config::dynamic(3, 4).idle_timeout(Duration::ZERO);
+        let stage = Arc::new(Stage::<()>::new(config, None));
+        for _ in 0..3 {
+            assert!(stage.grow_initial().is_ok());
+        }
+        stage.await_initial();
+        let all_rest = || {
+            stage
+                .board
+                .lock()
+                .idle
+                .iter()
+                .all(|idle| idle.rests_for_good)
+        };
+        eventually(all_rest);
+        let mut board = stage.board.lock();
+        let (reserved, slot) = stage.reserve(&mut board, true);
+        assert!(!board.idle.iter().any(|idle| idle.rests_for_good));
+        stage.unreserve(&mut board, &reserved, slot);
+        drop(board);
+        eventually(all_rest);
+        assert_eq!(stage.stats().idle, 3);
         stage.shutdown();
         assert_eq!(stage.join(None), Ok(()));
     }

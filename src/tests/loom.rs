@@ -76,6 +76,20 @@ fn take_away(stage: &Stage<Error>, id: usize) {
     stage.state.actor_is_gone();
 }
 
+/// An actor retires, unless it finds work. False if it stays.
+fn retires(stage: &Stage<Error>, id: usize) -> bool {
+    let mut board = stage.board.lock();
+    stage.close(&mut board, id);
+    let stays = board.occupied().any(|id| stage.holds_work(id));
+    if stays {
+        stage.open(&mut board, id);
+    } else {
+        board.vacate(id);
+        stage.state.actor_is_gone();
+    }
+    !stays
+}
+
 /// A hint at a mailbox that is empty by now.
 fn hint_at_nothing(stage: &Stage<Error>, id: usize) {
     lay_in(stage, id, work(&Arc::new(Ghost::default())));
@@ -589,6 +603,50 @@ fn a_late_sender_against_a_growth_after_a_refusal() {
         }
         bell.wait(1);
         grower.join().unwrap();
+        stage.shutdown();
+    });
+}
+
+/// A work that was sent to an actor that has gone, into a slot that has another by now,
+/// does not wait there behind that one's work below max.
+///
+/// Fails when a sender that is late goes by a state from before it came to the board.
+#[test]
+fn a_late_sender_against_a_new_tenant() {
+    explore(2, || {
+        let stage = stage(Config::dynamic(0, 2).mailbox_size(1));
+        let slot = stage.slot(0).unwrap();
+        let before = slot.tenancy();
+        take_away(&stage, 0);
+        // Another is about to be there, and the work is put into its mailbox.
+        let mut board = stage.board.lock();
+        assert_eq!(board.occupy(true).0, 0);
+        stage.state.reserve();
+        drop(board);
+        let bell = Bell::default();
+        let late = bell.work();
+        let sender = with(&stage, move |stage| {
+            lay_in(&stage, 0, late);
+            let slot = stage.slot(0).unwrap();
+            if let Some(letter) = stage.follow_up(0, slot, before) {
+                stage.assign(letter.into_work(0)).unwrap();
+            }
+        });
+        // The system refuses it. The other actor goes, too.
+        let mut board = stage.board.lock();
+        board.vacate(0);
+        stage.state.actor_is_gone();
+        drop(board);
+        if retires(&stage, 1) {
+            let until = bell.clone();
+            let first = Work::new(move || {
+                until.wait(1);
+                Ok(())
+            });
+            stage.assign(first).unwrap();
+            bell.wait(1);
+        }
+        sender.join().unwrap();
         stage.shutdown();
     });
 }
