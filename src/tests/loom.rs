@@ -530,6 +530,7 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
     let config = Config::dynamic(0, 1).idle_timeout(Duration::ZERO);
     let stage = stage(config.mailbox_size(1));
     if after_a_refusal {
+        *stage.nursery.lock() = Some(Instant::now());
         stage.state.growth_refused();
     }
     let bell = Bell::default();
@@ -709,7 +710,7 @@ fn an_actor_is_born_for_a_work_against_assign() {
 #[test]
 fn an_actor_is_born_for_a_hidden_work_against_assign() {
     explore(2, || {
-        let stage = stage(Config::dynamic(0, 4).mailbox_size(1));
+        let stage = stage(Config::dynamic(4, 4).mailbox_size(1));
         take_away(&stage, 3);
         take_away(&stage, 2);
         stage.move_cursor(0, 1);
