@@ -13,8 +13,8 @@ use crate::sync::{
 use crate::unwind::{contain, drop_contained};
 use crate::work::Letter;
 
-/// At most so many actors look for work without having any. On one processor
-/// only one can, and a second would be in its way.
+/// So many actors look for work without having any before others that go idle do not.
+/// On one processor only one can, and a second would be in its way.
 const SEARCHERS: usize = 2;
 
 /// How long an actor looks away: long enough for the assigners to run ahead, so
