@@ -384,19 +384,30 @@ impl<E: Send + 'static> Stage<E> {
             self.hint_at_work(at);
         }
         // (3)
-        let mut now = self.state.load();
+        let now = self.state.load();
         if now.is_shutting_down() || slot.tenancy() != tenancy {
-            if let Some(letter) = self.take_back_if_late(at, slot, thread_number()) {
-                return Some(letter);
-            }
-            self.pass_on();
-            // Others may be there by now than were then.
-            now = self.state.load();
-        } else if now.wants_waking() {
+            return self.follow_up_late(at, slot);
+        }
+        if now.wants_waking() {
             self.pass_on();
         }
         // (4)
         if now.live() < self.config.max {
+            self.grow_for(at);
+        }
+        None
+    }
+
+    /// (3) and (4) of a sender whose slot may have changed hands, or whose troupe is
+    /// shutting down.
+    #[cold]
+    fn follow_up_late(self: &Arc<Self>, at: usize, slot: &Slot<E>) -> Option<Letter<E>> {
+        if let Some(letter) = self.take_back_if_late(at, slot, thread_number()) {
+            return Some(letter);
+        }
+        self.pass_on();
+        // Others may be there by now than were when it sent.
+        if self.state.load().live() < self.config.max {
             self.grow_for(at);
         }
         None
