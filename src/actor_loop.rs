@@ -641,8 +641,9 @@ impl<E> Life<'_, E> {
             return Retire::Called;
         }
         if stage.state.load().live() <= stage.config.fewest() {
-            let own = board.idle.iter_mut().find(|idle| idle.id == self.id);
-            own.into_iter().for_each(|idle| idle.rests_for_good = true);
+            if let Some(own) = board.idle.iter_mut().find(|idle| idle.id == self.id) {
+                own.rests_for_good = true;
+            }
             return Retire::Needed;
         }
         if board.open <= stage.config.fewest() {

@@ -97,6 +97,12 @@ fn hint_at_nothing(stage: &Stage<Error>, id: usize) {
     assert!(stage.take_from(id).is_some());
 }
 
+/// What a sender does after its send, to a slot that is the same actor's as before.
+fn follow_up(stage: &Arc<Stage<Error>>, id: usize) {
+    let slot = stage.slot(id).unwrap();
+    assert!(stage.follow_up(id, slot, slot.tenancy()).is_none());
+}
+
 /// Waited for until it has been rung so many times.
 #[derive(Clone, Default)]
 struct Bell(Arc<(Mutex<u32>, Condvar)>);
@@ -272,14 +278,7 @@ fn a_hint_is_cleared_against_retire() {
         // One that has seen the cursor before it moved.
         let sender = with(&stage, move |stage| {
             lay_in(&stage, 0, late);
-            stage.hint_at_work(0);
-            let now = stage.state.load();
-            if now.wants_waking() {
-                stage.pass_on();
-            }
-            if now.live() < 3 {
-                stage.grow_for(0);
-            }
+            follow_up(&stage, 0);
         });
         // One that looks for work, and is not idle.
         let _ = stage.next_hinted(1);
@@ -595,13 +594,7 @@ fn a_late_sender_against_a_growth_after_a_refusal() {
         // One that has seen the troupe at max.
         let bell = Bell::default();
         lay_in(&stage, 0, bell.work());
-        let now = stage.state.load();
-        if now.wants_waking() {
-            stage.pass_on();
-        }
-        if now.live() < 2 {
-            stage.grow_for(0);
-        }
+        follow_up(&stage, 0);
         bell.wait(1);
         grower.join().unwrap();
         stage.shutdown();
@@ -669,13 +662,7 @@ fn two_late_senders_and_an_idle_actor() {
         }
         // What their senders do then.
         for _ in 0..2 {
-            let now = stage.state.load();
-            if now.wants_waking() {
-                stage.pass_on();
-            }
-            if now.live() < 3 {
-                stage.grow_for(0);
-            }
+            follow_up(&stage, 0);
         }
         bell.wait(2);
         stage.shutdown();
