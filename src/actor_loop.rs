@@ -50,7 +50,6 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize, source: usize) {
             held_up: (id, 0),
             has_looked_round: false,
             is_from_mailbox: false,
-            is_noted: false,
             streak: 0,
             pace: Pace::new(),
             at_rest: false,
@@ -128,8 +127,6 @@ struct Life<'a, E> {
     /// Was the work that it holds in a mailbox, in that of `source`, rather
     /// than in its hand?
     is_from_mailbox: bool,
-    /// Has it been noted for those that wait in `wait_idle`?
-    is_noted: bool,
     /// Works since it last ran out of work.
     streak: u32,
     pace: Pace,
@@ -176,12 +173,8 @@ impl<E> Life<'_, E> {
     // ---- Busy ---------------------------------------------------------
 
     /// The next work, wherever it is: as a rule where the last one came from, else in
-    /// the own mailbox, else anywhere. `None` also if a `wait_idle` is under way: then
-    /// this is done under the board's lock, see `rest`.
+    /// the own mailbox, else anywhere.
     fn look(&mut self) -> Option<Letter<E>> {
-        if self.stage.is_watched() {
-            return None;
-        }
         let letter = self.take_any()?;
         self.pass_on_what_was_hidden();
         Some(letter)
@@ -274,30 +267,20 @@ impl<E> Life<'_, E> {
         let letter = self.stage.take_from(id)?;
         self.source = id;
         self.is_from_mailbox = true;
-        self.is_noted = false;
         Some(letter)
     }
 
     fn take_from_hand(&mut self) -> Option<Letter<E>> {
         let letter = self.slot.take_from_hand()?;
         self.is_from_mailbox = false;
-        self.is_noted = false;
         Some(letter)
-    }
-
-    /// Notes what the actor has taken, for those that wait in `wait_idle`.
-    fn note_taken(&mut self, board: &mut Board<E>, letter: &mut Letter<E>) {
-        let from = self.is_from_mailbox.then_some(self.source);
-        board.epochs.taken(self.id, from, letter.note().epoch);
-        self.stage.end_waits_if_over(board);
-        self.is_noted = true;
     }
 
     /// Begins a work, unless the troupe has been halted, and runs it, its
     /// failure's handler, and the retries that this leaves in the hand.
     fn perform(&mut self, mut letter: Letter<E>) {
         loop {
-            if self.stage.is_signalled() && !self.may_begin(&mut letter) {
+            if self.stage.is_halted() {
                 return self.lay_down(letter);
             }
             let told = self.slot.told();
@@ -323,19 +306,6 @@ impl<E> Life<'_, E> {
                 None => return,
             }
         }
-    }
-
-    /// Notes the work, if that has not been done. False if the troupe is halted.
-    #[cold]
-    fn may_begin(&mut self, letter: &mut Letter<E>) -> bool {
-        if self.stage.is_halted() {
-            return false;
-        }
-        if !self.is_noted {
-            let stage = self.stage;
-            self.note_taken(&mut stage.board.lock(), letter);
-        }
-        true
     }
 
     /// Gives a work to the `shutdown_now` that waits for it; if that is over,
@@ -422,7 +392,6 @@ impl<E> Life<'_, E> {
             && stage.has_mailboxes()
             && now.live() == stage.config.max
             && !now.is_shutting_down()
-            && !stage.is_watched()
     }
 
     /// Looks at the mailbox at the cursor for a moment, before it goes to the
@@ -447,11 +416,9 @@ impl<E> Life<'_, E> {
         let mut board = stage.board.lock();
         // One that has just been born may have been started for a work that waits. It looks
         // there first: once it is idle, it can be given another.
-        let looks = stage.is_watched() || !self.at_rest;
-        let taken = looks.then(|| self.take_any()).flatten();
+        let taken = if self.at_rest { None } else { self.take_any() };
         stage.open(&mut board, self.id);
-        if let Some(mut letter) = taken {
-            self.note_taken(&mut board, &mut letter);
+        if let Some(letter) = taken {
             drop(board);
             self.pass_on_what_was_hidden();
             return Next::Run(letter);
@@ -473,8 +440,7 @@ impl<E> Life<'_, E> {
             rests_for_good: false,
         });
         let before = stage.state.actor_goes_idle(token);
-        board.epochs.holds_nothing(self.id);
-        stage.end_waits_if_over(&mut board);
+        stage.tell_if_idle(&mut board);
         if !self.at_rest {
             self.at_rest = true;
             board.awaited = board.awaited.saturating_sub(1);
@@ -601,15 +567,10 @@ impl<E> Life<'_, E> {
 
     /// Leaves the idle stack with a work from a mailbox: the place there is free, and
     /// only now does the actor cease to be idle.
-    fn leave_idle(
-        &mut self,
-        mut board: MutexGuard<'_, Board<E>>,
-        mut letter: Letter<E>,
-    ) -> Letter<E> {
+    fn leave_idle(&mut self, mut board: MutexGuard<'_, Board<E>>, letter: Letter<E>) -> Letter<E> {
         let had_token = board.remove_idle(self.id).is_some_and(|idle| idle.token);
         self.slot.set_call(Call::None);
         self.stage.state.actor_leaves_idle(had_token);
-        self.note_taken(&mut board, &mut letter);
         drop(board);
         self.stage.pass_on();
         letter
@@ -680,8 +641,6 @@ impl<E> Life<'_, E> {
         let departed = board.take_finished();
         board.vacate(self.id);
         board.tally.retired += 1;
-        board.epochs.holds_nothing(self.id);
-        stage.end_waits_if_over(&mut board);
         drop(board);
         if before.is_waited_for() {
             stage.waiters.wake_one();
@@ -695,8 +654,7 @@ impl<E> Life<'_, E> {
 
     /// Leaves a troupe that is shutting down, unless there is work left.
     fn leave(&mut self, mut board: MutexGuard<'_, Board<E>>) -> Next<E> {
-        if let Some(mut letter) = self.take_left_over(&mut board) {
-            self.note_taken(&mut board, &mut letter);
+        if let Some(letter) = self.take_left_over(&mut board) {
             return Next::Run(letter);
         }
         self.stage.leave(board, self.id);

@@ -250,7 +250,7 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Puts a work into the hand of the most recently idle actor.
     #[cold]
-    fn hand_off(&self, mut letter: Letter<E>) -> Sent<E> {
+    fn hand_off(&self, letter: Letter<E>) -> Sent<E> {
         let mut board = self.board.lock();
         // After a shutdown the stack stays empty, so nobody is popped for a
         // work that would be refused.
@@ -263,20 +263,13 @@ impl<E: Send + 'static> Stage<E> {
         self.state.actor_is_popped(idle.token);
         // The hand never overtakes the actor's own mailbox.
         let (in_hand, behind) = match self.take_from(idle.id) {
-            Some(mut oldest) => {
-                let tag = oldest.note().epoch;
-                board.epochs.taken(idle.id, Some(idle.id), tag);
-                (oldest, Some(letter))
-            }
-            None => {
-                board.epochs.give(idle.id, &mut letter);
-                (letter, None)
-            }
+            Some(oldest) => (oldest, Some(letter)),
+            None => (letter, None),
         };
         let sent = match behind {
             None => Sent::Done,
-            Some(letter) => match self.put_under_lock(&mut board, idle.id, slot, letter) {
-                Ok(_) => Sent::Done,
+            Some(letter) => match slot.mailbox.put(letter) {
+                Ok(()) => Sent::Done,
                 Err(letter) => Sent::Again(letter),
             },
         };
@@ -361,7 +354,7 @@ impl<E: Send + 'static> Stage<E> {
             return Sent::NoRoom(letter);
         }
         // (1)
-        if let Err(letter) = self.put(at, slot, letter) {
+        if let Err(letter) = slot.mailbox.put(letter) {
             return Sent::NoRoom(letter);
         }
         match self.follow_up(at, slot, tenancy) {
@@ -413,28 +406,6 @@ impl<E: Send + 'static> Stage<E> {
         None
     }
 
-    #[inline(always)]
-    fn put(&self, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Result<(), Letter<E>> {
-        if self.is_watched() {
-            return self.put_under_lock(&mut self.board.lock(), at, slot, letter);
-        }
-        slot.mailbox.put(letter)
-    }
-
-    #[cold]
-    fn put_under_lock(
-        &self,
-        board: &mut Board<E>,
-        at: usize,
-        slot: &Slot<E>,
-        mut letter: Letter<E>,
-    ) -> Result<(), Letter<E>> {
-        board.epochs.mark(&mut letter);
-        slot.mailbox.put(letter)?;
-        board.epochs.sent(at);
-        Ok(())
-    }
-
     /// The slot has changed hands, or the troupe is shutting down: takes the
     /// work back if no actor will ever begin it.
     #[cold]
@@ -451,12 +422,11 @@ impl<E: Send + 'static> Stage<E> {
         if is_dead {
             // All that is there belongs to senders that are here, or on their
             // way here.
-            while let Some(mut letter) = slot.mailbox.take() {
-                board.epochs.gone(at, letter.note().epoch);
+            while let Some(letter) = slot.mailbox.take() {
                 board.strays.push(letter);
             }
             slot.gate.taken(&self.state);
-            self.end_waits_if_over(&mut board);
+            self.tell_if_idle(&mut board);
         } else {
             self.hint_at_work(at);
             board.swept = board.swept.min(at);

@@ -7,7 +7,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::epoch::Epochs;
 use crate::sync::{JoinHandle, Thread, is_finished};
 use crate::work::Letter;
 
@@ -60,8 +59,10 @@ pub(crate) struct Board<E> {
     pub(crate) departed: Vec<JoinHandle<()>>,
     /// Calls of join that are joining threads.
     pub(crate) joining: usize,
-    /// Who waits in `wait_idle`, and for what.
-    pub(crate) epochs: Epochs,
+    /// How many callers wait in `wait_idle`.
+    pub(crate) idle_callers: usize,
+    /// At how many instants the troupe has been idle while somebody waited for that.
+    pub(crate) idle_instants: u64,
     /// Works that actors of a halted troupe had taken and not begun.
     pub(crate) laid_down: Vec<Letter<E>>,
     /// Works that nobody will run, waiting for their senders.
@@ -100,7 +101,8 @@ impl<E> Board<E> {
             awaited: 0,
             departed: Vec::new(),
             joining: 0,
-            epochs: Epochs::default(),
+            idle_callers: 0,
+            idle_instants: 0,
             laid_down: Vec::new(),
             strays: Vec::new(),
             swept: 0,

@@ -136,10 +136,7 @@ impl<E: Send + 'static> Context<'_, E> {
         if self.reassigned.get() {
             return self.handle.assign(work);
         }
-        let mut letter = work.into_letter(thread_number());
-        if stage.is_watched() {
-            stage.board.lock().epochs.mark(&mut letter);
-        }
+        let letter = work.into_letter(thread_number());
         // Under the hand's lock, so that `shutdown_now` finds the retry there
         // or this finds the shutdown.
         let put = slot.put_in_hand(letter, || stage.state.load().is_shutting_down());

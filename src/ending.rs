@@ -71,7 +71,6 @@ impl<E> Stage<E> {
         settled.extend(called.iter().map(|idle| idle.id));
         let unsettled = self.unsettled(&board, &settled);
         let nobody = began && self.state.load().live() == 0;
-        self.end_waits_if_over(&mut board);
         drop(board);
         self.call_out(called);
 
@@ -147,9 +146,8 @@ impl<E> Stage<E> {
             slot.told().step();
         }
         board.vacate(id);
-        board.epochs.holds_nothing(id);
-        self.end_waits_if_over(&mut board);
         let last = self.state.actor_is_gone().live() == 1;
+        self.tell_if_idle(&mut board);
         drop(board);
         if last {
             self.end();
@@ -188,16 +186,21 @@ impl<E> Stage<E> {
         self.wait_on_board(&mut board, deadline, |board| board.joining == 0)
     }
 
-    /// Waits until all works accepted so far are finished.
+    /// Waits for an instant at which the troupe is idle.
     pub(crate) fn wait_idle(&self, deadline: Option<Instant>) -> Result<(), JoinError> {
         if self.is_own_thread() {
             return Err(JoinError::WouldDeadlock);
         }
         let mut board = self.board.lock();
-        let party = self.begin_wait(&mut board);
-        let is_over = |board: &Board<E>| board.epochs.is_over(party);
-        self.wait_on_board(&mut board, deadline, is_over)
-            .inspect_err(|_| self.give_up_wait(&mut board, party))
+        if self.is_idle(&board) {
+            return Ok(());
+        }
+        let before = board.idle_instants;
+        board.idle_callers += 1;
+        let waited =
+            self.wait_on_board(&mut board, deadline, |board| board.idle_instants != before);
+        board.idle_callers -= 1;
+        waited
     }
 
     fn wait_on_board(
@@ -214,33 +217,5 @@ impl<E> Stage<E> {
             last_look = self.changed.wait(board, deadline) == Wake::TimedOut;
         }
         Ok(())
-    }
-}
-
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
-mod tests {
-    use std::sync::mpsc;
-
-    use crate::config::Config;
-    use crate::error::JoinError;
-    use crate::stage::Stage;
-    use crate::sync::{Arc, Instant};
-    use crate::work::Work;
-
-    /// While somebody waits, assigning costs a lock; not when the last has given up.
-    #[test]
-    fn nobody_is_watched_for_who_has_given_up() {
-        let stage = Arc::new(Stage::<()>::new(Config::dynamic(0, 1), None));
-        let (open, gate) = mpsc::channel::<()>();
-        let work = move || gate.recv().map_err(drop);
-        assert!(stage.assign(Work::new(work)).is_ok());
-        let given_up = stage.wait_idle(Some(Instant::now()));
-        assert_eq!(given_up, Err(JoinError::Timeout));
-        assert!(!stage.is_watched());
-        assert_eq!(open.send(()), Ok(()));
-        assert_eq!(stage.wait_idle(None), Ok(()));
-        assert!(!stage.is_watched());
-        stage.shutdown();
-        assert_eq!(stage.join(None), Ok(()));
     }
 }

@@ -59,7 +59,7 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Starts a new actor with this work in its hand.
-    pub(crate) fn grow(self: &Arc<Self>, mut letter: Letter<E>) -> Growth<E> {
+    pub(crate) fn grow(self: &Arc<Self>, letter: Letter<E>) -> Growth<E> {
         let patience = self.nursery.lock();
         let mut board = self.board.lock();
         let now = self.state.load();
@@ -69,7 +69,6 @@ impl<E: Send + 'static> Stage<E> {
         }
         let (mut reserved, slot) = self.reserve(&mut board, true);
         reserved.has_work = true;
-        board.epochs.give(reserved.id, &mut letter);
         let filled = slot.put_in_hand(letter, || false);
         debug_assert!(filled.is_ok(), "nobody refuses");
         slot.set_call(Call::Popped);
@@ -113,7 +112,6 @@ impl<E: Send + 'static> Stage<E> {
         }
         let (mut reserved, slot) = self.reserve(&mut board, true);
         reserved.source = mailbox;
-        board.epochs.holds_nothing(reserved.id);
         drop(board);
         // If the system refuses, the work waits for an actor that is busy.
         drop(self.give_birth(patience, &reserved, slot));
@@ -261,10 +259,10 @@ impl<E: Send + 'static> Stage<E> {
         board.vacate(reserved.id);
         // In place of the actor that was not born: it begins nothing.
         slot.told().step();
-        board.epochs.holds_nothing(reserved.id);
-        self.end_waits_if_over(board);
         self.changed.notify_all();
-        self.state.actor_is_gone()
+        let before = self.state.actor_is_gone();
+        self.tell_if_idle(board);
+        before
     }
 }
 

@@ -204,7 +204,6 @@ mod stamps;
 mod state;
 
 mod board;
-mod epoch;
 mod waiters;
 
 mod stage;

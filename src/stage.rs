@@ -18,11 +18,6 @@ use crate::sync::{Arc, Condvar, Instant, Mutex, OnceLock, Thread, processors, th
 use crate::waiters::Waiters;
 use crate::work::Letter;
 
-/// In the signals word: nothing may start any more.
-const HALT: u64 = 1;
-/// In the signals word: a `wait_idle` is under way.
-const WATCH: u64 = 2;
-
 thread_local! {
     /// The address of the stage that this thread is an actor of; zero if none.
     static MEMBER_OF: Cell<usize> = const { Cell::new(0) };
@@ -43,8 +38,8 @@ pub(crate) struct Stage<E> {
     /// Then spinning only keeps others from running.
     pub(crate) has_one_processor: bool,
     pub(crate) state: State,
-    /// What actors look at before each work. Hardly ever written.
-    signals: Padded<Announced>,
+    /// Not zero once nothing may start any more. Actors look at it before each work.
+    halted: Padded<Announced>,
     /// The mailbox that assigners fill at present.
     cursor: Padded<Announced>,
     /// By number; filled at the first birth of that number. Boxed, because most
@@ -73,7 +68,7 @@ impl<E> Stage<E> {
             birth: Instant::now(),
             has_one_processor: processors() < 2,
             state: State::default(),
-            signals: Padded::default(),
+            halted: Padded::default(),
             cursor: Padded::default(),
             slots: (0..max).map(|_| OnceLock::new()).collect(),
             work_hints: Hints::new(max),
@@ -140,33 +135,16 @@ impl<E> Stage<E> {
         self.config.mode == Mode::Dynamic
     }
 
-    // ---- Signals ------------------------------------------------------
+    // ---- Halt ---------------------------------------------------------
 
-    /// Is there any signal at all?
-    pub(crate) fn is_signalled(&self) -> bool {
-        self.signals.load() != 0
-    }
-
+    #[inline]
     pub(crate) fn is_halted(&self) -> bool {
-        self.signals.load() & HALT != 0
-    }
-
-    pub(crate) fn is_watched(&self) -> bool {
-        self.signals.load() & WATCH != 0
+        self.halted.load() != 0
     }
 
     /// Under the board's lock.
     pub(crate) fn halt(&self) {
-        self.signals.set_bits(HALT);
-    }
-
-    /// Under the board's lock.
-    pub(crate) fn watch(&self, on: bool) {
-        if on {
-            self.signals.set_bits(WATCH);
-        } else {
-            self.signals.clear_bits(WATCH);
-        }
+        self.halted.store(1);
     }
 
     // ---- The cursor ---------------------------------------------------
@@ -312,35 +290,20 @@ impl<E> Stage<E> {
 
     // ---- The waits of wait_idle ---------------------------------------
 
-    /// Begins a wait: from here on assigners and actors go by the board. Returns the
-    /// number of the party that waits.
-    pub(crate) fn begin_wait(&self, board: &mut Board<E>) -> u64 {
-        self.watch(true);
-        let (seats, idle) = (&board.seats, &board.idle);
-        let number = board.epochs.enter(|| {
-            let mut has_nothing: Vec<bool> = seats.iter().map(|seat| !seat.occupied).collect();
-            for idle in idle {
-                has_nothing[idle.id] = true;
-            }
-            has_nothing
-        });
-        self.end_waits_if_over(board);
-        number
-    }
-
-    /// A wait that is not over is given up.
-    pub(crate) fn give_up_wait(&self, board: &mut Board<E>, number: u64) {
-        board.epochs.give_up(number);
-        self.watch(board.epochs.is_waited_for());
-    }
-
-    /// Ends the waits that are over.
-    pub(crate) fn end_waits_if_over(&self, board: &mut Board<E>) {
-        let held = |id: usize| self.slot(id).map_or(0, |slot| slot.mailbox.len());
-        if board.epochs.end_if_over(held) {
-            self.watch(board.epochs.is_waited_for());
+    /// Tells those that wait in `wait_idle` if the troupe is idle at this instant. Called
+    /// wherever that can have become true: an actor has gone idle or has left, a
+    /// reservation has been undone, a sender has taken its work back.
+    pub(crate) fn tell_if_idle(&self, board: &mut Board<E>) {
+        if board.idle_callers > 0 && self.is_idle(board) {
+            board.idle_instants += 1;
             self.changed.notify_all();
         }
+    }
+
+    /// Is every actor idle and every mailbox empty?
+    pub(crate) fn is_idle(&self, board: &Board<E>) -> bool {
+        let now = self.state.load();
+        now.idle() == now.live() && !(0..board.seats.len()).any(|id| self.holds_work(id))
     }
 
     // ---- Who is asking ------------------------------------------------

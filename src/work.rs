@@ -15,9 +15,6 @@ pub(crate) struct Note {
     /// a time, so among the works that have not been answered for this says
     /// which one it is.
     pub(crate) sender: u32,
-    /// The tag of the epoch in which it was assigned; zero if nobody waited then
-    /// in `wait_idle`.
-    pub(crate) epoch: u32,
 }
 
 /// What a closure may capture, in bytes, to be in one box with its note. To run
@@ -56,8 +53,7 @@ where
 pub(crate) struct Letter<E>(Box<dyn Content<E> + Send>);
 
 impl<E> Letter<E> {
-    /// The work as the user made it. `sender` is what its note says, if the
-    /// work carries no epoch; else zero.
+    /// The work as the user made it. `sender` is what its note says.
     #[inline]
     pub(crate) fn into_work(self, sender: u32) -> Work<E> {
         Work {
@@ -103,7 +99,7 @@ pub struct Work<E = BoxError> {
     // turned into the usual boxed errors. The mutex is never locked.
     letter: Sealed<Letter<E>>,
     /// The sender in the letter's note, known without a look into the box; zero,
-    /// which is no thread's number, if the note has to be written anew.
+    /// which is no thread's number, if it is not known.
     sender: u32,
 }
 
@@ -131,7 +127,7 @@ impl<E> Work<E> {
     {
         // Most works are assigned by the thread that makes them.
         let sender = thread_number();
-        let note = Note { sender, epoch: 0 };
+        let note = Note { sender };
         let content: Box<dyn Content<E> + Send> = if size_of::<F>() <= IN_PLACE {
             Box::new(Noted { note, code: work })
         } else {
@@ -142,15 +138,11 @@ impl<E> Work<E> {
     }
 
     /// The work as it travels, when the thread `sender` assigns it.
-    ///
-    /// Its note names no epoch afterwards: what is on it may be of another troupe. A
-    /// work that may have been marked comes back with its sender unknown, so that
-    /// this is done.
     #[inline]
     pub(crate) fn into_letter(self, sender: u32) -> Letter<E> {
         let mut letter = self.letter.into_inner();
         if self.sender != sender {
-            *letter.note() = Note { sender, epoch: 0 };
+            *letter.note() = Note { sender };
         }
         letter
     }
@@ -207,19 +199,5 @@ impl<E> fmt::Debug for Work<E> {
             sender: _,
         } = self;
         f.write_str("Work(..)")
-    }
-}
-
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
-mod tests {
-    use super::Work;
-
-    /// A work that one troupe has marked and given back is new to the next.
-    #[test]
-    fn a_work_that_sets_out_again_carries_no_epoch() {
-        let mut letter = Work::<()>::new(|| Ok(())).into_letter(5);
-        letter.note().epoch = 7;
-        let mut again = letter.into_work(0).into_letter(6);
-        assert_eq!((again.note().sender, again.note().epoch), (6, 0));
     }
 }

@@ -847,36 +847,3 @@ fn full_is_exact_while_an_actor_turns_back() {
         sender.join().unwrap();
     });
 }
-
-/// A `wait_idle` does not wait for a work that was assigned after it had begun,
-/// though an actor that has not heard of it takes that work.
-///
-/// Fails when what an actor took before it heard of a round is not noted.
-#[test]
-fn wait_idle_against_the_begin_of_a_later_work() {
-    explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(1));
-        // It has a work, and looks for the next one after that.
-        let slot = stage.slot(0).unwrap();
-        let first = work(&Arc::new(Ghost::default())).into_letter(thread_number());
-        assert!(slot.put_in_hand(first, || false).is_ok());
-        slot.set_call(Call::Popped);
-        let actor = actor(&stage, 0);
-        let bell = Bell::default();
-        let later = bell.clone();
-        let feeder = with(&stage, move |stage| {
-            if stage.is_watched() {
-                let work = Work::new(move || {
-                    later.wait(1);
-                    Ok(())
-                });
-                stage.assign(work).unwrap();
-            }
-        });
-        stage.wait_idle(None).unwrap();
-        bell.ring();
-        feeder.join().unwrap();
-        stage.shutdown();
-        actor.join().unwrap();
-    });
-}
