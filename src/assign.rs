@@ -9,7 +9,7 @@ use crate::growth::Growth;
 use crate::slot::{Call, Slot, is_vacant};
 use crate::stage::Stage;
 use crate::state::Snapshot;
-use crate::sync::{Arc, Duration, Instant, Wake, is_over, thread_number, yield_now};
+use crate::sync::{Arc, Backoff, Duration, Instant, Wake, is_over, thread_number, yield_now};
 use crate::work::{Letter, Work};
 
 /// How long an assigner that waits for room tries again before it sleeps.
@@ -137,7 +137,7 @@ impl<E: Send + 'static> Stage<E> {
     fn place_at_once(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
         let now = self.state.load();
         if self.fills_mailboxes(now) {
-            let at = self.cursor();
+            let at = self.fill();
             if let Some(slot) = self.slot(at) {
                 return match self.send(at, slot, letter) {
                     Sent::NoRoom(letter) => match self.place_elsewhere(at, slot, letter) {
@@ -178,6 +178,7 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Finds a place for a work.
     fn place(self: &Arc<Self>, mut letter: Letter<E>) -> Result<(), AssignError<E>> {
+        let mut backoff = Backoff::default();
         loop {
             let now = self.state.load();
             let sent = if now.is_shutting_down() {
@@ -212,7 +213,7 @@ impl<E: Send + 'static> Stage<E> {
                     // the middle of finding out.
                     if self.state.load() == now {
                         drop(self.nursery.lock());
-                        yield_now();
+                        backoff.snooze();
                     }
                     letter
                 }
@@ -269,13 +270,13 @@ impl<E: Send + 'static> Stage<E> {
         let sent = match behind {
             None => Sent::Done,
             Some(letter) => match slot.mailbox.put(letter) {
-                Ok(()) => Sent::Done,
+                Ok(()) => {
+                    self.set_ready(idle.id);
+                    Sent::Done
+                }
                 Err(letter) => Sent::Again(letter),
             },
         };
-        if matches!(sent, Sent::Done) && self.cursor() != idle.id {
-            self.hint_at_work(idle.id);
-        }
         // The call comes last: an actor that is awake hears it at once, and
         // passes on what it then finds in the mailbox.
         let filled = slot.put_in_hand(in_hand, || false);
@@ -293,7 +294,7 @@ impl<E: Send + 'static> Stage<E> {
 
     #[inline]
     fn place_in_mailbox(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
-        let at = self.cursor();
+        let at = self.fill();
         let Some(slot) = self.slot(at) else {
             return Sent::NoRoom(letter);
         };
@@ -319,7 +320,7 @@ impl<E: Send + 'static> Stage<E> {
             let Some((next, next_slot)) = next else {
                 return Sent::NoRoom(letter);
             };
-            self.move_cursor(at, next);
+            self.move_fill(at, next);
             (at, slot) = (next, next_slot);
             match self.send(at, slot, letter) {
                 Sent::NoRoom(back) => letter = back,
@@ -348,10 +349,14 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Sends to a mailbox, and sees to it that the work will be found.
     #[inline(always)]
-    fn send(self: &Arc<Self>, at: usize, slot: &Slot<E>, letter: Letter<E>) -> Sent<E> {
+    fn send(self: &Arc<Self>, at: usize, slot: &Slot<E>, mut letter: Letter<E>) -> Sent<E> {
         let tenancy = slot.tenancy();
         if is_vacant(tenancy) {
             return Sent::NoRoom(letter);
+        }
+        let visit = self.visit();
+        if visit.mailbox() == at {
+            letter.note().visit = visit.mark();
         }
         // (1)
         if let Err(letter) = slot.mailbox.put(letter) {
@@ -373,20 +378,18 @@ impl<E: Send + 'static> Stage<E> {
         tenancy: u64,
     ) -> Option<Letter<E>> {
         // (2)
-        if self.cursor() != at {
-            self.hint_at_work(at);
-        }
+        self.set_ready(at);
         // (3)
         let now = self.state.load();
         if now.is_shutting_down() || slot.tenancy() != tenancy {
-            return self.follow_up_late(at, slot);
+            return self.follow_up_late(slot);
         }
-        if now.wants_waking() {
-            self.pass_on();
+        if now.wants_waking() && self.holds_work(at) {
+            self.wake();
         }
         // (4)
         if now.live() < self.config.max {
-            self.grow_for(at);
+            self.grow_for_waiting();
         }
         None
     }
@@ -394,14 +397,16 @@ impl<E: Send + 'static> Stage<E> {
     /// (3) and (4) of a sender whose slot may have changed hands, or whose troupe is
     /// shutting down.
     #[cold]
-    fn follow_up_late(self: &Arc<Self>, at: usize, slot: &Slot<E>) -> Option<Letter<E>> {
-        if let Some(letter) = self.take_back_if_late(at, slot, thread_number()) {
+    fn follow_up_late(self: &Arc<Self>, slot: &Slot<E>) -> Option<Letter<E>> {
+        if let Some(letter) = self.take_back_if_late(slot, thread_number()) {
             return Some(letter);
         }
-        self.pass_on();
+        if !slot.mailbox.is_empty() {
+            self.wake();
+        }
         // Others may be there by now than were when it sent.
         if self.state.load().live() < self.config.max {
-            self.grow_for(at);
+            self.grow_for_waiting();
         }
         None
     }
@@ -409,15 +414,9 @@ impl<E: Send + 'static> Stage<E> {
     /// The slot has changed hands, or the troupe is shutting down: takes the
     /// work back if no actor will ever begin it.
     #[cold]
-    pub(crate) fn take_back_if_late(
-        &self,
-        at: usize,
-        slot: &Slot<E>,
-        sender: u32,
-    ) -> Option<Letter<E>> {
+    pub(crate) fn take_back_if_late(&self, slot: &Slot<E>, sender: u32) -> Option<Letter<E>> {
         let mut board = self.board.lock();
-        // What is in the mailbox of an open slot its own actor looks at before it leaves.
-        // That others find it, by a hint, is not certain.
+        // What is in the mailbox of an open slot its own actor finds before it leaves.
         let is_dead = self.is_halted() || is_vacant(slot.tenancy());
         if is_dead {
             // All that is there belongs to senders that are here, or on their
@@ -427,9 +426,6 @@ impl<E: Send + 'static> Stage<E> {
             }
             slot.gate.taken(&self.state);
             self.tell_if_idle(&mut board);
-        } else {
-            self.hint_at_work(at);
-            board.swept = board.swept.min(at);
         }
         if let Some(letter) = take_stray(&mut board, sender) {
             return Some(letter);

@@ -7,24 +7,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::sync::{JoinHandle, Thread, is_finished};
+use crate::idle::IdleStack;
+use crate::sync::{JoinHandle, is_finished};
 use crate::work::Letter;
 
 /// How many of the departed threads who retires looks at: more than the one that it
 /// adds, and few, since it holds the lock.
 const LOOKS: usize = 8;
-
-/// An actor on the idle stack.
-#[derive(Debug)]
-pub(crate) struct Idle {
-    pub(crate) id: usize,
-    pub(crate) thread: Thread,
-    /// Is it searching, or on its way to?
-    pub(crate) token: bool,
-    /// Has it heard that there are as few actors as there may be? Then it asks for its
-    /// end only after a call.
-    pub(crate) rests_for_good: bool,
-}
 
 /// What is known of the actor of one number.
 #[derive(Debug, Default)]
@@ -41,8 +30,7 @@ pub(crate) struct Seat {
 
 /// The board.
 pub(crate) struct Board<E> {
-    /// The idle actors, the most recently idle last.
-    pub(crate) idle: Vec<Idle>,
+    pub(crate) idle: IdleStack,
     /// By number, as far as numbers have been given.
     pub(crate) seats: Vec<Seat>,
     /// Numbers that have been given and are vacant again, lowest first.
@@ -51,14 +39,14 @@ pub(crate) struct Board<E> {
     /// How many slots are open: actors that have come to the board, or that were
     /// born with a work and whose thread has been filed.
     pub(crate) open: usize,
-    /// Growths that have not yet filed the thread that they started.
-    pub(crate) spawning: usize,
     /// Initial actors that have not yet come to rest.
     pub(crate) awaited: usize,
     /// Threads of actors that have left, not yet joined.
     pub(crate) departed: Vec<JoinHandle<()>>,
-    /// Calls of join that are joining threads.
-    pub(crate) joining: usize,
+    /// Is a call of join joining the threads, or has one done so?
+    pub(crate) joining: bool,
+    /// Have all threads been joined?
+    pub(crate) joined: bool,
     /// How many callers wait in `wait_idle`.
     pub(crate) idle_callers: usize,
     /// At how many instants the troupe has been idle while somebody waited for that.
@@ -67,9 +55,6 @@ pub(crate) struct Board<E> {
     pub(crate) laid_down: Vec<Letter<E>>,
     /// Works that nobody will run, waiting for their senders.
     pub(crate) strays: Vec<Letter<E>>,
-    /// During a shutdown: all mailboxes below this one have been found empty since, but
-    /// for what senders are about to settle.
-    pub(crate) swept: usize,
     /// Has a `shutdown_now` collected all that it returns?
     pub(crate) halted: bool,
     /// Has the last actor left, and has the handler been dropped?
@@ -92,20 +77,19 @@ pub(crate) struct Tally {
 impl<E> Board<E> {
     pub(crate) fn new() -> Self {
         Self {
-            idle: Vec::new(),
+            idle: IdleStack::default(),
             seats: Vec::new(),
             vacant: BinaryHeap::new(),
             births: 0,
             open: 0,
-            spawning: 0,
             awaited: 0,
             departed: Vec::new(),
-            joining: 0,
+            joining: false,
+            joined: false,
             idle_callers: 0,
             idle_instants: 0,
             laid_down: Vec::new(),
             strays: Vec::new(),
-            swept: 0,
             halted: false,
             ended: false,
             tally: Tally::default(),
@@ -161,12 +145,6 @@ impl<E> Board<E> {
             self.departed.drain(..looks).partition(is_finished);
         self.departed.extend(others);
         finished
-    }
-
-    /// Takes an actor off the idle stack. It is most likely on top.
-    pub(crate) fn remove_idle(&mut self, id: usize) -> Option<Idle> {
-        let at = self.idle.iter().rposition(|idle| idle.id == id)?;
-        Some(self.idle.remove(at))
     }
 
     /// Actors there are, those about to be started included.

@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 
-use crate::board::{Board, Idle};
+use crate::board::Board;
 use crate::error::JoinError;
+use crate::idle::Idle;
 use crate::slot::{Call, is_running};
 use crate::stage::Stage;
-use crate::sync::{Instant, MutexGuard, Wake, yield_now};
+use crate::sync::{Backoff, Condvar, Instant, MutexGuard, Wake};
 use crate::unwind::drop_contained;
 use crate::work::{Letter, Work};
 
@@ -31,7 +32,7 @@ impl<E> Stage<E> {
     /// Pops every idle actor, with nothing in its hand: it looks for work once
     /// more, and leaves.
     fn pop_all(&self, board: &mut Board<E>) -> Vec<Idle> {
-        let called = std::mem::take(&mut board.idle);
+        let called: Vec<Idle> = std::iter::from_fn(|| board.idle.pop()).collect();
         for idle in &called {
             self.state.actor_is_popped(idle.token);
             if let Some(slot) = self.slot(idle.id) {
@@ -56,7 +57,7 @@ impl<E> Stage<E> {
             // Another call returns the works. Nothing may start once this one
             // has returned either, so it waits for the other's few steps.
             while !board.halted {
-                let _: Wake = self.changed.wait(&mut board, None);
+                let _: Wake = self.has_returned.wait(&mut board, None);
             }
             return Vec::new();
         }
@@ -80,7 +81,7 @@ impl<E> Stage<E> {
         letters.append(&mut board.laid_down);
         board.tally.returned += letters.len() as u64;
         board.halted = true;
-        self.changed.notify_all();
+        self.has_returned.notify_all();
         drop(board);
         if nobody {
             self.end();
@@ -129,11 +130,12 @@ impl<E> Stage<E> {
     /// shown that it has none: a few instructions, never a work.
     pub(crate) fn settle(&self, unsettled: &[(usize, u64)]) {
         for (id, phase) in unsettled {
+            let mut backoff = Backoff::default();
             while self
                 .slot(*id)
                 .is_some_and(|slot| slot.told().phase.get() == *phase)
             {
-                yield_now();
+                backoff.snooze();
             }
         }
     }
@@ -161,7 +163,7 @@ impl<E> Stage<E> {
         drop_contained(on_failure);
         let mut board = self.board.lock();
         board.ended = true;
-        self.changed.notify_all();
+        self.has_ended.notify_all();
     }
 
     /// Waits until the last actor has left and its thread is gone.
@@ -170,20 +172,23 @@ impl<E> Stage<E> {
             return Err(JoinError::WouldDeadlock);
         }
         let mut board = self.board.lock();
-        self.wait_on_board(&mut board, deadline, |board| {
-            board.ended && board.spawning == 0
-        })?;
-        let threads = std::mem::take(&mut board.departed);
-        board.joining += 1;
+        wait(&self.has_ended, &mut board, deadline, |board| board.ended)?;
         drop(board);
-        for thread in threads {
-            // An actor's thread does not panic; what its thread-locals do is contained.
-            drop_contained(thread.join());
-        }
+        // A parent may be about to store the handle of the thread that it has started.
+        drop(self.nursery.lock());
         let mut board = self.board.lock();
-        board.joining -= 1;
-        self.changed.notify_all();
-        self.wait_on_board(&mut board, deadline, |board| board.joining == 0)
+        if !std::mem::replace(&mut board.joining, true) {
+            let threads = std::mem::take(&mut board.departed);
+            drop(board);
+            for thread in threads {
+                // An actor's thread does not panic; what its thread-locals do is contained.
+                drop_contained(thread.join());
+            }
+            board = self.board.lock();
+            board.joined = true;
+            self.has_ended.notify_all();
+        }
+        wait(&self.has_ended, &mut board, deadline, |board| board.joined)
     }
 
     /// Waits for an instant at which the troupe is idle.
@@ -192,30 +197,32 @@ impl<E> Stage<E> {
             return Err(JoinError::WouldDeadlock);
         }
         let mut board = self.board.lock();
-        if self.is_idle(&board) {
+        if self.is_idle_now(&board) {
             return Ok(());
         }
         let before = board.idle_instants;
         board.idle_callers += 1;
-        let waited =
-            self.wait_on_board(&mut board, deadline, |board| board.idle_instants != before);
+        let waited = wait(&self.is_idle, &mut board, deadline, |board| {
+            board.idle_instants != before
+        });
         board.idle_callers -= 1;
         waited
     }
+}
 
-    fn wait_on_board(
-        &self,
-        board: &mut MutexGuard<'_, Board<E>>,
-        deadline: Option<Instant>,
-        is_done: impl Fn(&Board<E>) -> bool,
-    ) -> Result<(), JoinError> {
-        let mut last_look = false;
-        while !is_done(board) {
-            if last_look {
-                return Err(JoinError::Timeout);
-            }
-            last_look = self.changed.wait(board, deadline) == Wake::TimedOut;
+/// Waits until something is so, about which `event` tells.
+fn wait<E>(
+    event: &Condvar,
+    board: &mut MutexGuard<'_, Board<E>>,
+    deadline: Option<Instant>,
+    is_so: impl Fn(&Board<E>) -> bool,
+) -> Result<(), JoinError> {
+    let mut last_look = false;
+    while !is_so(board) {
+        if last_look {
+            return Err(JoinError::Timeout);
         }
-        Ok(())
+        last_look = event.wait(board, deadline) == Wake::TimedOut;
     }
+    Ok(())
 }

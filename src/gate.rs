@@ -14,7 +14,7 @@
 
 use crate::atomics::Announced;
 use crate::state::{Snapshot, State};
-use crate::sync::yield_now;
+use crate::sync::Backoff;
 
 const OPEN: u64 = 0;
 const MARKED: u64 = 1;
@@ -86,6 +86,7 @@ impl Gate {
     /// holds any more. Returns the state before the mailbox was uncounted, if
     /// this call did that.
     pub(crate) fn taken(&self, state: &State) -> Option<Snapshot> {
+        let mut backoff = Backoff::default();
         loop {
             let now = self.0.load();
             let open = (now & !STATES) + NEXT + OPEN;
@@ -99,7 +100,7 @@ impl Gate {
                 MARKED | FULL => {}
                 // Another taker is uncounting. This one's place is not free
                 // before that is done.
-                OPENING => yield_now(),
+                OPENING => backoff.snooze(),
                 _ => return None,
             }
         }
@@ -107,10 +108,11 @@ impl Gate {
 
     /// Closes the gate of a slot that becomes vacant. Under the board's lock.
     pub(crate) fn close(&self, state: &State) {
+        let mut backoff = Backoff::default();
         loop {
             let now = self.0.load();
             match now & STATES {
-                OPENING => yield_now(),
+                OPENING => backoff.snooze(),
                 FULL => {
                     self.taken(state);
                 }

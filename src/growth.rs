@@ -37,8 +37,6 @@ struct Reserved {
     birth: u64,
     /// Is a work to be in its hand when it is born?
     has_work: bool,
-    /// The mailbox that it looks into first.
-    source: usize,
 }
 
 impl<E: Send + 'static> Stage<E> {
@@ -91,11 +89,11 @@ impl<E: Send + 'static> Stage<E> {
         }
     }
 
-    /// Starts a new actor that looks for work, if some is in that mailbox: it was
-    /// put there because the troupe was at max, and now it is not. Also beside an actor
-    /// that is idle: it may be given another work.
+    /// Starts a new actor that looks for work, if there is some in a mailbox: it was put
+    /// there because the troupe was at max, and now it is not. Also beside an actor that is
+    /// idle: it may be given another work.
     #[cold]
-    pub(crate) fn grow_for(self: &Arc<Self>, mailbox: usize) {
+    pub(crate) fn grow_for_waiting(self: &Arc<Self>) {
         let patience = self.nursery.lock();
         // Where the system has just refused a thread, works wait in mailboxes.
         if patience.is_some_and(|patience| !has_passed(patience)) {
@@ -106,12 +104,11 @@ impl<E: Send + 'static> Stage<E> {
         if now.is_shutting_down()
             || now.live() >= self.config.max
             // Not before: a hand-off takes a work out, and puts another in its place.
-            || !self.holds_work(mailbox)
+            || self.find_ready(&board).is_none()
         {
             return;
         }
-        let (mut reserved, slot) = self.reserve(&mut board, true);
-        reserved.source = mailbox;
+        let (reserved, slot) = self.reserve(&mut board, true);
         drop(board);
         // If the system refuses, the work waits for an actor that is busy.
         drop(self.give_birth(patience, &reserved, slot));
@@ -203,7 +200,7 @@ impl<E: Send + 'static> Stage<E> {
     pub(crate) fn await_initial(&self) {
         let mut board = self.board.lock();
         while board.awaited > 0 {
-            let _: Wake = self.changed.wait(&mut board, None);
+            let _: Wake = self.all_at_rest.wait(&mut board, None);
         }
     }
 
@@ -211,55 +208,39 @@ impl<E: Send + 'static> Stage<E> {
     /// number.
     fn reserve(&self, board: &mut Board<E>, is_growth: bool) -> (Reserved, &Slot<E>) {
         let (id, birth) = board.occupy(is_growth);
-        board.spawning += 1;
         let slot = self.furnish(id);
-        if self.state.reserve().live() == self.config.fewest() {
-            self.call_who_rests_for_good(board);
-        }
+        self.state.reserve();
         (
             Reserved {
                 id,
                 birth,
                 has_work: false,
-                source: id,
             },
             slot,
         )
     }
 
-    /// There is one more now than have to be. Any of those that were needed may go, and
-    /// which of them will be busy then nobody knows, so all are called.
-    fn call_who_rests_for_good(&self, board: &mut Board<E>) {
-        for idle in board.idle.iter_mut().filter(|idle| idle.rests_for_good) {
-            self.call_to_search(idle).unpark();
-        }
-    }
-
     fn start(self: &Arc<Self>, reserved: &Reserved) -> io::Result<JoinHandle<()>> {
         let stage = Arc::clone(self);
-        let &Reserved { id, source, .. } = reserved;
-        let body = move || live(&stage, id, source);
+        let id = reserved.id;
+        let body = move || live(&stage, id);
         spawn(self.config.name_of(id), self.config.stack_size, body)
     }
 
     /// The thread exists, and may have come to its end already.
     fn bear(&self, board: &mut Board<E>, reserved: &Reserved, thread: JoinHandle<()>) {
-        board.spawning -= 1;
         // One without a work opens its slot itself, at its first rest: else its
         // own place would be missing meanwhile.
         if board.file(reserved.id, reserved.birth, thread) && reserved.has_work {
             self.open(board, reserved.id);
         }
-        self.changed.notify_all();
     }
 
     /// The system has no thread to give.
     fn unreserve(&self, board: &mut Board<E>, reserved: &Reserved, slot: &Slot<E>) -> Snapshot {
-        board.spawning -= 1;
         board.vacate(reserved.id);
         // In place of the actor that was not born: it begins nothing.
         slot.told().step();
-        self.changed.notify_all();
         let before = self.state.actor_is_gone();
         self.tell_if_idle(board);
         before

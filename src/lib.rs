@@ -195,8 +195,9 @@ mod error;
 mod failure;
 mod stats;
 
+mod bits;
 mod gate;
-mod hints;
+mod idle;
 mod mailbox;
 mod pace;
 mod slot;

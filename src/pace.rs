@@ -8,6 +8,46 @@
 //! is cannot be seen, but tried out: looking away has paid if many works have
 //! come meanwhile.
 
+use crate::sync::{Duration, LINGERING};
+
+/// How many idle actors search at once; others park immediately.
+const SEARCHERS: usize = 2;
+
+/// How long an actor looks away: long enough for the assigners to run ahead, so
+/// that the mailbox's cache lines do not travel with every single work; no
+/// longer, since an assigner may be waiting for the processor.
+const LOOK_AWAY: Duration = Duration::from_micros(4);
+
+/// How actors spin, as far as the number of processors decides it.
+#[derive(Debug)]
+pub(crate) struct SpinPolicy {
+    /// At most this many idle actors search at once.
+    pub(crate) searchers: usize,
+    /// How long an actor looks away.
+    pub(crate) look_away: Duration,
+    /// How often an actor looks for more work before it goes idle.
+    pub(crate) lingering: u32,
+}
+
+impl SpinPolicy {
+    /// On one processor spinning only keeps others from running.
+    pub(crate) fn of(processors: usize) -> Self {
+        if processors < 2 {
+            Self {
+                searchers: 1,
+                look_away: Duration::ZERO,
+                lingering: 0,
+            }
+        } else {
+            Self {
+                searchers: SEARCHERS,
+                look_away: LOOK_AWAY,
+                lingering: LINGERING,
+            }
+        }
+    }
+}
+
 /// So many works found in a row after a look away have paid for it.
 const PAID: u32 = 16;
 

@@ -7,20 +7,54 @@
 use std::cell::Cell;
 
 use crate::atomics::{Announced, Padded, Striped};
-use crate::board::{Board, Idle};
+use crate::bits::Bits;
+use crate::board::Board;
 use crate::config::{Config, Mode};
 use crate::failure::Failure;
-use crate::hints::Hints;
+use crate::pace::SpinPolicy;
 use crate::slot::{Call, Slot, is_vacant};
 use crate::state::State;
 use crate::stats::{ActorStats, Stats};
-use crate::sync::{Arc, Condvar, Instant, Mutex, OnceLock, Thread, processors, thread_local};
+use crate::sync::{
+    Arc, Condvar, Instant, Mutex, MutexGuard, OnceLock, Thread, processors, thread_local,
+    troupe_number,
+};
 use crate::waiters::Waiters;
 use crate::work::Letter;
 
 thread_local! {
-    /// The address of the stage that this thread is an actor of; zero if none.
-    static MEMBER_OF: Cell<usize> = const { Cell::new(0) };
+    /// The number of the troupe that this thread is an actor of; zero if none.
+    static MEMBER_OF: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The drain cursor at one moment: the mailbox that actors drain, and the number of this
+/// visit to it, which rises with every move.
+///
+/// When the only room is in the mailbox that is being drained, senders fill it again behind
+/// the last old work, and it would never be empty while older works wait elsewhere. So a
+/// sender that puts a work there marks it with the visit, and whoever takes such a work
+/// moves on. A mark that is out of date moves the cursor once too early, no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Visit(u64);
+
+/// A mailbox's number takes the lower bits: there are at most 32,767 actors.
+const VISIT: u64 = 1 << 16;
+
+impl Visit {
+    #[inline]
+    pub(crate) fn mailbox(self) -> usize {
+        (self.0 % VISIT) as usize
+    }
+
+    /// The visit as far as a letter has room for it.
+    #[inline]
+    pub(crate) fn mark(self) -> u32 {
+        (self.0 / VISIT) as u32
+    }
+
+    fn next(self, mailbox: usize) -> Self {
+        Self((self.0 / VISIT).wrapping_add(1).wrapping_mul(VISIT) + mailbox as u64)
+    }
 }
 
 /// What deals with failures: the user's handler, wrapped so that this module
@@ -33,26 +67,36 @@ pub(crate) trait OnFailure<E>: Send + Sync {
 /// A troupe from inside. Shared by its owner, its handles and its actors.
 pub(crate) struct Stage<E> {
     pub(crate) config: Config,
+    /// No other troupe of the process ever has the same.
+    number: u64,
     /// When it was built; stamps count from here.
     pub(crate) birth: Instant,
-    /// Then spinning only keeps others from running.
-    pub(crate) has_one_processor: bool,
+    pub(crate) spin: SpinPolicy,
     pub(crate) state: State,
     /// Not zero once nothing may start any more. Actors look at it before each work.
     halted: Padded<Announced>,
-    /// The mailbox that assigners fill at present.
-    cursor: Padded<Announced>,
+    /// The mailbox that senders fill at present.
+    fill: Padded<Announced>,
+    /// The mailbox that actors drain at present, and the number of this visit: see
+    /// [`Visit`].
+    drain: Padded<Announced>,
     /// By number; filled at the first birth of that number. Boxed, because most
     /// troupes never have as many actors as they may.
     slots: Box<[OnceLock<Box<Slot<E>>>]>,
-    /// Mailboxes that may hold work, besides the cursor's.
-    pub(crate) work_hints: Hints,
-    /// Mailboxes that may have room.
-    room_hints: Hints,
+    /// Mailboxes that may hold work. A sender sets the bit after every send and before it
+    /// loads the state; a bit is cleared only under the board's lock.
+    ready: Bits,
+    /// Mailboxes that may have room. A help, never a proof.
+    with_room: Bits,
     pub(crate) board: Mutex<Board<E>>,
-    /// Something on the board has changed that somebody may wait for: the
-    /// end, a filed thread, a wait that is over, the initial actors at rest.
-    pub(crate) changed: Condvar,
+    /// The last of the initial actors has come to rest.
+    pub(crate) all_at_rest: Condvar,
+    /// The troupe is idle, and somebody waits for that.
+    pub(crate) is_idle: Condvar,
+    /// `shutdown_now` has collected all that it returns.
+    pub(crate) has_returned: Condvar,
+    /// The troupe has ended, or all its threads have been joined.
+    pub(crate) has_ended: Condvar,
     /// Held by who grows. Tells when a refused growth may be tried again.
     pub(crate) nursery: Mutex<Option<Instant>>,
     pub(crate) waiters: Waiters,
@@ -65,16 +109,22 @@ impl<E> Stage<E> {
     pub(crate) fn new(config: Config, on_failure: Option<Arc<dyn OnFailure<E>>>) -> Self {
         let max = config.max;
         Self {
+            number: troupe_number(),
             birth: Instant::now(),
-            has_one_processor: processors() < 2,
+            spin: SpinPolicy::of(processors()),
             state: State::default(),
             halted: Padded::default(),
-            cursor: Padded::default(),
+            fill: Padded::default(),
+            // Zero is no visit's mark.
+            drain: Padded(Announced::new(VISIT)),
             slots: (0..max).map(|_| OnceLock::new()).collect(),
-            work_hints: Hints::new(max),
-            room_hints: Hints::new(max),
+            ready: Bits::new(max),
+            with_room: Bits::new(max),
             board: Mutex::new(Board::new()),
-            changed: Condvar::default(),
+            all_at_rest: Condvar::default(),
+            is_idle: Condvar::default(),
+            has_returned: Condvar::default(),
+            has_ended: Condvar::default(),
             nursery: Mutex::new(None),
             waiters: Waiters::default(),
             counts: Striped::default(),
@@ -98,10 +148,10 @@ impl<E> Stage<E> {
         self.slots[id].get_or_init(|| Box::new(Slot::new(self.config.mailbox_size)))
     }
 
-    /// Opens the slot of an actor that is there, unless it is open. If it was
-    /// born with a work, whoever comes first does this: who started its thread,
-    /// or the actor itself, before it does anything else on the board. If not,
-    /// the actor does, at its first rest.
+    /// Opens the slot of an actor that is there, unless it is open. If the actor was
+    /// born with a work, its parent or the actor itself does this, whichever comes first.
+    /// If not, the actor does, at its first rest, once it counts as idle: a mailbox must
+    /// not be counted full while the place beside it is not counted yet.
     pub(crate) fn open(&self, board: &mut Board<E>, id: usize) {
         let Some(slot) = self.slot(id).filter(|slot| is_vacant(slot.tenancy())) else {
             return;
@@ -109,7 +159,7 @@ impl<E> Stage<E> {
         slot.set_vacant(false);
         slot.gate.open();
         if self.has_mailboxes() {
-            self.room_hints.set(id);
+            self.with_room.set(id);
         }
         board.open += 1;
         board.tally.peak = board.tally.peak.max(board.open);
@@ -121,7 +171,7 @@ impl<E> Stage<E> {
         if let Some(slot) = self.slot(id) {
             slot.set_vacant(true);
             slot.gate.close(&self.state);
-            self.room_hints.clear(id);
+            self.with_room.clear(id);
             board.open -= 1;
         }
     }
@@ -147,33 +197,26 @@ impl<E> Stage<E> {
         self.halted.store(1);
     }
 
-    // ---- The cursor ---------------------------------------------------
+    // ---- The fill cursor ----------------------------------------------
 
-    pub(crate) fn cursor(&self) -> usize {
+    #[inline]
+    pub(crate) fn fill(&self) -> usize {
         // Slot numbers fit: they are written here as usize.
-        self.cursor.load() as usize
+        self.fill.load() as usize
     }
 
-    /// Moves the cursor on, unless somebody has done so. What it leaves behind
-    /// stays findable; whoever moves it goes on to place a work or to find that
-    /// nobody is idle, so nobody need be woken here.
-    pub(crate) fn move_cursor(&self, from: usize, to: usize) {
-        // Before the move, for who looks from now on at the hints only.
-        self.hint_at_work(from);
-        if self.cursor.replace(from as u64, to as u64) {
-            // And after it: a looker may have cleared the hint just before an
-            // assigner that still saw the cursor here sent another work.
-            self.hint_at_work(from);
-        }
+    /// Moves the fill cursor on, unless somebody has done so.
+    pub(crate) fn move_fill(&self, from: usize, to: usize) {
+        self.fill.replace(from as u64, to as u64);
     }
 
-    /// A mailbox other than `full` that may have room.
+    /// The next mailbox behind `full` that may have room.
     pub(crate) fn find_room(&self, full: usize) -> Option<usize> {
         let open =
             |id: usize| id != full && self.slot(id).is_some_and(|slot| slot.gate.may_have_room());
-        // The hints first. They can miss one for a moment, while a sender that
+        // The bits first. They can miss one for a moment, while a sender that
         // found it full is at work there.
-        self.room_hints.find(full, open).or_else(|| {
+        self.with_room.find(full, open).or_else(|| {
             let now = self.state.load();
             let maybe = now.full() != now.live();
             maybe
@@ -183,51 +226,90 @@ impl<E> Stage<E> {
     }
 
     pub(crate) fn hint_room(&self, id: usize) {
-        self.room_hints.set(id);
+        self.with_room.set(id);
     }
 
     pub(crate) fn unhint_room(&self, id: usize) {
-        self.room_hints.clear(id);
+        self.with_room.clear(id);
     }
 
-    // ---- Finding and taking work --------------------------------------
+    // ---- Finding work -------------------------------------------------
 
     /// Does this mailbox hold work?
     pub(crate) fn holds_work(&self, id: usize) -> bool {
         self.slot(id).is_some_and(|slot| !slot.mailbox.is_empty())
     }
 
-    /// Hints at this mailbox if it holds work. True if it does.
-    pub(crate) fn hint_at_work(&self, id: usize) -> bool {
-        let holds = self.holds_work(id);
-        if holds {
-            self.work_hints.set(id);
-        }
-        holds
+    /// A work has been put into this mailbox.
+    #[inline]
+    pub(crate) fn set_ready(&self, id: usize) {
+        self.ready.set(id);
     }
 
-    /// A mailbox that holds work. The cursor's is looked at first: what moves
-    /// the cursor away has set a hint before.
+    /// A mailbox that holds work, as far as can be seen without the lock: the one that is
+    /// being drained, else the next.
     pub(crate) fn find_work(&self) -> Option<usize> {
-        let cursor = self.cursor();
-        if self.holds_work(cursor) {
-            return Some(cursor);
+        let at = self.visit().mailbox();
+        if self.holds_work(at) {
+            return Some(at);
         }
-        self.next_hinted(cursor)
+        self.ready.find(at, |id| self.holds_work(id))
     }
 
-    /// The first mailbox after `start`, going round, that is hinted at and holds
-    /// work. An actor that asks and is not idle passes on afterwards.
-    pub(crate) fn next_hinted(&self, start: usize) -> Option<usize> {
-        self.work_hints.find(start, |id| {
+    /// A mailbox that holds work, under the board's lock. If there is none, every work in
+    /// a mailbox is one whose sender has not loaded the state yet.
+    pub(crate) fn find_ready(&self, _board: &Board<E>) -> Option<usize> {
+        self.ready.find(self.visit().mailbox(), |id| {
             if self.holds_work(id) {
                 return true;
             }
-            // Clear, then look again: a send between would not be hinted at. Nor can its
-            // sender find it meanwhile.
-            self.work_hints.clear(id);
-            self.hint_at_work(id)
+            // Clear, then look again: a sender may have seen the bit set before.
+            self.ready.clear(id);
+            let holds = self.holds_work(id);
+            if holds {
+                self.ready.set(id);
+            }
+            holds
         })
+    }
+
+    // ---- Taking work --------------------------------------------------
+
+    #[inline]
+    pub(crate) fn visit(&self) -> Visit {
+        Visit(self.drain.load())
+    }
+
+    /// Takes the next work, and the number of its mailbox. The mailboxes are drained one
+    /// after the other, in the order in which they are filled.
+    #[inline]
+    pub(crate) fn take_next(&self) -> Option<(usize, Letter<E>)> {
+        loop {
+            let visit = self.visit();
+            let id = visit.mailbox();
+            if let Some(mut letter) = self.take_from(id) {
+                // All that is left here is younger than what waits elsewhere.
+                if self.fill() == id && letter.note().visit == visit.mark() {
+                    self.move_drain(visit, |other| other != id);
+                }
+                return Some((id, letter));
+            }
+            if !self.move_drain(visit, |_| true) {
+                return None;
+            }
+        }
+    }
+
+    /// Moves the drain cursor to the next mailbox that holds work, unless somebody has
+    /// moved it. False if there is no such mailbox.
+    fn move_drain(&self, from: Visit, is_meant: impl Fn(usize) -> bool) -> bool {
+        let next = self
+            .ready
+            .find(from.mailbox(), |id| is_meant(id) && self.holds_work(id));
+        next.inspect(|id| {
+            self.drain.replace(from.0, from.next(*id).0);
+        })
+        .is_some()
     }
 
     /// Takes the oldest work of a mailbox, and gives its place free.
@@ -245,7 +327,7 @@ impl<E> Stage<E> {
     #[cold]
     fn open_gate(&self, id: usize, slot: &Slot<E>) {
         if let Some(before) = slot.gate.taken(&self.state) {
-            self.room_hints.set(id);
+            self.with_room.set(id);
             if before.is_waited_for() {
                 self.waiters.wake_one();
             }
@@ -254,38 +336,42 @@ impl<E> Stage<E> {
 
     // ---- Waking -------------------------------------------------------
 
-    /// Wakes an actor if one is idle, nobody is on the way to look, and there is
-    /// something to be found: step (3) of a sender, and what an actor does that
-    /// leaves the idle ones with a work.
-    pub(crate) fn pass_on(&self) {
-        if self.state.load().wants_waking() && self.find_work().is_some() {
-            self.wake();
-        }
-    }
-
-    /// Gives a token to the most recently idle actor, if nobody has one.
+    /// Wakes the most recently idle actor to search, unless somebody does so or is about
+    /// to.
+    #[cold]
     pub(crate) fn wake(&self) {
         let mut board = self.board.lock();
-        if !self.state.load().wants_waking() {
-            return;
-        }
-        let Some(idle) = board.idle.last_mut() else {
-            return;
-        };
-        let thread = self.call_to_search(idle);
+        let called = self.call_to_search(&mut board);
         drop(board);
-        thread.unpark();
+        if let Some(thread) = called {
+            thread.unpark();
+        }
     }
 
-    /// Gives a token to an idle actor that has none. Its thread is to be woken.
-    pub(crate) fn call_to_search(&self, idle: &mut Idle) -> Thread {
-        idle.token = true;
-        idle.rests_for_good = false;
-        self.state.give_token();
-        if let Some(slot) = self.slot(idle.id) {
-            slot.set_call(Call::Search);
+    /// Gives a token to the most recently idle actor, if nobody has one. Its thread is to
+    /// be woken.
+    #[must_use]
+    fn call_to_search(&self, board: &mut Board<E>) -> Option<Thread> {
+        if !self.state.load().wants_waking() {
+            return None;
         }
-        idle.thread.clone()
+        let idle = board.idle.top()?;
+        idle.token = true;
+        self.state.give_token();
+        self.slot(idle.id)?.set_call(Call::Search);
+        Some(idle.thread.clone())
+    }
+
+    /// An actor has left the idle ones. If work is waiting, the next idle one is woken: a
+    /// chain, not a herd.
+    pub(crate) fn pass_on(&self, mut board: MutexGuard<'_, Board<E>>) {
+        if self.state.load().wants_waking() && self.find_ready(&board).is_some() {
+            let called = self.call_to_search(&mut board);
+            drop(board);
+            if let Some(thread) = called {
+                thread.unpark();
+            }
+        }
     }
 
     // ---- The waits of wait_idle ---------------------------------------
@@ -294,32 +380,28 @@ impl<E> Stage<E> {
     /// wherever that can have become true: an actor has gone idle or has left, a
     /// reservation has been undone, a sender has taken its work back.
     pub(crate) fn tell_if_idle(&self, board: &mut Board<E>) {
-        if board.idle_callers > 0 && self.is_idle(board) {
+        if board.idle_callers > 0 && self.is_idle_now(board) {
             board.idle_instants += 1;
-            self.changed.notify_all();
+            self.is_idle.notify_all();
         }
     }
 
     /// Is every actor idle and every mailbox empty?
-    pub(crate) fn is_idle(&self, board: &Board<E>) -> bool {
+    pub(crate) fn is_idle_now(&self, board: &Board<E>) -> bool {
         let now = self.state.load();
-        now.idle() == now.live() && !(0..board.seats.len()).any(|id| self.holds_work(id))
+        now.idle() == now.live() && self.find_ready(board).is_none()
     }
 
     // ---- Who is asking ------------------------------------------------
 
     /// Makes the calling thread known as one of this troupe's.
     pub(crate) fn adopt_thread(&self) {
-        MEMBER_OF.with(|member| member.set(self.address()));
+        MEMBER_OF.with(|member| member.set(self.number));
     }
 
     /// Is the calling thread one of this troupe's?
     pub(crate) fn is_own_thread(&self) -> bool {
-        MEMBER_OF.with(Cell::get) == self.address()
-    }
-
-    fn address(&self) -> usize {
-        (&raw const *self).addr()
+        MEMBER_OF.with(Cell::get) == self.number
     }
 
     // ---- Snapshots ----------------------------------------------------

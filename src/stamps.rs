@@ -1,12 +1,9 @@
 //! When an actor reads the clock, to tell when it last began and last finished
-//! a work; and how often it may turn to another mailbox.
+//! a work.
 //!
 //! A reading takes as long as a small work. So in a row of small works the
 //! clock is read once in several, and the end of one work is taken for the
 //! begin of the next. Where a row begins and where it ends it is always read.
-//!
-//! From the readings it is known how long works take, and so after how many of them
-//! a turn costs little.
 
 use crate::slot::Told;
 use crate::sync::{Duration, Instant};
@@ -18,19 +15,6 @@ const READING_WORTH: Duration = Duration::from_nanos(2_500);
 /// And once in so many works at least: more would leave the stamps behind for
 /// too long when longer works follow.
 const AT_LEAST_EVERY: u128 = 16;
-
-/// A turn to another mailbox costs a hundredth of this. So one comes after so much
-/// time of works,
-const TURN_WORTH: Duration = Duration::from_micros(20);
-
-/// but not after each work, so that the actor does not only look after others,
-const NOT_BEFORE: u128 = 2;
-
-/// and after so many works at last.
-const NO_LATER_THAN: u128 = 64;
-
-/// How many times the worth of a reading a turn is worth.
-const READINGS: u128 = TURN_WORTH.as_nanos() / READING_WORTH.as_nanos();
 
 /// One actor's readings of the clock.
 #[derive(Debug)]
@@ -45,8 +29,6 @@ pub(crate) struct Stamps {
     left: u32,
     /// Has the actor rested since its last work?
     rested: bool,
-    /// After how many works an actor may turn to another mailbox.
-    turn: u32,
 }
 
 impl Stamps {
@@ -57,14 +39,7 @@ impl Stamps {
             every: 1,
             left: 1,
             rested: true,
-            turn: NO_LATER_THAN as u32,
         }
-    }
-
-    /// After how many works an actor may turn to another mailbox: one at least.
-    #[inline]
-    pub(crate) fn turn(&self) -> u32 {
-        self.turn
     }
 
     /// Has the actor rested since its last work?
@@ -90,10 +65,9 @@ impl Stamps {
             let (before, works) = (self.last, self.every);
             self.read(1);
             let took = self.last.saturating_duration_since(before).as_nanos();
-            let worth = (TURN_WORTH * works).as_nanos() / took.max(1);
-            // At most 64 and 16: they fit.
-            self.turn = worth.clamp(NOT_BEFORE, NO_LATER_THAN) as u32;
-            self.every = (worth / READINGS).clamp(1, AT_LEAST_EVERY) as u32;
+            let worth = (READING_WORTH * works).as_nanos() / took.max(1);
+            // At most 16: it fits.
+            self.every = worth.clamp(1, AT_LEAST_EVERY) as u32;
             self.left = self.every;
             told.stamp_finished(self.birth, self.last);
         }

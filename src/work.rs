@@ -15,6 +15,9 @@ pub(crate) struct Note {
     /// a time, so among the works that have not been answered for this says
     /// which one it is.
     pub(crate) sender: u32,
+    /// The visit of the drain cursor at which it was put into the mailbox that was being
+    /// drained; zero if it was put elsewhere.
+    pub(crate) visit: u32,
 }
 
 /// What a closure may capture, in bytes, to be in one box with its note. To run
@@ -127,7 +130,7 @@ impl<E> Work<E> {
     {
         // Most works are assigned by the thread that makes them.
         let sender = thread_number();
-        let note = Note { sender };
+        let note = Note { sender, visit: 0 };
         let content: Box<dyn Content<E> + Send> = if size_of::<F>() <= IN_PLACE {
             Box::new(Noted { note, code: work })
         } else {
@@ -142,7 +145,7 @@ impl<E> Work<E> {
     pub(crate) fn into_letter(self, sender: u32) -> Letter<E> {
         let mut letter = self.letter.into_inner();
         if self.sender != sender {
-            *letter.note() = Note { sender };
+            *letter.note() = Note { sender, visit: 0 };
         }
         letter
     }

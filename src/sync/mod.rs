@@ -45,6 +45,28 @@ pub(crate) use std::time::Instant;
 /// public type promises, and is only ever opened by value.
 pub(crate) type Sealed<T> = parking_lot::Mutex<T>;
 
+/// Waits for another thread's next few instructions. That thread may have lost its
+/// processor, or may have to wait for this one's: a yield does not let a thread of lower
+/// priority run, so after some yields each wait is a short sleep.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    waits: u32,
+}
+
+impl Backoff {
+    /// Yields this often before it sleeps.
+    const YIELDS: u32 = 100;
+
+    pub(crate) fn snooze(&mut self) {
+        if self.waits < Self::YIELDS {
+            self.waits += 1;
+            yield_now();
+        } else {
+            nap();
+        }
+    }
+}
+
 /// How a wait with a deadline ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]

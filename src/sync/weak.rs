@@ -219,6 +219,18 @@ pub(crate) fn thread_number() -> u32 {
         .expect("a thread's name in the model has its number")
 }
 
+/// Lets others run: time does not pass here.
+pub(crate) fn nap() {
+    yield_now();
+}
+
+/// A number that no other call in this process has got.
+pub(crate) fn troupe_number() -> u64 {
+    static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    // ORDERING: publishes nothing; each call gets another number.
+    LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+}
+
 /// One look is as good as many.
 pub(crate) fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
     let _: bool = done();

@@ -9,8 +9,9 @@
 
 use crate::actor_loop::live;
 use crate::atomics::Striped;
-use crate::board::Idle;
+use crate::board::Board;
 use crate::config::Config;
+use crate::idle::Idle;
 use crate::slot::Call;
 use crate::stage::Stage;
 use crate::sync::{
@@ -46,7 +47,7 @@ fn with(
 
 /// The life of one of its actors, which ends with a shutdown.
 fn actor(stage: &Arc<Stage<Error>>, id: usize) -> JoinHandle<()> {
-    with(stage, move |stage| live(&stage, id, id))
+    with(stage, move |stage| live(&stage, id))
 }
 
 /// A work that counts itself.
@@ -58,7 +59,7 @@ fn work(run: &Arc<Ghost>) -> Work<Error> {
     })
 }
 
-/// Puts a work into a mailbox, without any of what an assign does.
+/// Puts a work into a mailbox, without any of what an assign does afterwards.
 fn lay_in(stage: &Stage<Error>, id: usize, work: Work<Error>) {
     let laid = stage
         .slot(id)
@@ -80,21 +81,32 @@ fn take_away(stage: &Stage<Error>, id: usize) {
 fn retires(stage: &Stage<Error>, id: usize) -> bool {
     let mut board = stage.board.lock();
     stage.close(&mut board, id);
-    let stays = board.occupied().any(|id| stage.holds_work(id));
+    stage.state.actor_is_gone();
+    let stays = stage.find_ready(&board).is_some();
     if stays {
+        stage.state.reserve();
         stage.open(&mut board, id);
     } else {
         board.vacate(id);
-        stage.state.actor_is_gone();
     }
     !stays
 }
 
-/// A hint at a mailbox that is empty by now.
-fn hint_at_nothing(stage: &Stage<Error>, id: usize) {
+/// A ready bit of a mailbox that is empty by now.
+fn leave_ready(stage: &Stage<Error>, id: usize) {
     lay_in(stage, id, work(&Arc::new(Ghost::default())));
-    stage.work_hints.set(id);
+    stage.set_ready(id);
     assert!(stage.take_from(id).is_some());
+}
+
+/// One of its actors, busy so far, goes idle as if without a thread.
+fn goes_idle(stage: &Stage<Error>, board: &mut Board<Error>, id: usize) {
+    board.idle.push(Idle {
+        id,
+        thread: current(),
+        token: false,
+    });
+    stage.state.actor_goes_idle(false);
 }
 
 /// What a sender does after its send, to a slot that is the same actor's as before.
@@ -225,142 +237,6 @@ fn going_idle_against_assign() {
     });
 }
 
-/// A work that is sent to a mailbox just as another sender moves the cursor away
-/// from it can be found.
-///
-/// Fails when who moves the cursor does not hint again after the move.
-#[test]
-fn the_cursor_moves_on_against_assign() {
-    explore(3, || {
-        let stage = stage(Config::fixed(2).mailbox_size(1));
-        let late = work(&Arc::new(Ghost::default()));
-        let sender = with(&stage, move |stage| stage.assign(late).unwrap());
-        stage.move_cursor(0, 1);
-        sender.join().unwrap();
-        assert!(stage.find_work().is_some());
-    });
-}
-
-/// A work that is sent to a mailbox just as another sender moves the cursor away from
-/// it is not left behind by an actor that retires before it can be found.
-///
-/// Fails when a retiring actor looks for work by the hints alone.
-#[test]
-fn the_cursor_moves_on_against_retire() {
-    explore(2, || {
-        let config = Config::dynamic(0, 3).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
-        let bell = Bell::default();
-        let late = bell.work();
-        let actor = actor(&stage, 2);
-        let sender = with(&stage, move |stage| stage.assign(late).unwrap());
-        stage.move_cursor(0, 1);
-        bell.wait(1);
-        sender.join().unwrap();
-        stage.shutdown();
-        actor.join().unwrap();
-    });
-}
-
-/// Nor by one that retires while a looker has cleared the hint.
-///
-/// Fails when a retiring actor looks for work by the hints alone.
-#[test]
-fn a_hint_is_cleared_against_retire() {
-    explore(3, || {
-        let config = Config::dynamic(0, 3).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
-        stage.move_cursor(0, 1);
-        hint_at_nothing(&stage, 0);
-        let bell = Bell::default();
-        let late = bell.work();
-        let actor = actor(&stage, 2);
-        // One that has seen the cursor before it moved.
-        let sender = with(&stage, move |stage| {
-            lay_in(&stage, 0, late);
-            follow_up(&stage, 0);
-        });
-        // One that looks for work, and is not idle.
-        let _ = stage.next_hinted(1);
-        bell.wait(1);
-        sender.join().unwrap();
-        stage.shutdown();
-        actor.join().unwrap();
-    });
-}
-
-/// A work that is sent to a mailbox just as a looker finds it empty can be found.
-///
-/// Fails when a hint is cleared without a second look.
-#[test]
-fn a_hint_is_cleared_against_a_send() {
-    explore(3, || {
-        let stage = stage(Config::fixed(2).mailbox_size(1));
-        let run = Arc::new(Ghost::default());
-        lay_in(&stage, 1, work(&run));
-        assert!(stage.hint_at_work(1));
-        assert!(stage.take_from(1).is_some());
-        let late = work(&run);
-        // What a sender does once the cursor is elsewhere.
-        let sender = with(&stage, move |stage| {
-            lay_in(&stage, 1, late);
-            assert!(stage.hint_at_work(1));
-        });
-        let _ = stage.find_work();
-        sender.join().unwrap();
-        assert_eq!(stage.find_work(), Some(1));
-    });
-}
-
-/// Of two works that are sent to a mailbox just as a busy actor finds it empty and
-/// clears its hint, the actor takes one. For the other an idle one is called, though
-/// neither sender may have found it.
-///
-/// Fails when a busy actor that has looked round does not pass on.
-#[test]
-fn a_hint_is_cleared_against_two_sends() {
-    explore(3, || {
-        let stage = stage(Config::fixed(3).mailbox_size(2));
-        let run = Arc::new(Ghost::default());
-        lay_in(&stage, 1, work(&run));
-        assert!(stage.hint_at_work(1));
-        assert!(stage.take_from(1).is_some());
-        stage.board.lock().idle.push(Idle {
-            id: 2,
-            thread: current(),
-            token: false,
-            rests_for_good: false,
-        });
-        stage.state.actor_goes_idle(false);
-        // It has a work, and looks for the next one after that.
-        let slot = stage.slot(0).unwrap();
-        let done = Bell::default();
-        let first = done.work().into_letter(thread_number());
-        assert!(slot.put_in_hand(first, || false).is_ok());
-        slot.set_call(Call::Popped);
-        let actor = actor(&stage, 0);
-        done.wait(1);
-        let (begun, go) = (Bell::default(), Bell::default());
-        for _ in 0..2 {
-            let (begun, go) = (begun.clone(), go.clone());
-            let work = Work::new(move || {
-                begun.ring();
-                go.wait(1);
-                Ok(())
-            });
-            lay_in(&stage, 1, work);
-        }
-        // What two senders do then, if they go in step.
-        let _ = stage.hint_at_work(1);
-        stage.pass_on();
-        begun.wait(1);
-        assert!(stage.board.lock().idle[0].token);
-        go.ring();
-        stage.shutdown();
-        actor.join().unwrap();
-    });
-}
-
 /// An actor that hears that it has been popped finds what the hand-off has put
 /// behind the work in its hand, so that it can pass it on.
 ///
@@ -372,19 +248,13 @@ fn a_popped_actor_against_what_is_put_behind() {
         let stage = stage(Config::fixed(2).mailbox_size(1));
         let run = Arc::new(Ghost::default());
         lay_in(&stage, 0, work(&run));
-        stage.move_cursor(0, 1);
+        stage.move_fill(0, 1);
         // What an actor does that has found nothing.
         assert!(stage.take_from(0).is_some());
         assert_eq!(stage.find_work(), None);
         lay_in(&stage, 0, work(&run));
         // The actor has announced itself, and is about to look.
-        stage.board.lock().idle.push(Idle {
-            id: 0,
-            thread: current(),
-            token: false,
-            rests_for_good: false,
-        });
-        stage.state.actor_goes_idle(false);
+        goes_idle(&stage, &mut stage.board.lock(), 0);
         let late = work(&run);
         let sender = with(&stage, move |stage| stage.assign(late).unwrap());
         if stage.slot(0).unwrap().call() == Call::Popped {
@@ -392,6 +262,65 @@ fn a_popped_actor_against_what_is_put_behind() {
             assert_eq!(stage.find_work(), Some(0));
         }
         sender.join().unwrap();
+    });
+}
+
+/// Under the board's lock a mailbox whose bit is clear is empty, or its sender has not
+/// loaded the state yet: it then sees who is idle.
+///
+/// Fails when a bit is cleared without a second look at the mailbox, and when a sender
+/// sets it after it has loaded the state.
+#[test]
+fn a_bit_is_cleared_against_a_send() {
+    explore(3, || {
+        let stage = stage(Config::fixed(2).mailbox_size(1));
+        leave_ready(&stage, 1);
+        let sees_idle = Arc::new(Ghost::default());
+        let seen = Arc::clone(&sees_idle);
+        let sender = with(&stage, move |stage| {
+            lay_in(&stage, 1, work(&Arc::new(Ghost::default())));
+            stage.set_ready(1);
+            if stage.state.load().wants_waking() {
+                seen.raise();
+            }
+        });
+        let mut board = stage.board.lock();
+        goes_idle(&stage, &mut board, 0);
+        let found = stage.find_ready(&board).is_some();
+        drop(board);
+        sender.join().unwrap();
+        assert!(found || sees_idle.get() == 1);
+        let board = stage.board.lock();
+        assert_eq!(stage.find_ready(&board), Some(1));
+    });
+}
+
+/// The same for an actor that goes for good, after another has looked.
+///
+/// Fails as the model before.
+#[test]
+fn a_bit_is_cleared_against_retire() {
+    explore(3, || {
+        let stage = stage(Config::dynamic(0, 2).mailbox_size(1));
+        leave_ready(&stage, 1);
+        let bell = Bell::default();
+        let late = bell.work();
+        let sender = with(&stage, move |stage| {
+            lay_in(&stage, 1, late);
+            follow_up(&stage, 1);
+        });
+        let other = with(&stage, |stage| {
+            let _ = stage.find_ready(&stage.board.lock());
+        });
+        // If it stays, it takes the work.
+        if !retires(&stage, 0) {
+            let (_, letter) = stage.take_next().unwrap();
+            assert!(letter.run().is_ok());
+        }
+        bell.wait(1);
+        sender.join().unwrap();
+        other.join().unwrap();
+        stage.shutdown();
     });
 }
 
@@ -541,40 +470,6 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
     stage.join(None).unwrap();
 }
 
-/// Nor by one that retires below max, where the system has just refused a thread, so that
-/// works are put into mailboxes there, too.
-///
-/// Fails when a retiring actor looks for work by the hints alone.
-#[test]
-fn a_hint_is_cleared_against_retire_after_a_refusal() {
-    explore(3, || {
-        let config = Config::dynamic(0, 4).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
-        take_away(&stage, 3);
-        *stage.nursery.lock() = Some(Instant::now());
-        stage.state.growth_refused();
-        stage.move_cursor(0, 1);
-        let bell = Bell::default();
-        let actor = actor(&stage, 2);
-        // One that has seen the cursor before it moved.
-        lay_in(&stage, 0, bell.work());
-        stage.hint_at_work(0);
-        // A looker found nothing a moment ago.
-        stage.work_hints.clear(0);
-        let is_there = stage.state.load().live() == 3;
-        stage.pass_on();
-        stage.grow_for(0);
-        // It looks again, and is no actor: it passes on what it finds.
-        stage.hint_at_work(0);
-        stage.pass_on();
-        if is_there {
-            bell.wait(1);
-        }
-        stage.shutdown();
-        actor.join().unwrap();
-    });
-}
-
 /// A work is not left below max by a sender that has seen how the system refused a thread
 /// long ago, and not that it has just given one.
 ///
@@ -684,37 +579,10 @@ fn an_actor_is_born_for_a_work_against_assign() {
         let bell = Bell::default();
         let [first, second] = [(); 2].map(|()| bell.meeting(2));
         lay_in(&stage, 0, first);
-        stage.grow_for(0);
+        stage.set_ready(0);
+        stage.grow_for_waiting();
         stage.assign(second).unwrap();
         bell.wait(2);
-        stage.shutdown();
-    });
-}
-
-/// The same while a looker that found nothing a moment ago has cleared the hint.
-///
-/// Fails when an actor that is born for a work looks for it by the hints.
-#[test]
-fn an_actor_is_born_for_a_hidden_work_against_assign() {
-    explore(2, || {
-        let stage = stage(Config::dynamic(4, 4).mailbox_size(1));
-        take_away(&stage, 3);
-        take_away(&stage, 2);
-        stage.move_cursor(0, 1);
-        // They meet, which takes two actors.
-        let bell = Bell::default();
-        let [first, second] = [(); 2].map(|()| bell.meeting(2));
-        lay_in(&stage, 0, first);
-        stage.work_hints.clear(0);
-        let sender = with(&stage, move |stage| {
-            stage.grow_for(0);
-            stage.assign(second).unwrap();
-        });
-        // The looker looks again, and is no actor: it passes on what it finds.
-        stage.hint_at_work(0);
-        stage.pass_on();
-        bell.wait(2);
-        sender.join().unwrap();
         stage.shutdown();
     });
 }
@@ -732,14 +600,9 @@ fn a_late_sender_against_a_hand_off() {
         let bell = Bell::default();
         let [first, second] = [(); 2].map(|()| bell.meeting(2));
         lay_in(&stage, 0, first);
-        stage.board.lock().idle.push(Idle {
-            id: 0,
-            thread: current(),
-            token: false,
-            rests_for_good: false,
-        });
-        stage.state.actor_goes_idle(false);
-        let sender = with(&stage, |stage| stage.grow_for(0));
+        stage.set_ready(0);
+        goes_idle(&stage, &mut stage.board.lock(), 0);
+        let sender = with(&stage, |stage| stage.grow_for_waiting());
         stage.assign(second).unwrap();
         // What the actor finds in its hand when it is called.
         let hand = with(&stage, |stage| {
@@ -753,45 +616,14 @@ fn a_late_sender_against_a_hand_off() {
     });
 }
 
-/// At shutdown no actor leaves while a work waits that was accepted before, though a
-/// looker that is not an actor hides it for a moment.
-///
-/// Fails when an actor that leaves looks for work by the hints.
-#[test]
-fn a_hint_is_cleared_against_leave() {
-    explore(3, || {
-        let stage = stage(Config::fixed(3).mailbox_size(1));
-        stage.move_cursor(0, 1);
-        hint_at_nothing(&stage, 0);
-        let bell = Bell::default();
-        let early = bell.work();
-        let actor = actor(&stage, 2);
-        // One that has seen the cursor before it moved.
-        let sender = with(&stage, move |stage| {
-            lay_in(&stage, 0, early);
-            stage.hint_at_work(0);
-            if stage.state.load().wants_waking() {
-                stage.pass_on();
-            }
-            stage.shutdown();
-        });
-        let _ = stage.next_hinted(1);
-        stage.pass_on();
-        bell.wait(1);
-        sender.join().unwrap();
-        actor.join().unwrap();
-    });
-}
-
 /// A work that is sent after a shutdown to the mailbox of an actor that has left is
-/// either taken back or run, though a looker that is not an actor hides it for a moment.
+/// either taken back or run.
 ///
 /// Fails when a late sender relies on other actors to find what is in a vacant slot.
 #[test]
 fn a_late_sender_against_the_last_leave() {
     explore(3, || {
         let stage = stage(Config::fixed(2).mailbox_size(1));
-        hint_at_nothing(&stage, 1);
         stage.shutdown();
         take_away(&stage, 1);
         let [run, back] = [(); 2].map(|()| Arc::new(Ghost::default()));
@@ -800,12 +632,12 @@ fn a_late_sender_against_the_last_leave() {
         // One that has seen the slot before it became vacant.
         let sender = with(&stage, move |stage| {
             lay_in(&stage, 1, late);
+            stage.set_ready(1);
             let slot = stage.slot(1).unwrap();
-            if stage.take_back_if_late(1, slot, thread_number()).is_some() {
+            if stage.take_back_if_late(slot, thread_number()).is_some() {
                 is_back.raise();
             }
         });
-        let _ = stage.next_hinted(0);
         actor.join().unwrap();
         sender.join().unwrap();
         assert_eq!(run.get() + back.get(), 1);
@@ -825,13 +657,7 @@ fn full_is_exact_while_an_actor_turns_back() {
         stage.state.growth_refused();
         let run = Arc::new(Ghost::default());
         lay_in(&stage, 0, work(&run));
-        stage.board.lock().idle.push(Idle {
-            id: 1,
-            thread: current(),
-            token: false,
-            rests_for_good: false,
-        });
-        stage.state.actor_goes_idle(false);
+        goes_idle(&stage, &mut stage.board.lock(), 1);
         let late = work(&run);
         let sender = with(&stage, move |stage| stage.assign(late).unwrap());
         // What an actor does that begins to retire, and finds work.

@@ -1,14 +1,12 @@
-//! Where to look first: one bit a slot.
-//!
-//! A hint is a help, never a proof: who follows one looks at the slot itself.
+//! One bit for each slot, in as few words as hold them.
 
 use crate::atomics::Announced;
 
 /// One bit for each slot.
 #[derive(Debug)]
-pub(crate) struct Hints(Box<[Announced]>);
+pub(crate) struct Bits(Box<[Announced]>);
 
-impl Hints {
+impl Bits {
     pub(crate) fn new(slots: usize) -> Self {
         Self(
             (0..slots.div_ceil(64))
@@ -32,8 +30,8 @@ impl Hints {
         word.clear_bits(bit);
     }
 
-    /// The first hinted slot for which `confirm` holds, beginning after
-    /// `start` and going round.
+    /// The first slot behind `start`, going round, whose bit is set and for which
+    /// `confirm` holds. `start` itself comes last.
     pub(crate) fn find(
         &self,
         start: usize,
@@ -70,30 +68,30 @@ impl Hints {
 
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
-    use super::Hints;
+    use super::Bits;
 
     #[test]
     fn finds_go_round_from_behind_the_start() {
-        let hints = Hints::new(130);
+        let bits = Bits::new(130);
         for slot in [0, 63, 64, 129] {
-            hints.set(slot);
+            bits.set(slot);
         }
-        let next = |start| hints.find(start, |_| true);
+        let next = |start| bits.find(start, |_| true);
         assert_eq!(next(0), Some(63));
         assert_eq!(next(63), Some(64));
         assert_eq!(next(64), Some(129));
         assert_eq!(next(129), Some(0));
-        hints.clear(0);
+        bits.clear(0);
         assert_eq!(next(129), Some(63));
-        assert_eq!(hints.find(5, |slot| slot == 64), Some(64));
-        assert_eq!(hints.find(5, |_| false), None);
+        assert_eq!(bits.find(5, |slot| slot == 64), Some(64));
+        assert_eq!(bits.find(5, |_| false), None);
     }
 
     #[test]
-    fn a_lonely_hint_is_found_from_itself() {
-        let hints = Hints::new(1);
-        assert_eq!(hints.find(0, |_| true), None);
-        hints.set(0);
-        assert_eq!(hints.find(0, |_| true), Some(0));
+    fn a_lonely_bit_is_found_from_itself() {
+        let bits = Bits::new(1);
+        assert_eq!(bits.find(0, |_| true), None);
+        bits.set(0);
+        assert_eq!(bits.find(0, |_| true), Some(0));
     }
 }

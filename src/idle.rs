@@ -1,0 +1,130 @@
+//! The idle stack: which actors hold nothing, the most recently idle on top.
+//!
+//! A list that is linked by actor numbers, so that an actor can be pushed, popped
+//! and removed from the middle in a few instructions: thousands may time out at
+//! the same moment, and each of them does so under the board's lock.
+
+use crate::sync::Thread;
+
+/// An actor on the idle stack.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    pub(crate) id: usize,
+    pub(crate) thread: Thread,
+    /// Is it searching, or on its way to?
+    pub(crate) token: bool,
+}
+
+/// An actor on the stack and its neighbours.
+#[derive(Debug)]
+struct Link {
+    idle: Idle,
+    above: Option<usize>,
+    below: Option<usize>,
+}
+
+/// The idle actors, by number.
+#[derive(Debug, Default)]
+pub(crate) struct IdleStack {
+    links: Vec<Option<Link>>,
+    top: Option<usize>,
+}
+
+impl IdleStack {
+    /// Puts an actor on top. It must not be on the stack.
+    pub(crate) fn push(&mut self, idle: Idle) {
+        let id = idle.id;
+        if id >= self.links.len() {
+            self.links.resize_with(id + 1, || None);
+        }
+        let below = self.top.replace(id);
+        if let Some(link) = self.link(below) {
+            link.above = Some(id);
+        }
+        self.links[id] = Some(Link {
+            idle,
+            above: None,
+            below,
+        });
+    }
+
+    /// Takes the most recently idle actor.
+    pub(crate) fn pop(&mut self) -> Option<Idle> {
+        self.remove(self.top?)
+    }
+
+    /// Takes this actor, wherever it is on the stack.
+    pub(crate) fn remove(&mut self, id: usize) -> Option<Idle> {
+        let Link { idle, above, below } = self.links.get_mut(id)?.take()?;
+        match self.link(above) {
+            Some(link) => link.below = below,
+            None => self.top = below,
+        }
+        if let Some(link) = self.link(below) {
+            link.above = above;
+        }
+        Some(idle)
+    }
+
+    /// The most recently idle actor.
+    pub(crate) fn top(&mut self) -> Option<&mut Idle> {
+        let top = self.top;
+        self.link(top).map(|link| &mut link.idle)
+    }
+
+    /// This actor, if it is on the stack.
+    pub(crate) fn get(&mut self, id: usize) -> Option<&mut Idle> {
+        self.link(Some(id)).map(|link| &mut link.idle)
+    }
+
+    fn link(&mut self, id: Option<usize>) -> Option<&mut Link> {
+        self.links.get_mut(id?)?.as_mut()
+    }
+}
+
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+mod tests {
+    use super::{Idle, IdleStack};
+    use crate::sync::current;
+
+    fn stack(ids: &[usize]) -> IdleStack {
+        let mut stack = IdleStack::default();
+        for id in ids {
+            stack.push(Idle {
+                id: *id,
+                thread: current(),
+                token: false,
+            });
+        }
+        stack
+    }
+
+    fn pops(mut stack: IdleStack) -> Vec<usize> {
+        std::iter::from_fn(|| stack.pop().map(|idle| idle.id)).collect()
+    }
+
+    #[test]
+    fn the_last_pushed_is_popped_first() {
+        assert_eq!(pops(stack(&[3, 0, 2])), [2, 0, 3]);
+        assert_eq!(pops(stack(&[])), [0; 0]);
+    }
+
+    #[test]
+    fn any_actor_can_be_removed_and_pushed_again() {
+        for (gone, rest) in [
+            (3, [1, 2, 0]),
+            (0, [1, 2, 3]),
+            (2, [1, 0, 3]),
+            (1, [2, 0, 3]),
+        ] {
+            let mut stack = stack(&[3, 0, 2, 1]);
+            let removed = stack.remove(gone).unwrap();
+            assert!(stack.remove(gone).is_none() && stack.get(gone).is_none());
+            assert_eq!(removed.id, gone);
+            stack.push(removed);
+            assert_eq!(stack.top().map(|idle| idle.id), Some(gone));
+            assert_eq!(stack.get(rest[1]).map(|idle| idle.id), Some(rest[1]));
+            assert_eq!(pops(stack)[1..], rest);
+        }
+    }
+}
