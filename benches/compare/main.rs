@@ -12,10 +12,10 @@
 //! This process only starts others and writes down what they print. Each
 //! workload has a process of its own, so that no threads and no memory of
 //! another are about. Within a workload all contestants are in one process and
-//! take turns: each round runs every one of them once, each time beginning with
-//! another and in the other direction, and a figure is the median of the rounds. So a machine whose speed
-//! drifts is as slow for the one as for the other. All are warmed up first, and
-//! all stay alive, idle, while others run.
+//! take turns: each round runs every one of them once, every second round in
+//! reverse order, and a figure is the median of the rounds. So a machine whose
+//! speed drifts is as slow for the one as for the other. All are warmed up
+//! first, and all stay alive, idle, while others run.
 //!
 //! A **bar** is what Troupe promises, beside the figure. Bars that are ratios
 //! hold on every machine; the few that are nanoseconds do not.

@@ -9,9 +9,9 @@ pub(crate) fn cpus() -> usize {
 }
 
 /// Runs every contestant once to warm it up, then `rounds` rounds of all of
-/// them, each round beginning with the next one, and every other in reverse
-/// order, so that nobody always comes after the same other. Returns the results
-/// by contestant.
+/// them. Every second round is the one before it in reverse order; after each
+/// such pair another contestant begins. With two contestants the order is ABBA
+/// BAAB, so neither always goes first. Returns the results by contestant.
 ///
 /// Before each turn it rests, so that whatever the last contestant's threads
 /// do before they sleep is not on the next one's account.
@@ -32,12 +32,12 @@ pub(crate) fn interleaved<T>(
         .collect();
     for round in 0..rounds {
         for offset in 0..contestants {
-            let place = (round + offset) % contestants;
-            let index = if round % 2 == 0 {
-                place
+            let offset = if round % 2 == 0 {
+                offset
             } else {
-                contestants - 1 - place
+                contestants - 1 - offset
             };
+            let index = (round / 2 + offset) % contestants;
             results[index].push(turn(index, true));
         }
     }
