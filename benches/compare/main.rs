@@ -37,6 +37,7 @@ mod options;
 mod page;
 mod plots;
 mod section;
+mod start;
 mod suite;
 mod workloads;
 

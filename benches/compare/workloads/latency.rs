@@ -10,53 +10,18 @@
 //! short for a p99 of its own.
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::effort::Effort;
 use crate::figures::Figures;
 use crate::measure::{cpus, interleaved, median, quantile, rest};
 use crate::mode::Mode;
 use crate::section::{Bar, Section, Table};
-use crate::support::{self, Pool};
-
-/// When the last work started, by a clock that all share. 0: not yet.
-struct Start {
-    clock: Instant,
-    nanos: AtomicU64,
-}
-
-impl Start {
-    fn now(&self) -> u64 {
-        u64::try_from(self.clock.elapsed().as_nanos()).expect("less than 500 years")
-    }
-
-    /// Assigns a work; returns when that was.
-    fn assign(&'static self, pool: &Pool) -> u64 {
-        self.nanos.store(0, Ordering::Relaxed);
-        let assigned = self.now();
-        pool.assign(|| self.nanos.store(self.now(), Ordering::Release));
-        assigned
-    }
-
-    /// Waits until the work has started; returns when that was.
-    fn wait(&self, pause: impl Fn()) -> u64 {
-        loop {
-            let nanos = self.nanos.load(Ordering::Acquire);
-            if nanos != 0 {
-                return nanos;
-            }
-            pause();
-        }
-    }
-}
+use crate::start::Start;
+use crate::support;
 
 pub(super) fn measure(effort: Effort, _: &str) -> Figures {
-    // Works may outlive this call, for all that the compiler knows.
-    let start: &'static Start = Box::leak(Box::new(Start {
-        clock: Instant::now(),
-        nanos: AtomicU64::new(0),
-    }));
+    let start = Start::leak();
     let mut figures = Figures::default();
     for actors in [2, 16] {
         let mut contestants = support::contestants(actors);
@@ -65,12 +30,7 @@ pub(super) fn measure(effort: Effort, _: &str) -> Figures {
             let cells = interleaved(contestants.len(), rounds, |index, is_measured| {
                 let works = if is_measured { works } else { works / 5 };
                 let pool = &contestants[index];
-                let one = || {
-                    let assigned = start.assign(pool);
-                    pause();
-                    (start.wait(pause) - assigned) as f64 / 1e3
-                };
-                (0..works).map(|_| one()).collect::<Vec<f64>>()
+                start.waits(pool, works, pause)
             });
             for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
                 for (contestant, rounds) in contestants.iter().zip(&cells) {

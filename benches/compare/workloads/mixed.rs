@@ -12,7 +12,7 @@ use crate::figures::Figures;
 use crate::measure::{interleaved, median, quantile, rest};
 use crate::mode::Mode;
 use crate::section::{Bar, Section, Table};
-use crate::support::{self, Pool};
+use crate::support::{self, Assign, Pool};
 
 const ACTORS: usize = 8;
 

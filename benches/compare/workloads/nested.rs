@@ -19,12 +19,12 @@ use crate::section::{Section, Table};
 use crate::support::{self, Boxed, MAILBOX, Pool};
 
 /// What a work has of the pool that runs it.
-trait Assign: Clone + Send + Sync + 'static {
+trait AssignOrRun: Clone + Send + Sync + 'static {
     /// Assigns a work, or runs it if it is refused.
     fn assign_or_run(&self, work: impl FnOnce() + Send + 'static);
 }
 
-impl Assign for Handle {
+impl AssignOrRun for Handle {
     fn assign_or_run(&self, work: impl FnOnce() + Send + 'static) {
         let outcome = self.assign(move || {
             work();
@@ -38,31 +38,31 @@ impl Assign for Handle {
     }
 }
 
-impl Assign for threadpool::ThreadPool {
+impl AssignOrRun for threadpool::ThreadPool {
     fn assign_or_run(&self, work: impl FnOnce() + Send + 'static) {
         self.execute(work);
     }
 }
 
-impl Assign for rusty_pool::ThreadPool {
+impl AssignOrRun for rusty_pool::ThreadPool {
     fn assign_or_run(&self, work: impl FnOnce() + Send + 'static) {
         self.execute(work);
     }
 }
 
-impl Assign for Arc<rayon::ThreadPool> {
+impl AssignOrRun for Arc<rayon::ThreadPool> {
     fn assign_or_run(&self, work: impl FnOnce() + Send + 'static) {
         self.spawn(work);
     }
 }
 
-impl Assign for tokio::runtime::Handle {
+impl AssignOrRun for tokio::runtime::Handle {
     fn assign_or_run(&self, work: impl FnOnce() + Send + 'static) {
         drop(self.spawn_blocking(work));
     }
 }
 
-impl Assign for Sender<Boxed> {
+impl AssignOrRun for Sender<Boxed> {
     fn assign_or_run(&self, work: impl FnOnce() + Send + 'static) {
         let work: Boxed = Box::new(move || {
             work();
@@ -78,7 +78,7 @@ impl Assign for Sender<Boxed> {
 }
 
 /// A work with so many generations below it.
-fn node(pool: &impl Assign, generations: u32) {
+fn node(pool: &impl AssignOrRun, generations: u32) {
     support::count();
     if generations > 0 {
         for _ in 0..2 {
@@ -89,7 +89,7 @@ fn node(pool: &impl Assign, generations: u32) {
 }
 
 /// Grows a tree; returns the nanoseconds per work.
-fn grow(pool: &impl Assign, levels: u32) -> f64 {
+fn grow(pool: &impl AssignOrRun, levels: u32) -> f64 {
     let works = (1 << levels) - 1;
     let took = support::round(1, works, |_| {
         let root = pool.clone();
