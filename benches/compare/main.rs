@@ -26,6 +26,8 @@ use options::{Options, Task};
 #[path = "../support/mod.rs"]
 mod support;
 
+mod closed_loop;
+mod dice;
 mod effort;
 mod figures;
 mod gate;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::dice::Dice;
 use crate::effort::Effort;
 use crate::figures::Figures;
 use crate::measure::{interleaved, median, quantile, rest};
@@ -58,14 +59,14 @@ fn open_loop(pool: &Pool, time: Duration) -> Vec<f64> {
     let works = (time.as_nanos() / INTERVAL.as_nanos()) as usize;
     let waited: Arc<[AtomicU64]> = (0..works).map(|_| AtomicU64::new(NOT_MEASURED)).collect();
     let expected = support::counted() + works as u64;
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut dice = Dice::new();
     let began = Instant::now();
     for index in 0..works {
         let due = INTERVAL * u32::try_from(index).expect("a round of less than five days");
         if let Some(early) = due.checked_sub(began.elapsed()) {
             rest(early);
         }
-        if dice.one_in(20) {
+        if dice.roll(20) == 0 {
             pool.assign(move || {
                 rest(SLEEP);
                 support::count();
@@ -86,18 +87,6 @@ fn open_loop(pool: &Pool, time: Duration) -> Vec<f64> {
         .filter(|&nanos| nanos != NOT_MEASURED)
         .map(|nanos| nanos as f64 / 1e3)
         .collect()
-}
-
-/// Numbers that look random and are the same in every round (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides == 0
-    }
 }
 
 pub(super) fn report(figures: &Figures, _: Mode) -> Section {

@@ -15,6 +15,7 @@ mod nearly_full;
 mod nested;
 mod payload;
 mod refusal;
+mod tail;
 mod throughput;
 mod waiting;
 
@@ -50,6 +51,7 @@ pub(crate) const ALL: &[Workload] = &[
     workload("throughput", throughput::measure, throughput::report),
     workload("waiting", waiting::measure, waiting::report),
     workload("mixed", mixed::measure, mixed::report),
+    workload("tail", tail::measure, tail::report),
     workload("refusal", refusal::measure, refusal::report),
     workload("nearly_full", nearly_full::measure, nearly_full::report),
     workload("flat", flat::measure, flat::report),
