@@ -15,6 +15,7 @@ mod nearly_full;
 mod nested;
 mod payload;
 mod refusal;
+mod storm;
 mod tail;
 mod throughput;
 mod waiting;
@@ -57,6 +58,7 @@ pub(crate) const ALL: &[Workload] = &[
     workload("flat", flat::measure, flat::report),
     workload("latency", latency::measure, latency::report),
     workload("growth", growth::measure, growth::report),
+    workload("storm", storm::measure, storm::report),
     workload("payload", payload::measure, payload::report),
     workload("nested", nested::measure, nested::report),
     Workload {
