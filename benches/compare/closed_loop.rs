@@ -106,7 +106,7 @@ pub(crate) struct BusyLoops {
 }
 
 impl BusyLoops {
-    /// One more than the two CPUs for which the bar was set.
+    /// One more than the CPUs of the machine on which the bar was set.
     pub(crate) const NUMBER: usize = 3;
 
     fn start() -> Self {
