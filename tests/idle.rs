@@ -3,11 +3,17 @@
 //! A binary of its own, so that no other test's troupes are about.
 #![cfg(target_os = "linux")]
 
+#[path = "it/support.rs"]
+#[expect(dead_code, reason = "the other functions serve other tests")]
+mod support;
+
 use std::fs;
-use std::sync::mpsc;
-use std::thread;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use troupe_pool::{Config, Failure, Troupe};
+use support::{HANG, eventually, occupy, receive};
+use troupe_pool::{Config, Failure, JoinError, Troupe};
 
 /// Context switches, voluntary or not, and clock ticks of CPU time of all threads of that name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,4 +201,95 @@ fn an_idle_timeout_costs_one_wake() {
     );
     troupe.shutdown();
     assert_eq!(troupe.join(), Ok(()));
+}
+
+/// The thread that asks, as a folder of `/proc`.
+fn this_task() -> PathBuf {
+    let task = fs::read_link("/proc/thread-self").expect("Linux has /proc");
+    PathBuf::from("/proc").join(task)
+}
+
+/// How often a thread has given up its processor, or `None` if it does not sleep now.
+fn sleeps(task: &PathBuf) -> Option<u64> {
+    let status = fs::read_to_string(task.join("status")).expect("the thread is there");
+    let value = |key| status.lines().find_map(|line| line.strip_prefix(key));
+    let state = value("State:").expect("a state").trim();
+    let sleeps = value("voluntary_ctxt_switches:").expect("a count").trim();
+    state
+        .starts_with('S')
+        .then(|| sleeps.parse().expect("a number"))
+}
+
+/// Waits until all those threads sleep at the same time, and returns how often they have gone to sleep in all.
+///
+/// Two looks in succession agree then. A thread that was asleep in both, with the same count, slept all the time between
+/// them. In particular none of them waits for a lock that another one holds.
+#[track_caller]
+fn when_all_sleep(tasks: &[PathBuf]) -> u64 {
+    let look = || tasks.iter().map(sleeps).collect::<Option<Vec<u64>>>();
+    let mut sum = 0;
+    let mut last = None;
+    eventually(|| {
+        let now = look();
+        let agree = now.is_some() && now == last;
+        sum = now.iter().flatten().sum();
+        last = now;
+        agree
+    });
+    sum
+}
+
+/// "join, wait_idle and assign_wait wait on condition variables or channels", each for its own event: an actor that is
+/// born or retires wakes nobody who waits for the end or for rest.
+///
+/// The count is exact and its bound generous: 3 wakes per birth, of a thousand threads in all.
+///
+/// Fails when a birth notifies the condition variable on which `join` or `wait_idle` waits.
+#[test]
+fn births_wake_nobody_who_waits_for_the_end() {
+    const CALLERS: u64 = 1_000;
+    const BIRTHS: u64 = 400;
+    let config = Config::dynamic(0, 4)
+        .mailbox_size(0)
+        .idle_timeout(Duration::ZERO)
+        .thread_name("birth");
+    let troupe = Arc::new(Troupe::new(config).expect("valid"));
+    // One actor stays busy: there is no rest for `wait_idle` to see.
+    let gate = occupy(&troupe, 1);
+    let (here, arrivals) = mpsc::channel();
+    let callers: Vec<JoinHandle<Result<(), JoinError>>> = (0..CALLERS)
+        .map(|number| {
+            let (troupe, here) = (Arc::clone(&troupe), here.clone());
+            let call = move || {
+                here.send(this_task()).expect("the test receives it");
+                if number % 2 == 0 {
+                    troupe.join_timeout(2 * HANG)
+                } else {
+                    troupe.wait_idle_timeout(2 * HANG)
+                }
+            };
+            let builder = thread::Builder::new().stack_size(64 * 1024);
+            builder.spawn(call).expect("a thread")
+        })
+        .collect();
+    let tasks: Vec<PathBuf> = (0..CALLERS).map(|_| receive(&arrivals)).collect();
+
+    let before = when_all_sleep(&tasks);
+    for birth in 1..=BIRTHS {
+        troupe.assign(|| Ok(())).expect("it grows");
+        eventually(|| troupe.stats().retired == birth);
+    }
+    let wakes = when_all_sleep(&tasks) - before;
+
+    assert_eq!(troupe.stats().grown, BIRTHS + 1, "{:?}", troupe.stats());
+    gate.open();
+    troupe.shutdown();
+    for caller in callers {
+        assert_eq!(caller.join().expect("no panic"), Ok(()));
+    }
+    println!("{wakes} wakes in {BIRTHS} births");
+    assert!(
+        wakes <= 3 * BIRTHS,
+        "{wakes} wakes of {CALLERS} threads in {BIRTHS} births"
+    );
 }
