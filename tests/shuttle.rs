@@ -92,6 +92,73 @@ fn assigner(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHa
     })
 }
 
+/// What those who assign know of their works: an oracle for `wait_idle`. Its lock is
+/// the standard library's, so to look into it is no step of a schedule.
+#[derive(Clone, Default)]
+struct Ledger(std::sync::Arc<std::sync::Mutex<Book>>);
+
+#[derive(Default)]
+struct Book {
+    /// Of each work: has it been accepted, and has it been dropped?
+    works: Vec<(bool, bool)>,
+    /// How often no accepted work was left.
+    idle_moments: usize,
+}
+
+impl Book {
+    fn look(&mut self) -> usize {
+        let is_idle = !self.works.contains(&(true, false));
+        self.idle_moments += usize::from(is_idle);
+        self.idle_moments
+    }
+}
+
+/// Tells the ledger, when it is dropped, that its work is done.
+struct Entry(Ledger, usize);
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut book = self.0.0.lock().unwrap();
+        book.works[self.1].1 = true;
+        book.look();
+    }
+}
+
+impl Ledger {
+    /// Assigns a work that does this.
+    fn assign(&self, handle: &Handle<Error>, work: impl FnOnce() + Send + 'static) {
+        let number = {
+            let mut book = self.0.lock().unwrap();
+            book.works.push((false, false));
+            book.works.len() - 1
+        };
+        let entry = Entry(self.clone(), number);
+        let work = move || {
+            let _entry = entry;
+            work();
+            Ok(())
+        };
+        if handle.assign(work).is_ok() {
+            let mut book = self.0.lock().unwrap();
+            book.works[number].0 = true;
+            book.look();
+        }
+    }
+
+    /// `wait_idle` returns at or after an instant, later than the call, at which no
+    /// accepted work was left.
+    fn wait_idle(&self, troupe: &Troupe<Error>) {
+        let before = {
+            let mut book = self.0.lock().unwrap();
+            let before = book.idle_moments;
+            book.look();
+            before
+        };
+        troupe.wait_idle().unwrap();
+        assert!(self.0.lock().unwrap().look() > before, "too early");
+    }
+}
+
 fn build(config: Config) -> Troupe<Error> {
     Troupe::<Error>::builder(config)
         .build()
@@ -439,7 +506,7 @@ fn waiters_against_room_and_shutdown() {
 /// is one.
 ///
 /// Fails when an actor that goes idle wakes no waiter, and when `wait_idle`
-/// takes an actor for clean once it has finished its work, before it is idle.
+/// takes an actor for idle once it has finished its work.
 #[test]
 fn hand_off() {
     check(|| {
@@ -460,123 +527,173 @@ fn hand_off() {
     });
 }
 
-/// When `wait_idle` returns, what was accepted before is finished, whatever a
-/// feeder adds meanwhile.
+/// `wait_idle` returns to each of two callers, and not before the troupe was idle,
+/// while a feeder adds works.
 ///
-/// Fails when an actor counts as clean though it has taken an early work.
+/// Fails when the mailboxes are not looked at, and when only one caller is told.
 #[test]
 fn wait_idle_against_a_feeder() {
     check(|| {
-        let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
-        let early = Tally::default();
-        for _ in 0..3 {
-            troupe.assign_wait(early.work()).unwrap();
-        }
-        let later = Tally::default();
-        let feeder = assigner(troupe.handle(), later.clone(), 3);
-        troupe.wait_idle().unwrap();
-        assert_eq!((early.run(), early.dropped()), (3, 3));
-        let accepted = feeder.join().unwrap();
-        troupe.wait_idle().unwrap();
-        assert_eq!((later.run(), later.dropped()), (accepted, 3));
-    });
-}
-
-/// Several wait at once, each for its own work and for those that others have assigned
-/// before. Some give up.
-///
-/// Fails when a caller joins those that waited before its work was assigned, when an
-/// actor counts as clean that has been handed a work while somebody waits, and when one
-/// that gives up takes others with it.
-#[test]
-fn each_waits_for_its_own_work() {
-    check(|| {
         let troupe = Arc::new(build(Config::fixed(2).mailbox_size(2).thread_name("sure")));
-        let callers: Vec<_> = (0..3)
-            .map(|_| {
-                let troupe = Arc::clone(&troupe);
-                thread::spawn(move || {
-                    let own = Tally::default();
-                    troupe.assign_wait(own.work()).unwrap();
-                    linger();
-                    if troupe.wait_idle_timeout(Duration::from_secs(1)).is_ok() {
-                        assert_eq!((own.run(), own.dropped()), (1, 1));
-                    }
-                    linger();
-                    troupe.assign_wait(own.work()).unwrap();
-                })
-            })
-            .collect();
-        troupe.wait_idle().unwrap();
-        for caller in callers {
-            caller.join().unwrap();
+        let ledger = Ledger::default();
+        for _ in 0..3 {
+            ledger.assign(&troupe.handle(), || {});
         }
+        let feeder = {
+            let (handle, ledger) = (troupe.handle(), ledger.clone());
+            thread::spawn(move || {
+                for _ in 0..3 {
+                    ledger.assign(&handle, || {});
+                    linger();
+                }
+            })
+        };
+        let other = {
+            let (troupe, ledger) = (Arc::clone(&troupe), ledger.clone());
+            thread::spawn(move || ledger.wait_idle(&troupe))
+        };
+        ledger.wait_idle(&troupe);
+        other.join().unwrap();
+        feeder.join().unwrap();
+        ledger.wait_idle(&troupe);
     });
 }
 
-/// A chain of works, each of which assigns the next, ends only when `wait_idle`
-/// has returned to each of two callers: so it must not wait for later works.
+/// One call covers works that works assign, and what those assign.
+///
+/// Fails when the mailboxes are not looked at.
 #[test]
-fn wait_idle_waits_for_no_later_work() {
-    fn link(handle: &Handle<Error>, stop: &Arc<AtomicUsize>) -> Result<(), Error> {
-        if stop.load(Ordering::SeqCst) == 0 {
-            let (next, stop) = (handle.clone(), Arc::clone(stop));
-            handle
-                .assign(move || link(&next, &stop))
-                .map_err(|_| "refused")?;
-        }
-        thread::yield_now();
-        Ok(())
+fn wait_idle_covers_what_works_assign() {
+    fn tree(handle: &Handle<Error>, tally: &Tally, height: usize) -> Work<Error> {
+        let (handle, tally) = (handle.clone(), tally.clone());
+        let own = tally.work();
+        Work::new(move || {
+            for below in 0..height {
+                let assigned = handle.assign(tree(&handle, &tally, below));
+                assigned.map_err(|_| "there is room for all")?;
+            }
+            own.run()
+        })
     }
+    check(|| {
+        let troupe = build(Config::fixed(2).mailbox_size(3).thread_name("sure"));
+        let tally = Tally::default();
+        troupe.assign(tree(&troupe.handle(), &tally, 2)).unwrap();
+        troupe.wait_idle().unwrap();
+        assert_eq!((tally.run(), tally.dropped()), (4, 4));
+    });
+}
+
+/// One call covers a retry, and what a handler assigns in the ordinary way.
+///
+/// Fails when an actor counts as idle once it has finished its work.
+#[test]
+fn wait_idle_covers_a_retry() {
+    check(|| {
+        let tally = Tally::default();
+        let last = tally.clone();
+        let handler = move |failure: Failure<Error>, context: &Context<'_, Error>| {
+            let done = match failure {
+                Failure::Error("first") => context.reassign(|| Err("second")),
+                _ => context.troupe().assign(last.work()),
+            };
+            assert!(done.is_ok());
+        };
+        let config = Config::fixed(1).mailbox_size(1).thread_name("sure");
+        let troupe = Troupe::builder(config)
+            .error_handler(handler)
+            .build()
+            .unwrap();
+        troupe.assign(|| Err("first")).unwrap();
+        troupe.wait_idle().unwrap();
+        assert_eq!((tally.run(), tally.dropped()), (1, 1));
+    });
+}
+
+/// A trickle does not hold up `wait_idle` as long as there are idle instants: it ends
+/// only when each of two callers has been told of one.
+///
+/// Fails when an actor that goes idle does not tell.
+#[test]
+fn wait_idle_against_a_trickle() {
+    // Nothing here is bounded but by a scheduler that is fair.
     shuttle::check_random(
         || {
-            let troupe = Arc::new(build(Config::fixed(2).mailbox_size(2).thread_name("sure")));
-            let stop = Arc::new(AtomicUsize::new(0));
-            let (handle, stopped) = (troupe.handle(), Arc::clone(&stop));
-            troupe.assign(move || link(&handle, &stopped)).unwrap();
-            let other = Arc::clone(&troupe);
-            let other = thread::spawn(move || other.wait_idle().unwrap());
-            troupe.wait_idle().unwrap();
-            other.join().unwrap();
-            stop.store(1, Ordering::SeqCst);
-            troupe.wait_idle().unwrap();
-            // The last link may have come too late for that.
-            troupe.shutdown();
-            troupe.join().unwrap();
-            let stats = troupe.stats();
-            assert_eq!(
-                (stats.panicked, stats.completed + stats.failed),
-                (0, stats.accepted)
-            );
+            let troupe = Arc::new(build(Config::fixed(1).mailbox_size(1).thread_name("sure")));
+            let ledger = Ledger::default();
+            let callers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (troupe, ledger) = (Arc::clone(&troupe), ledger.clone());
+                    thread::spawn(move || ledger.wait_idle(&troupe))
+                })
+                .collect();
+            let returned = Arc::new(AtomicUsize::new(0));
+            let feeder = {
+                let (troupe, returned) = (Arc::clone(&troupe), Arc::clone(&returned));
+                thread::spawn(move || {
+                    while returned.load(Ordering::SeqCst) < 2 {
+                        ledger.assign(&troupe.handle(), || {});
+                        while troupe.stats().idle == 0 {
+                            thread::yield_now();
+                        }
+                    }
+                })
+            };
+            for caller in callers {
+                caller.join().unwrap();
+                returned.fetch_add(1, Ordering::SeqCst);
+            }
+            feeder.join().unwrap();
         },
         iterations(),
     );
 }
 
-/// What was accepted before a `wait_idle` is finished when that returns, also if an
-/// actor that has run a later work comes by the earlier one while it lingers.
+/// `wait_idle` does not take an actor for idle that lingers, even if it comes by
+/// another work meanwhile.
 ///
-/// Fails when an actor lingers, and takes a work without the board's lock, though
-/// somebody waits.
+/// Fails when an actor counts as idle once it has finished its work.
 #[test]
 fn wait_idle_against_who_lingers() {
     check(|| {
-        let troupe = build_at_last(&Config::dynamic(1, 2).mailbox_size(1));
-        let open = occupy(&troupe);
-        // Where the system refuses it an actor of its own, it waits for the one above.
-        let early = Tally::default();
-        troupe.assign(early.work()).unwrap();
-        let handle = troupe.handle();
-        let feeder = thread::spawn(move || {
-            let later = Tally::default();
-            linger();
-            drop(handle.assign(later.work()));
-            linger();
-            open.send(()).unwrap();
-        });
-        troupe.wait_idle().unwrap();
-        assert_eq!(early.run(), 1);
+        let troupe = build(Config::fixed(1).mailbox_size(1).thread_name("sure"));
+        let (handle, ledger) = (troupe.handle(), Ledger::default());
+        ledger.assign(&handle, || {});
+        let feeder = {
+            let ledger = ledger.clone();
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    linger();
+                    ledger.assign(&handle, || {});
+                }
+            })
+        };
+        ledger.wait_idle(&troupe);
+        linger();
+        ledger.wait_idle(&troupe);
         feeder.join().unwrap();
+    });
+}
+
+/// `wait_idle` returns when a troupe that shuts down has come to its end.
+///
+/// Fails when an actor that leaves does not tell.
+#[test]
+fn wait_idle_while_the_troupe_drains() {
+    check(|| {
+        let troupe = Arc::new(build(Config::fixed(2).mailbox_size(1).thread_name("sure")));
+        let ledger = Ledger::default();
+        for _ in 0..3 {
+            ledger.assign(&troupe.handle(), || {});
+        }
+        let waiter = {
+            let (troupe, ledger) = (Arc::clone(&troupe), ledger.clone());
+            thread::spawn(move || ledger.wait_idle(&troupe))
+        };
+        troupe.shutdown();
+        waiter.join().unwrap();
+        troupe.join().unwrap();
+        ledger.wait_idle(&troupe);
     });
 }
 
@@ -872,8 +989,8 @@ fn three_begun_are_three_places() {
 /// A `wait_idle` that begins while an actor is being started does not wait for
 /// one that is never born, and nothing is sent to where it would have been.
 ///
-/// Fails when an actor that is refused stays one that may hold an early work,
-/// and when a sender sends to a vacant slot.
+/// Fails when nobody tells that a reservation has been undone, and when a sender
+/// sends to a vacant slot.
 #[test]
 fn wait_idle_against_a_refused_growth() {
     check(|| {
@@ -1099,7 +1216,7 @@ fn shutdown_against_a_refused_growth() {
 
 /// `wait_idle` ends though a late sender takes its work back out of a mailbox.
 ///
-/// Fails when a mailbox is swept and nobody looks whether a wait is over.
+/// Fails when a late sender that empties a mailbox does not tell.
 #[test]
 fn wait_idle_against_the_end() {
     check(|| {

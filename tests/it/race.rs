@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
-use troupe_pool::{AssignError, Config, Failure, Troupe, Work};
+use troupe_pool::{AssignError, Config, Failure, Handle, Troupe, Work};
 
 fn build(config: Config) -> Troupe {
     Troupe::new(config).expect("valid")
@@ -1091,7 +1091,7 @@ fn joins_that_give_up() {
 }
 
 /// Claim: when `wait_idle` returns, every work that was accepted before the call is finished and its captures dropped,
-/// whoever else assigns meanwhile.
+/// and so is what those works assigned, whoever else assigns meanwhile.
 #[test]
 fn wait_idle_against_feeders() {
     race(|| {
@@ -1106,29 +1106,26 @@ fn wait_idle_against_feeders() {
         .enumerate()
         {
             let troupe = build(config);
+            let (accepted, finished) = (Count::default(), Count::default());
             thread::scope(|scope| {
                 for feeder in 0..3 {
-                    let troupe = &troupe;
+                    let (troupe, accepted, finished) = (&troupe, &accepted, &finished);
                     scope.spawn(move || {
                         let mut rng = Rng::new(280 + feeder + 10 * round as u64);
                         for _ in 0..rounds(300) {
-                            let drops = DropCounter::new();
-                            let ran = Count::default();
+                            let (drops, ran) = (DropCounter::new(), Count::default());
                             let works = 1 + rng.below(3) as usize;
                             for _ in 0..works {
-                                let (lease, ran) = (drops.lease(), ran.clone());
-                                let work = move || {
-                                    let _held = &lease;
-                                    ran.add();
-                                    Ok(())
-                                };
+                                let work = pair(troupe.handle(), true, &drops, &ran, finished);
                                 troupe.assign_wait(work).expect("it waits for room");
+                                accepted.add();
                             }
-                            troupe
-                                .wait_idle_timeout(HANG)
-                                .expect("hung: the troupe did not become idle");
-                            assert_eq!(ran.get(), works);
+                            let before = accepted.get();
+                            settle(troupe);
+                            // Each of three, itself included, assigned one other at most.
+                            assert_eq!(ran.get(), 2 * works);
                             drops.assert_balanced();
+                            assert!(finished.get() >= 2 * before, "those of the others, too");
                         }
                     });
                 }
@@ -1136,6 +1133,24 @@ fn wait_idle_against_feeders() {
             end(&troupe);
         }
     });
+}
+
+/// A work that holds a lease, and assigns another one if it is the `first`; if that is refused, it runs it itself.
+fn pair(handle: Handle, first: bool, drops: &DropCounter, ran: &Count, finished: &Count) -> Work {
+    let (ran, drops, finished) = (ran.clone(), drops.clone(), finished.clone());
+    let lease = drops.lease();
+    Work::new(move || {
+        let _held = &lease;
+        ran.add();
+        if first {
+            let second = pair(handle.clone(), false, &drops, &ran, &finished);
+            if let Err(refused) = handle.assign(second) {
+                refused.into_work().run()?;
+            }
+        }
+        finished.add();
+        Ok(())
+    })
 }
 
 /// Claim: an actor that is idle when `wait_idle` returns takes the next work at once, without a mailbox.

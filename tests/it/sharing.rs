@@ -1,13 +1,9 @@
 //! Work-conserving: no accepted work waits for a running one while an actor is idle.
 
-use crate::support::{
-    Gate, HANG, Log, Tally, end, eventually, fill, me, occupy, receive, settle, wait_until_blocked,
-    within,
-};
+use crate::support::{Gate, HANG, Log, Tally, end, eventually, fill, me, receive, settle, within};
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 use troupe_pool::{BoxError, BuildError, Config, Context, Failure, Handle, Troupe, Work};
 
@@ -128,29 +124,20 @@ fn one_slow_work_holds_up_nothing() {
 /// that is begun with.
 #[test]
 fn no_mailbox_waits_for_ever_whose_actor_is_busy() {
-    keep_one_mailbox_filled(Duration::ZERO, false);
-}
-
-/// Nor while somebody waits for the troupe to be idle.
-///
-/// Fails when an actor that looks under the board's lock, as it does while a `wait_idle` is under way, forgets how many
-/// works it has run in a row.
-#[test]
-fn no_mailbox_waits_for_ever_during_a_wait_idle() {
-    keep_one_mailbox_filled(Duration::ZERO, true);
+    keep_one_mailbox_filled(Duration::ZERO);
 }
 
 /// After "20 us of works" an actor looks for a mailbox whose actor is held up: of works that take longer it takes every
 /// second one from there.
 #[test]
 fn no_mailbox_waits_long_for_long_works() {
-    keep_one_mailbox_filled(LONG, false);
+    keep_one_mailbox_filled(LONG);
 }
 
 /// And of works of 5 us every fourth.
 #[test]
 fn no_mailbox_waits_long_for_works_of_microseconds() {
-    keep_one_mailbox_filled(Duration::from_micros(5), false);
+    keep_one_mailbox_filled(Duration::from_micros(5));
 }
 
 /// Also if each work that keeps the other mailbox filled is retried.
@@ -162,7 +149,7 @@ fn retries_make_no_mailbox_wait() {
         let retry = |_: Failure<BoxError>, context: &Context<'_>| {
             context.reassign(|| Ok(())).expect("its own place");
         };
-        keep_a_mailbox_filled(true, takes, false, |config| {
+        keep_a_mailbox_filled(true, takes, |config| {
             Troupe::builder(config).error_handler(retry).build()
         });
     }
@@ -376,18 +363,17 @@ fn chain(
     })
 }
 
-fn keep_one_mailbox_filled(takes: Duration, during_wait_idle: bool) {
-    keep_a_mailbox_filled(false, takes, during_wait_idle, Troupe::new);
+fn keep_one_mailbox_filled(takes: Duration) {
+    keep_a_mailbox_filled(false, takes, Troupe::new);
 }
 
 fn keep_a_mailbox_filled(
     fails: bool,
     takes: Duration,
-    during_wait_idle: bool,
     build: impl Fn(Config) -> Result<Troupe, BuildError>,
 ) {
     for busy in [0, 1] {
-        let troupe: Arc<Troupe> = Arc::new(build(Config::fixed(2).mailbox_size(4)).expect("valid"));
+        let troupe: Troupe = build(Config::fixed(2).mailbox_size(4)).expect("valid");
         // Not the first works of its life, which are few.
         for _ in 0..5 {
             let both = Arc::new(Barrier::new(2));
@@ -427,78 +413,15 @@ fn keep_a_mailbox_filled(
                 .sum::<usize>()
         };
         assert_eq!(queued(), 8);
-        let waiter = during_wait_idle.then(|| {
-            let troupe = Arc::clone(&troupe);
-            let thread = thread::Builder::new().name("waits for idle".to_owned());
-            let waiter = thread.spawn(move || troupe.wait_idle_timeout(HANG));
-            wait_until_blocked("waits for idle");
-            waiter.expect("a thread for the test")
-        });
         gates[1 - busy].open();
         eventually(|| queued() == 0);
         let ran = ran.load(SeqCst);
         let limit = if takes.is_zero() { 300 } else { 40 };
         assert!(ran <= limit, "{ran} works overtook those of a busy actor");
         gates[busy].open();
-        if let Some(waiter) = waiter {
-            assert_eq!(waiter.join().expect("it does not panic"), Ok(()));
-        }
         end(&troupe);
         assert_eq!(troupe.stats().failed > 0, fails);
     }
-}
-
-/// "Waits until all works accepted so far are finished", and not for later ones: also if both actors are at work on a
-/// mailbox that later works keep filled, and the earlier ones are in the other.
-///
-/// Fails as the test before it.
-#[test]
-fn a_mailbox_kept_filled_does_not_hold_up_wait_idle() {
-    let troupe: Arc<Troupe> = Arc::new(fixed(2, 4));
-    let first = occupy(&troupe, 2);
-    let (dummies, second) = (Tally::new(4), Gate::new());
-    for index in 0..4 {
-        troupe
-            .assign(dummies.work(index))
-            .expect("the first mailbox");
-    }
-    for _ in 0..2 {
-        troupe.assign(second.work()).expect("the second mailbox");
-    }
-    first.open();
-    second.wait_for(2); // both took their work from the second mailbox
-    dummies.assert_each_once();
-    let (waited, ran) = (Arc::default(), Arc::default());
-    for _ in 0..4 {
-        let work = chain(
-            &troupe.handle(),
-            &waited,
-            &ran,
-            usize::MAX,
-            Duration::ZERO,
-            false,
-        );
-        troupe.assign(work).expect("the second mailbox");
-    }
-    let early = Tally::new(4);
-    for index in 0..4 {
-        troupe.assign(early.work(index)).expect("the first mailbox");
-    }
-    let waiter = {
-        let (troupe, waited) = (Arc::clone(&troupe), Arc::clone(&waited));
-        let thread = thread::Builder::new().name("waits for idle".to_owned());
-        let waiter = thread.spawn(move || {
-            let outcome = troupe.wait_idle_timeout(HANG);
-            waited.store(true, SeqCst); // the later works go on until then
-            outcome
-        });
-        wait_until_blocked("waits for idle");
-        waiter.expect("a thread for the test")
-    };
-    second.open();
-    assert_eq!(waiter.join().expect("it does not panic"), Ok(()));
-    early.assert_each_once();
-    end(&troupe);
 }
 
 /// In a Dynamic troupe at `max` too, and with a place for every work that was shared.

@@ -24,8 +24,7 @@ mailbox: sync work
 pace:
 slot: atomics gate mailbox sync work
 stamps: slot sync
-epoch: work
-board: epoch sync work
+board: sync work
 waiters: state sync
 stage: atomics board config failure hints slot state stats sync waiters work
 ending: board error slot stage sync unwind work

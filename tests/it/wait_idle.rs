@@ -1,19 +1,29 @@
 //! `wait_idle` and `wait_idle_timeout`.
 
 use crate::support::{
-    Gate, HANG, OnDrop, Tally, end, error, eventually, fill, join, occupy, settle,
+    Gate, HANG, OnDrop, Tally, end, error, eventually, fill, join, occupy, receive, settle,
     wait_until_blocked, within,
 };
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::thread;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use troupe_pool::{Config, JoinError, Troupe};
+use troupe_pool::{Config, Context, Failure, Handle, JoinError, Troupe, Work};
 
 const SHORT: Duration = Duration::from_millis(30);
 
 fn fixed(actors: usize, mailbox_size: usize) -> Troupe {
     Troupe::new(Config::fixed(actors).mailbox_size(mailbox_size)).expect("valid")
+}
+
+/// A thread of that name that has called `wait_idle` and waits.
+fn call(troupe: &Arc<Troupe>, name: &str) -> JoinHandle<Result<(), JoinError>> {
+    let (troupe, builder) = (Arc::clone(troupe), thread::Builder::new());
+    let waiter = builder
+        .name(name.to_owned())
+        .spawn(move || troupe.wait_idle());
+    wait_until_blocked(name);
+    waiter.expect("a thread for the test")
 }
 
 /// With nothing to wait for it returns at once: unused, at rest, without an actor, shut down, ended.
@@ -39,9 +49,9 @@ fn at_rest_it_returns_at_once() {
     });
 }
 
-/// Every work accepted before the call is finished when it returns, those in mailboxes too.
+/// "No work running or waiting in a mailbox": all are finished when it returns.
 #[test]
-fn every_earlier_work_is_finished() {
+fn every_accepted_work_is_finished() {
     let troupe = fixed(2, 16);
     for _ in 0..200 {
         let tally = Tally::new(20);
@@ -56,7 +66,7 @@ fn every_earlier_work_is_finished() {
     end(&troupe);
 }
 
-/// "... its captures and its handler included": it does not return while a capture's drop or a handler runs.
+/// "Every capture dropped, every handler call returned": it does not return while a capture's drop or a handler runs.
 #[test]
 fn captures_and_handler_are_included() {
     let (in_drop, in_handler) = (Gate::new(), Gate::new());
@@ -111,104 +121,160 @@ fn timeouts() {
     });
 }
 
-/// "A feeder's later works cannot hold it up for ever when there is such an instant": the troupe is never idle again,
-/// and the call returns all the same when the works that came before it are done.
-#[cfg(target_os = "linux")]
+/// A work that is accepted while somebody waits is waited for, too: as long as works overlap there is no idle instant.
 #[test]
-fn later_works_do_not_hold_it_up() {
+fn works_that_overlap_leave_no_idle_instant() {
     within(HANG, || {
         for mailbox_size in [0, 2] {
             let troupe = Arc::new(fixed(3, mailbox_size));
-            let earlier = occupy(&troupe, 2);
-            let waiter = {
-                let troupe = Arc::clone(&troupe);
-                let builder = thread::Builder::new().name("idle-past-later".to_owned());
-                builder.spawn(move || troupe.wait_idle()).expect("a thread")
-            };
-            wait_until_blocked("idle-past-later");
-            let later = occupy(&troupe, 1);
-            earlier.open();
+            let first = occupy(&troupe, 2);
+            let waiter = call(&troupe, "idle-overlap");
+            let second = occupy(&troupe, 1);
+            first.open();
+            eventually(|| troupe.stats().idle == 2);
+            assert_eq!(troupe.wait_idle_timeout(SHORT), Err(JoinError::Timeout));
+            assert!(!waiter.is_finished());
+            second.open();
             assert_eq!(waiter.join().expect("no panic"), Ok(()));
-            later.wait_for(1); // still running
-            later.open();
             end(&troupe);
         }
     });
 }
 
-/// Each of two callers waits for what was accepted before its own call: the second for one work more than the first, and
-/// neither for one that comes after both. Also if the first gives up.
-///
-/// Fails when who calls while another waits has to wait for what is assigned until that one's wait is over.
-#[cfg(target_os = "linux")]
+/// "Works assigned by works are covered": one call covers a tree of 8,191 works, each of which assigns two others.
 #[test]
-fn each_caller_waits_for_its_own_works() {
-    within(HANG, || {
-        for gives_up in [false, true] {
-            let troupe = Arc::new(fixed(3, 1));
-            let wait = |name: &str| {
-                let troupe = Arc::clone(&troupe);
-                let builder = thread::Builder::new().name(name.to_owned());
-                let waiter = builder.spawn(move || troupe.wait_idle());
-                wait_until_blocked(name);
-                waiter.expect("a thread")
-            };
-            let before_both = occupy(&troupe, 1);
-            let first = (!gives_up).then(|| wait("idle-first"));
-            if gives_up {
-                let given_up = troupe.wait_idle_timeout(Duration::ZERO);
-                assert_eq!(given_up, Err(JoinError::Timeout));
+fn one_call_covers_a_tree_of_works() {
+    fn node(handle: &Handle, tally: &Tally, index: usize) -> Work {
+        let (handle, tally) = (handle.clone(), tally.clone());
+        Work::new(move || {
+            for child in [2 * index + 1, 2 * index + 2] {
+                if child < WORKS {
+                    handle.assign(node(&handle, &tally, child))?;
+                }
             }
-            let between = occupy(&troupe, 1);
-            let second = wait("idle-second");
-            let after_both = occupy(&troupe, 1);
-            before_both.open();
-            if let Some(first) = first {
-                assert_eq!(first.join().expect("no panic"), Ok(()));
-            }
-            eventually(|| troupe.stats().completed == 1);
-            assert!(!second.is_finished());
-            between.open();
-            assert_eq!(second.join().expect("no panic"), Ok(()));
-            after_both.wait_for(1); // still running
-            after_both.open();
-            end(&troupe);
-        }
-    });
+            tally.mark(index);
+            Ok(())
+        })
+    }
+    const WORKS: usize = 8_191;
+    // There is room for all of them, so that none is refused.
+    for config in [
+        Config::fixed(2),
+        Config::dynamic(0, 4).idle_timeout(Duration::ZERO),
+    ] {
+        let troupe: Troupe = Troupe::new(config.mailbox_size(WORKS)).expect("valid");
+        let tally = Tally::new(WORKS);
+        troupe
+            .assign(node(&troupe.handle(), &tally, 0))
+            .expect("the first work");
+        settle(&troupe);
+        tally.assert_each_once();
+        assert_eq!(troupe.stats().completed, WORKS as u64);
+        end(&troupe);
+    }
 }
 
-/// The same with a feeder that never lets the troupe rest: calls return, again and again.
+/// Fails as often as it says, and then succeeds.
+fn attempt(failures: u32) -> Result<(), u32> {
+    failures.checked_sub(1).map_or(Ok(()), Err)
+}
+
+/// "Retries are covered": one call covers a chain of 20,000.
 #[test]
-fn a_feeder_does_not_hold_it_up() {
+fn one_call_covers_a_chain_of_retries() {
+    let retry = |failure: Failure<u32>, context: &Context<'_, u32>| {
+        if let Failure::Error(left) = failure {
+            assert!(context.reassign(move || attempt(left)).is_ok());
+        }
+    };
+    let config = Config::fixed(2).mailbox_size(1);
+    let troupe = Troupe::builder(config).error_handler(retry).build();
+    let troupe = troupe.expect("valid");
+    assert!(troupe.assign(|| attempt(20_000)).is_ok());
+    settle(&troupe);
+    let stats = troupe.stats();
+    assert_eq!((stats.completed, stats.failed), (1, 20_000));
+    end(&troupe);
+}
+
+/// And what a handler assigns in the ordinary way is a work that is assigned by a work.
+#[test]
+fn one_call_covers_what_handlers_assign() {
+    let again = |failure: Failure<u32>, context: &Context<'_, u32>| {
+        if let Failure::Error(left) = failure {
+            assert!(context.troupe().assign(move || attempt(left)).is_ok());
+        }
+    };
+    // A place for each actor's mailbox: the one that ran the failed work before may not be idle yet.
+    let config = Config::fixed(2).mailbox_size(1);
+    let troupe = Troupe::builder(config).error_handler(again).build();
+    let troupe = troupe.expect("valid");
+    for _ in 0..20 {
+        assert!(troupe.assign(|| attempt(200)).is_ok());
+        settle(&troupe);
+    }
+    let stats = troupe.stats();
+    assert_eq!((stats.completed, stats.failed), (20, 4_000));
+    end(&troupe);
+}
+
+/// A steady trickle does not hold it up as long as there are idle instants: calls return, again and again.
+#[test]
+fn a_trickle_does_not_hold_it_up() {
     within(HANG, || {
         let troupe = fixed(2, 8);
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let feeder = scope.spawn(|| {
                 while !stop.load(SeqCst) {
-                    drop(troupe.assign_wait(|| Ok(())));
+                    let (done, is_done) = mpsc::channel();
+                    let work = move || Ok(done.send(())?);
+                    troupe.assign(work).expect("an idle actor");
+                    receive(&is_done);
+                    // Its answer comes before the actor is idle. This is the idle instant.
+                    eventually(|| troupe.stats().idle == 2);
                 }
             });
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                for _ in 0..100 {
-                    let tally = Tally::new(1);
-                    troupe
-                        .assign_wait(tally.work(0))
-                        .expect("it waits for room");
-                    assert_eq!(troupe.wait_idle(), Ok(()));
-                    tally.assert_each_once();
-                }
-            }));
+            let outcomes: Vec<_> = (0..200).map(|_| troupe.wait_idle_timeout(HANG)).collect();
             stop.store(true, SeqCst);
-            result.expect("no assertion failed");
+            feeder.join().expect("no assertion failed");
+            assert_eq!(outcomes, [Ok(()); 200]);
         });
         end(&troupe);
     });
 }
 
-/// Later works that finish do not stand in for an earlier one that has not.
+/// "At or after an instant at which the troupe was idle": the instant may be over when the caller comes to run again.
+///
+/// Fails when a caller that is woken looks again whether the troupe is idle. Only real threads show it: a model cannot
+/// tell that a caller has begun to wait.
+#[cfg(target_os = "linux")]
 #[test]
-fn later_works_do_not_stand_in_for_earlier_ones() {
+fn an_idle_instant_counts_when_it_is_over() {
+    within(HANG, || {
+        for _ in 0..50 {
+            let troupe = Arc::new(fixed(1, 1));
+            let first = occupy(&troupe, 1);
+            let names: Vec<_> = (0..8).map(|caller| format!("idle-over-{caller}")).collect();
+            let callers: Vec<_> = names.iter().map(|name| call(&troupe, name)).collect();
+            // Once more: the lock may have kept one waiting the first time.
+            names.iter().for_each(|name| wait_until_blocked(name));
+            first.open();
+            eventually(|| troupe.stats().idle == 1);
+            let second = occupy(&troupe, 1);
+            for caller in callers {
+                assert_eq!(caller.join().expect("no panic"), Ok(()));
+            }
+            second.wait_for(1); // still running
+            second.open();
+            end(&troupe);
+        }
+    });
+}
+
+/// One work that does not end holds it up, however many others finish.
+#[test]
+fn one_unfinished_work_holds_it_up() {
     within(HANG, || {
         let troupe = fixed(2, 8);
         let gate = occupy(&troupe, 1);
@@ -249,6 +315,28 @@ fn any_number_of_threads_may_wait() {
     });
 }
 
+/// A call that times out leaves nothing behind: neither those that wait beside it nor later calls notice.
+#[test]
+fn a_call_that_times_out_leaves_nothing_behind() {
+    within(HANG, || {
+        let troupe = Arc::new(fixed(2, 1));
+        for _ in 0..20 {
+            let gate = occupy(&troupe, 1);
+            let others = ["idle-beside-1", "idle-beside-2"].map(|name| call(&troupe, name));
+            for timeout in [Duration::ZERO, Duration::from_micros(500), Duration::ZERO] {
+                let outcome = troupe.wait_idle_timeout(timeout);
+                assert_eq!(outcome, Err(JoinError::Timeout));
+            }
+            assert!(!others.iter().any(JoinHandle::is_finished));
+            gate.open();
+            for other in others {
+                assert_eq!(other.join().expect("no panic"), Ok(()));
+            }
+        }
+        end(&troupe);
+    });
+}
+
 /// Works that `shutdown_now` takes back are not waited for.
 #[test]
 fn returned_works_are_not_waited_for() {
@@ -256,12 +344,7 @@ fn returned_works_are_not_waited_for() {
         let troupe = Arc::new(fixed(1, 4));
         let gate = occupy(&troupe, 1);
         fill(&troupe, &Gate::new()); // a gate that nobody opens
-        let waiter = {
-            let troupe = Arc::clone(&troupe);
-            let builder = thread::Builder::new().name("idle-at-the-end".to_owned());
-            builder.spawn(move || troupe.wait_idle()).expect("a thread")
-        };
-        wait_until_blocked("idle-at-the-end");
+        let waiter = call(&troupe, "idle-at-the-end");
         let returned = troupe.shutdown_now();
         assert_eq!(returned.len(), 4);
         gate.open();
@@ -288,51 +371,4 @@ fn while_the_troupe_shrinks() {
     eventually(|| troupe.stats().actors == 0);
     settle(&troupe);
     end(&troupe);
-}
-
-/// A work that another troupe gave back is waited for like any other.
-///
-/// Fails when it keeps the mark that it came too late for a wait over there.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_work_that_another_troupe_gave_back_is_waited_for() {
-    within(HANG, || {
-        let other = fixed(1, 1);
-        let elsewhere = occupy(&other, 1);
-        // The wait that it is late for goes on over there.
-        assert_eq!(
-            other.wait_idle_timeout(Duration::ZERO),
-            Err(JoinError::Timeout)
-        );
-        let (late, done) = (Gate::new(), Arc::new(AtomicBool::new(false)));
-        let work = {
-            let (late, done) = (late.clone(), Arc::clone(&done));
-            move || {
-                late.pass();
-                done.store(true, SeqCst);
-                Ok(())
-            }
-        };
-        other.assign(work).expect("there is room");
-        let returned = other.shutdown_now().pop().expect("it had not begun");
-        elsewhere.open();
-
-        let troupe = Arc::new(fixed(1, 1));
-        let busy = occupy(&troupe, 1);
-        troupe.assign(returned).expect("there is room");
-        let waiter = {
-            let (troupe, done) = (Arc::clone(&troupe), Arc::clone(&done));
-            let builder = thread::Builder::new().name("idle-past-other".to_owned());
-            let wait = move || (troupe.wait_idle(), done.load(SeqCst));
-            builder.spawn(wait).expect("a thread")
-        };
-        wait_until_blocked("idle-past-other");
-        busy.open();
-        late.wait_for(1);
-        assert_eq!(troupe.wait_idle_timeout(SHORT), Err(JoinError::Timeout));
-        late.open();
-        assert_eq!(waiter.join().expect("no panic"), (Ok(()), true));
-        join(&other);
-        end(&troupe);
-    });
 }
