@@ -263,6 +263,10 @@ impl<E> Stage<E> {
             if self.holds_work(id) {
                 return true;
             }
+            if id == self.fill() {
+                // Senders would set it again at once, and its line would travel.
+                return false;
+            }
             // Clear, then look again: a sender may have seen the bit set before.
             self.ready.clear(id);
             let holds = self.holds_work(id);
