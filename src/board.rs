@@ -5,15 +5,15 @@
 //! with it in the state word, is said where the moves are made.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::idle::IdleStack;
 use crate::sync::{JoinHandle, is_finished};
 use crate::work::Letter;
 
-/// How many of the departed threads who retires looks at: more than the one that it
+/// A retiring actor looks at this many departed threads: more than the one that it
 /// adds, and few, since it holds the lock.
-const LOOKS: usize = 8;
+const LOOKS: usize = 2;
 
 /// What is known of the actor of one number.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ pub(crate) struct Board<E> {
     /// Initial actors that have not yet come to rest.
     pub(crate) awaited: usize,
     /// Threads of actors that have left, not yet joined.
-    pub(crate) departed: Vec<JoinHandle<()>>,
+    pub(crate) departed: VecDeque<JoinHandle<()>>,
     /// Is a call of join joining the threads, or has one done so?
     pub(crate) joining: bool,
     /// Have all threads been joined?
@@ -83,7 +83,7 @@ impl<E> Board<E> {
             births: 0,
             open: 0,
             awaited: 0,
-            departed: Vec::new(),
+            departed: VecDeque::new(),
             joining: false,
             joined: false,
             idle_callers: 0,
@@ -130,7 +130,7 @@ impl<E> Board<E> {
         if there {
             seat.thread = Some(thread);
         } else {
-            self.departed.push(thread);
+            self.departed.push_back(thread);
         }
         there
     }
@@ -140,10 +140,14 @@ impl<E> Board<E> {
     /// such a chain is a thread. Actors that come and go could make it grow faster
     /// than its other end is undone.
     pub(crate) fn take_finished(&mut self) -> Vec<JoinHandle<()>> {
-        let looks = self.departed.len().min(LOOKS);
-        let (finished, others): (Vec<_>, Vec<_>) =
-            self.departed.drain(..looks).partition(is_finished);
-        self.departed.extend(others);
+        let mut finished = Vec::new();
+        for _ in 0..LOOKS {
+            match self.departed.pop_front() {
+                Some(thread) if is_finished(&thread) => finished.push(thread),
+                Some(thread) => self.departed.push_back(thread),
+                None => break,
+            }
+        }
         finished
     }
 
