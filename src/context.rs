@@ -38,11 +38,7 @@ use crate::work::{BoxError, Work};
 ///
 /// let troupe = Troupe::builder(Config::fixed(2)).error_handler(retry).build()?;
 /// troupe.assign(|| fetch(1))?;
-/// // A retry is a work of its own, so ask until none is left.
-/// while troupe.stats().completed == 0 {
-///     troupe.wait_idle()?;
-/// }
-/// troupe.wait_idle()?;
+/// troupe.wait_idle()?; // covers the retries
 /// let stats = troupe.stats();
 /// assert_eq!((stats.accepted, stats.failed, stats.completed), (3, 2, 1));
 /// # troupe.shutdown();

@@ -34,10 +34,7 @@ use crate::work::{BoxError, Work};
 /// let troupe = Troupe::new(Config::fixed(2))?;
 /// let handle = troupe.handle();
 /// troupe.assign(move || halve(&handle, 8))?;
-/// // It does not wait for what the works assign: ask until all are done.
-/// while troupe.stats().completed < 4 {
-///     troupe.wait_idle()?;
-/// }
+/// troupe.wait_idle()?; // covers what the works assign
 /// assert_eq!(troupe.stats().completed, 4);
 /// # troupe.shutdown();
 /// # troupe.join()?;
