@@ -248,7 +248,7 @@ pub enum BuildError {
     },
 }
 
-/// Why a join or a `wait_idle` did not wait to the end.
+/// Why a `join` or a `wait_idle` returned early.
 ///
 /// # Examples
 ///
@@ -266,8 +266,8 @@ pub enum BuildError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The time was up first.
-    #[error("timed out")]
+    /// The time was up before the troupe had ended, or was idle.
+    #[error("timed out waiting for the troupe to end or become idle")]
     Timeout,
     /// The call came from one of the troupe's own threads: it would have
     /// waited for itself.

@@ -6,6 +6,7 @@
 //! | [`refusal`] | What to do with a work that has no place? |
 //! | [`failure`] | What to do with a work that has failed? |
 //! | [`stopping`] | How to end, and lose nothing? |
+//! | [`waiting`] | How to wait for part of the work, while others feed the troupe? |
 //! | [`in_async`] | How to use it from async code? |
 //! | [`past_one_process`] | What if one process is not enough? |
 //! | [`moving_from`] | What is that call of another pool here? |
@@ -70,7 +71,23 @@ pub mod stopping {
     //! [`wait_idle`](crate::Troupe::wait_idle), [`Handle`](crate::Handle),
     //! [`Handle::is_shutdown`](crate::Handle::is_shutdown),
     //! [`ShuttingDown`](crate::AssignError::ShuttingDown),
-    //! [Sizing](crate::guide::sizing).
+    //! [Sizing](crate::guide::sizing),
+    //! [Waiting for some of the work](crate::guide::waiting).
+}
+
+pub mod waiting {
+    //! How to wait: for all of the work, or for some of it.
+    //!
+    #![doc = include_str!("guide/waiting.md")]
+    //!
+    //! See also: [`wait_idle`](crate::Troupe::wait_idle),
+    //! [`wait_idle_timeout`](crate::Troupe::wait_idle_timeout),
+    //! [`Handle`](crate::Handle), [`assign_wait`](crate::Troupe::assign_wait),
+    //! [`shutdown_now`](crate::Troupe::shutdown_now),
+    //! [`mailbox_size`](crate::Config::mailbox_size),
+    //! [`WouldDeadlock`](crate::JoinError::WouldDeadlock),
+    //! [Refusal and back-pressure](crate::guide::refusal),
+    //! [Failure and retry](crate::guide::failure).
 }
 
 pub mod in_async {

@@ -15,7 +15,7 @@
 //! This page is an overview. The [guide] has the decisions that it leaves open:
 //! [sizing](guide::sizing), [refusal](guide::refusal),
 //! [failure and retry](guide::failure), [stopping](guide::stopping),
-//! [async](guide::in_async), [more than one process](guide::past_one_process),
+//! [waiting for part of the work](guide::waiting), [async](guide::in_async), [more than one process](guide::past_one_process),
 //! and [coming from another pool](guide::moving_from).
 //!
 //! # Hello, troupe
@@ -148,8 +148,9 @@
 //! run. [`shutdown_now`](Troupe::shutdown_now) also takes back what has not
 //! started. [`join`](Troupe::join) waits for the end: works, captures, handler
 //! and threads. Dropping a troupe is `shutdown` and never waits.
-//! [`wait_idle`](Troupe::wait_idle) waits for what has been accepted so far,
-//! without ending anything.
+//! [`wait_idle`](Troupe::wait_idle) waits until the troupe is idle, without ending
+//! anything. It covers work that is assigned by other work, and retries. The guide
+//! shows how to wait for [part of the work](guide::waiting).
 //!
 //! Every work for which an assign returned `Ok` is run exactly once, or
 //! returned exactly once by `shutdown_now`, whatever races.

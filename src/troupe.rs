@@ -338,15 +338,23 @@ impl<E> Troupe<E> {
         self.stage.join(Instant::now().checked_add(timeout))
     }
 
-    /// Waits until every work accepted before this call is finished.
+    /// Waits until the troupe is idle, without ending anything.
     ///
-    /// Blocks until there has been an instant at which all of them were, with
-    /// their captures and error handler calls. Works that are assigned
-    /// meanwhile are not waited for; an assign that is under way at the call may
-    /// count as before it. When this returns, every actor that has
-    /// not been given later work counts as idle. Of several callers each waits for
-    /// what was accepted before its own call. While somebody waits, assigning and
-    /// taking work cost a lock.
+    /// Blocks until there has been an instant, later than the call, at which no
+    /// work was running, waiting in a mailbox, or on its way to an actor. At that
+    /// instant every capture had been dropped, and every error handler call had
+    /// returned. One call therefore covers work that is assigned by other work,
+    /// and retries. If the troupe is idle, this returns at once.
+    ///
+    /// When this returns, every actor that has not been given work since that
+    /// instant counts as idle. Waiting does not slow down assigning.
+    ///
+    /// Other threads may go on assigning. A steady trickle does not hold up the
+    /// call if the troupe is idle in between, however briefly. If it is fed
+    /// without a pause, or if some work never ends, there may be no such instant:
+    /// [`wait_idle_timeout`](Troupe::wait_idle_timeout) bounds the wait. To wait
+    /// for part of the work, see the guide,
+    /// [Waiting for some of the work](crate::guide::waiting).
     ///
     /// # Errors
     ///
@@ -355,28 +363,39 @@ impl<E> Troupe<E> {
     ///
     /// # Examples
     ///
+    /// A tree of work: each visit assigns two others.
+    ///
     /// ```
-    /// # use troupe_pool::{Config, Troupe};
-    /// let troupe = Troupe::new(Config::fixed(2))?;
-    /// for _ in 0..10 {
-    ///     troupe.assign(|| Ok(()))?;
+    /// use troupe_pool::{BoxError, Config, Handle, Troupe};
+    ///
+    /// fn visit(troupe: &Handle, depth: u32) -> Result<(), BoxError> {
+    ///     if depth > 0 {
+    ///         for _ in 0..2 {
+    ///             let handle = troupe.clone();
+    ///             troupe.assign(move || visit(&handle, depth - 1))?;
+    ///         }
+    ///     }
+    ///     Ok(())
     /// }
+    ///
+    /// let troupe = Troupe::new(Config::fixed(2).mailbox_size(64))?;
+    /// let handle = troupe.handle();
+    /// troupe.assign(move || visit(&handle, 4))?;
     /// troupe.wait_idle()?;
-    /// assert_eq!(troupe.stats().completed, 10);
-    /// troupe.assign(|| Ok(()))?; // and on it goes
+    /// assert_eq!(troupe.stats().completed, 31);
     /// # troupe.shutdown();
     /// # troupe.join()?;
-    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// # Ok::<(), BoxError>(())
     /// ```
     pub fn wait_idle(&self) -> Result<(), JoinError> {
         self.stage.wait_idle(None)
     }
 
-    /// Waits until every work accepted before this call is finished, for at
-    /// most `timeout`.
+    /// Waits until the troupe is idle, for at most `timeout`.
     ///
-    /// Blocks as [`wait_idle`](Troupe::wait_idle) does. A timeout that
-    /// overflows the clock waits for ever.
+    /// Blocks as [`wait_idle`](Troupe::wait_idle) does. A zero timeout asks
+    /// whether the troupe is idle at present. A timeout that overflows the clock
+    /// waits for ever.
     ///
     /// # Errors
     ///
@@ -388,9 +407,13 @@ impl<E> Troupe<E> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use troupe_pool::{Config, Troupe};
+    /// # use troupe_pool::{Config, JoinError, Troupe};
     /// let troupe = Troupe::new(Config::fixed(2))?;
-    /// troupe.assign(|| Ok(()))?;
+    /// let (open, gate) = std::sync::mpsc::channel::<()>();
+    /// troupe.assign(move || Ok(gate.recv()?))?;
+    /// let early = troupe.wait_idle_timeout(Duration::from_millis(1));
+    /// assert_eq!(early, Err(JoinError::Timeout));
+    /// open.send(())?;
     /// troupe.wait_idle_timeout(Duration::from_secs(60))?;
     /// # troupe.shutdown();
     /// # troupe.join()?;

@@ -202,6 +202,8 @@ fn build_and_join_errors_by_table() {
         JoinError::WouldDeadlock.to_string()
     );
     assert!(JoinError::Timeout.source().is_none());
+    // It says what timed out: it may stand alone in a log.
+    assert!(JoinError::Timeout.to_string().contains("troupe"));
     assert_eq!(
         format!("{:?} {:?}", JoinError::Timeout, JoinError::WouldDeadlock),
         "Timeout WouldDeadlock"
