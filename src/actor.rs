@@ -140,7 +140,9 @@ impl<E> fmt::Debug for ActorConfig<E> {
 /// of acceptance.
 ///
 /// The same as a Fixed troupe of one, with the words of an actor. Dropping it
-/// is [`shutdown`](Actor::shutdown), and never blocks.
+/// is [`shutdown`](Actor::shutdown), and never blocks. The memory of its mailbox,
+/// 24 bytes for each place, is freed when it has been dropped and its thread is
+/// gone.
 ///
 /// # Examples
 ///

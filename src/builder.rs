@@ -47,7 +47,10 @@ impl<E: Send + 'static> Builder<E> {
     /// each failure, possibly on several actors at once. It may assign, read
     /// stats and shut the troupe down. While it runs, its actor does nothing
     /// else. If it panics, that is contained and counted. It is dropped when
-    /// the last actor has left, before [`join`](Troupe::join) returns.
+    /// the last actor has left, before [`join`](Troupe::join) returns. The last
+    /// actor drops it. If there is no actor, the caller of
+    /// [`shutdown`](Troupe::shutdown), or whoever drops the troupe, does, and waits
+    /// for as long as that takes.
     ///
     /// # Examples
     ///

@@ -39,7 +39,9 @@ pub enum Mode {
     Fixed,
     /// Between [`min`](Config::min) and [`max`](Config::max) actors: it grows
     /// when no actor is idle, and an actor that has been idle for
-    /// [`idle_timeout`](Config::idle_timeout) retires.
+    /// [`idle_timeout`](Config::idle_timeout) retires. Any thread that assigns may
+    /// start an actor, which inherits from that thread: see
+    /// [`Troupe`](crate::Troupe#threads).
     Dynamic,
 }
 
@@ -71,18 +73,32 @@ pub struct Config {
     /// The fewest actors; Dynamic only. The default is 0.
     pub min: usize,
     /// The most actors, from 1 to 32,000; in Fixed mode exactly so many. The
-    /// default is the number of threads that can run at once.
+    /// default is the number of threads that can run at once. On one processor
+    /// that is one actor: work that waits for other work of its troupe then waits
+    /// for ever.
     pub max: usize,
     /// The actors to begin with, from `min` to `max`; Dynamic only. The
     /// default, `None`, is `min`.
     pub initial: Option<usize>,
     /// How many works wait in one actor's mailbox, besides the one that it
     /// runs: up to 1,048,576, and `max * (mailbox_size + 1)` up to
-    /// 67,108,864, since all places are allocated up front. 0 means hand-off:
-    /// only an idle or a new actor takes a work. The default is 16.
+    /// 67,108,864. The default is 16.
+    ///
+    /// A mailbox is allocated as a whole, with 24 bytes for each place, when an
+    /// actor of its number starts for the first time. Its memory is freed when the
+    /// last [`Troupe`](crate::Troupe), [`Actor`](crate::Actor) or
+    /// [`Handle`](crate::Handle) is dropped.
+    ///
+    /// 0 means hand-off: only an idle or a new actor takes work. An actor is idle a
+    /// moment after its work has sent an answer. A client that asks again at once
+    /// can meet [`Full`](crate::AssignError::Full) in that moment;
+    /// [`assign_timeout`](crate::Troupe::assign_timeout) waits for it to pass.
     pub mailbox_size: usize,
     /// How long an actor above `min` may be idle before it retires; Dynamic
     /// only. `Duration::MAX` is never. The default is 60 seconds.
+    ///
+    /// Whatever is tied to the thread ends when its actor retires, such as
+    /// thread-local variables and parent-death signals.
     pub idle_timeout: Duration,
     /// What threads are called, before `-` and the actor's number: not empty,
     /// no NUL. Cut where the number would not be among the 15 bytes that
@@ -90,6 +106,10 @@ pub struct Config {
     pub thread_name: String,
     /// The stack of each thread in bytes, from 16 KiB to 128 TiB. The default,
     /// `None`, is what [`std::thread::Builder::stack_size`] says.
+    ///
+    /// A panic that prints a backtrace needs more than 24 KiB: a smaller stack
+    /// overflows, which aborts the process. 32 KiB are enough for a panic in
+    /// shallow code.
     pub stack_size: Option<usize>,
 }
 
@@ -315,7 +335,8 @@ impl Config {
 }
 
 impl Default for Config {
-    /// Fixed, with one actor for each thread that can run at once.
+    /// Fixed, with one actor for each thread that can run at once: a single one
+    /// on one processor.
     fn default() -> Self {
         Self::fixed(processors().min(MOST_ACTORS))
     }

@@ -26,6 +26,8 @@ use crate::work::{BoxError, Work};
 #[non_exhaustive]
 pub enum AssignError<E = BoxError> {
     /// No actor was idle, no mailbox had room, and the troupe could not grow.
+    ///
+    /// The message does not say which troupe: name it where the error is logged.
     #[error("the troupe is full")]
     Full(Work<E>),
     /// The troupe has been shut down.

@@ -1,4 +1,4 @@
-//! A way to a troupe that keeps nothing of it alive.
+//! A way to a troupe that keeps none of its threads alive.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -14,7 +14,9 @@ use crate::work::{BoxError, Work};
 ///
 /// It keeps no thread, no work and no error handler alive. Once the troupe has
 /// been shut down or dropped it answers
-/// [`ShuttingDown`](AssignError::ShuttingDown), and the final stats.
+/// [`ShuttingDown`](AssignError::ShuttingDown), and the final stats. It does keep
+/// the memory of the mailboxes, 24 bytes for each place, which is freed when the
+/// last `Troupe`, [`Actor`](crate::Actor) or `Handle` is dropped.
 ///
 /// # Examples
 ///

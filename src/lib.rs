@@ -92,10 +92,17 @@
 //!
 //! An `Err` and a panic go to the error handler as a [`Failure`], by value and
 //! exactly once, on the actor's thread. The actor survives both, and also
-//! panics in the handler, in drops of captures, errors and panic payloads. (One
-//! thing no library can catch: a capture that panics when it is dropped *while*
-//! a panic unwinds. Rust aborts the process then.) Without a handler, failures
-//! are counted in [`Stats`].
+//! panics in the handler, in drops of captures, errors and panic payloads. Without
+//! a handler, failures are counted in [`Stats`].
+//!
+//! No library can catch the following, and each ends the process:
+//!
+//! - a panic in a program that is built with `panic = "abort"`;
+//! - a capture that panics when it is dropped *while* a panic unwinds;
+//! - a thread-local variable that panics when it is dropped, which is when its
+//!   actor retires or the troupe ends;
+//! - a stack overflow. Panics that print a backtrace need a
+//!   [`stack_size`](Config::stack_size) of 32 KiB, and large errors should be boxed.
 //!
 //! The error is any `Send + 'static` type, so it can carry what is needed to
 //! act on it. [`Context::reassign`] tries again in the place of the failed

@@ -32,7 +32,31 @@ use crate::work::{BoxError, Work};
 ///
 /// Calls that would wait for the troupe on one of its own threads return
 /// `WouldDeadlock` at once. Only the own troupe's threads are seen: two troupes
-/// whose works wait for each other are not.
+/// whose works wait for each other are not. Nor is work seen that waits for other
+/// work of its own troupe by other means, such as a channel. That needs an actor
+/// for each piece of work that waits, and one more. [`Config::default`] has a
+/// single actor on one processor. When a shutdown begins, the second of two that
+/// wait for each other may have been accepted behind the first.
+///
+/// # Threads
+///
+/// An actor's thread inherits what the system passes on from the thread that
+/// starts it: on Linux its CPU affinity, scheduling class and signal mask. In
+/// Fixed mode, and for the initial actors, that is the thread that builds the
+/// troupe. A Dynamic troupe grows on any thread that assigns. What is tied to a
+/// thread ends when its actor retires.
+///
+/// No thread can be stopped from outside. Work that never ends occupies an actor
+/// and counts towards `max`; [`join`](Troupe::join) and
+/// [`wait_idle`](Troupe::wait_idle) wait for it.
+///
+/// A troupe does not survive `fork`. The child has no actors: there `assign`
+/// returns `Ok`, and nothing is run. Build the troupe after the fork.
+///
+/// # Memory
+///
+/// The memory of the mailboxes is freed when the last troupe, [`Handle`] and actor
+/// thread is gone, not by [`join`](Troupe::join). Each place takes 24 bytes.
 ///
 /// # Examples
 ///

@@ -85,6 +85,12 @@ impl<E> Letter<E> {
 /// Whatever the closure captured is dropped exactly once: when the work has
 /// run or panicked, or when the `Work` is dropped without having been run.
 ///
+/// It runs on an actor's thread, and occupies that actor until it returns. Work
+/// that never ends keeps its actor for ever. If the program is built with
+/// `panic = "abort"`, the first work that panics ends the process. The error
+/// travels by value, through the stack of the actor: box a large one, since one of
+/// 512 KiB overflows the default stack.
+///
 /// # Examples
 ///
 /// ```
