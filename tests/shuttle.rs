@@ -92,8 +92,8 @@ fn assigner(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHa
     })
 }
 
-/// What those who assign know of their works: an oracle for `wait_idle`. Its lock is
-/// the standard library's, so to look into it is no step of a schedule.
+/// What those who assign know of their works: an oracle for `wait_idle`.
+#[expect(clippy::disallowed_types, reason = "to look is no step of a schedule")]
 #[derive(Clone, Default)]
 struct Ledger(std::sync::Arc<std::sync::Mutex<Book>>);
 
