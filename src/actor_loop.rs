@@ -151,12 +151,13 @@ impl<E> Life<'_, E> {
                 return self.lay_down(letter);
             }
             let told = self.slot.told();
+            // First the stamp: an actor that is busy has accepted a work.
+            self.stamps.begin(told);
             let phase = told.phase.get();
             told.phase.set(phase + 1);
             if self.source.is_some_and(|id| id != self.id) {
                 told.shared.raise();
             }
-            self.stamps.begin(told);
             let outcome = self.run(letter);
             // First it does not run any more, then it is finished: a snapshot
             // between the two misses it rather than counting it twice.

@@ -96,6 +96,11 @@ impl<E> Board<E> {
         }
     }
 
+    /// The number that is given next: the lowest vacant one.
+    pub(crate) fn next_id(&self) -> usize {
+        self.vacant.peek().map_or(self.seats.len(), |id| id.0)
+    }
+
     /// Gives the lowest vacant number, and the number of the birth.
     pub(crate) fn occupy(&mut self, is_growth: bool) -> (usize, u64) {
         let id = match self.vacant.pop() {

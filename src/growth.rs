@@ -58,6 +58,7 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Starts a new actor with this work in its hand.
     pub(crate) fn grow(self: &Arc<Self>, letter: Letter<E>) -> Growth<E> {
+        self.furnish_next();
         let patience = self.nursery.lock();
         let mut board = self.board.lock();
         let now = self.state.load();
@@ -65,7 +66,9 @@ impl<E: Send + 'static> Stage<E> {
         if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
             return Growth::Again(letter);
         }
-        let (mut reserved, slot) = self.reserve(&mut board, true);
+        let Some((mut reserved, slot)) = self.reserve(&mut board, true) else {
+            return Growth::Again(letter);
+        };
         reserved.has_work = true;
         let filled = slot.put_in_hand(letter, || false);
         debug_assert!(filled.is_ok(), "nobody refuses");
@@ -94,24 +97,28 @@ impl<E: Send + 'static> Stage<E> {
     /// idle: it may be given another work.
     #[cold]
     pub(crate) fn grow_for_waiting(self: &Arc<Self>) {
-        let patience = self.nursery.lock();
-        // Where the system has just refused a thread, works wait in mailboxes.
-        if patience.is_some_and(|patience| !has_passed(patience)) {
-            return;
+        loop {
+            self.furnish_next();
+            let patience = self.nursery.lock();
+            // Where the system has just refused a thread, works wait in mailboxes.
+            if patience.is_some_and(|patience| !has_passed(patience)) {
+                return;
+            }
+            let mut board = self.board.lock();
+            let now = self.state.load();
+            if now.is_shutting_down()
+                || now.live() >= self.config.max
+                || self.find_ready(&board).is_none()
+            {
+                return;
+            }
+            if let Some((reserved, slot)) = self.reserve(&mut board, true) {
+                drop(board);
+                // If the system refuses, the work waits for an actor that is busy.
+                drop(self.give_birth(patience, &reserved, slot));
+                return;
+            }
         }
-        let mut board = self.board.lock();
-        let now = self.state.load();
-        if now.is_shutting_down()
-            || now.live() >= self.config.max
-            // Not before: a hand-off takes a work out, and puts another in its place.
-            || self.find_ready(&board).is_none()
-        {
-            return;
-        }
-        let (reserved, slot) = self.reserve(&mut board, true);
-        drop(board);
-        // If the system refuses, the work waits for an actor that is busy.
-        drop(self.give_birth(patience, &reserved, slot));
     }
 
     /// Starts the thread of a reserved actor, or undoes the reservation.
@@ -174,10 +181,14 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Starts one of the actors that a troupe begins with.
     pub(crate) fn grow_initial(self: &Arc<Self>) -> Result<(), (String, io::Error)> {
-        let mut board = self.board.lock();
-        let (reserved, slot) = self.reserve(&mut board, false);
-        board.awaited += 1;
-        drop(board);
+        let (reserved, slot) = loop {
+            self.furnish_next();
+            let mut board = self.board.lock();
+            if let Some(reserved) = self.reserve(&mut board, false) {
+                board.awaited += 1;
+                break reserved;
+            }
+        };
 
         let spawned = self.start(&reserved);
 
@@ -205,19 +216,18 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Counts an actor that is not there yet, and gives it the lowest vacant
-    /// number.
-    fn reserve(&self, board: &mut Board<E>, is_growth: bool) -> (Reserved, &Slot<E>) {
+    /// number. `None` if another growth has been given the number for which a slot was
+    /// made.
+    fn reserve(&self, board: &mut Board<E>, is_growth: bool) -> Option<(Reserved, &Slot<E>)> {
+        let slot = self.slot(board.next_id())?;
         let (id, birth) = board.occupy(is_growth);
-        let slot = self.furnish(id);
         self.state.reserve();
-        (
-            Reserved {
-                id,
-                birth,
-                has_work: false,
-            },
-            slot,
-        )
+        let reserved = Reserved {
+            id,
+            birth,
+            has_work: false,
+        };
+        Some((reserved, slot))
     }
 
     fn start(self: &Arc<Self>, reserved: &Reserved) -> io::Result<JoinHandle<()>> {

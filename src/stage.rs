@@ -143,9 +143,14 @@ impl<E> Stage<E> {
             .map(|slot| &**slot)
     }
 
-    /// The slot of this number, made if need be. Under the board's lock.
-    pub(crate) fn furnish(&self, id: usize) -> &Slot<E> {
-        self.slots[id].get_or_init(|| Box::new(Slot::new(self.config.mailbox_size)))
+    /// Makes the slot of the number that is given next, unless there is one. Not under the
+    /// board's lock: to make a large mailbox takes long.
+    pub(crate) fn furnish_next(&self) {
+        let id = self.board.lock().next_id();
+        if self.slots.get(id).is_some_and(|slot| slot.get().is_none()) {
+            // Two that make the same one at the same time keep the first.
+            drop(self.slots[id].set(Box::new(Slot::new(self.config.mailbox_size))));
+        }
     }
 
     /// Opens the slot of an actor that is there, unless it is open. If the actor was
@@ -471,7 +476,7 @@ impl<E> Stage<E> {
     pub(crate) fn actor_stats(&self, id: usize, slot: &Slot<E>) -> ActorStats {
         ActorStats {
             id,
-            is_busy: slot.told().is_running() || !slot.is_hand_empty(),
+            is_busy: slot.told().is_running(),
             queued: slot.mailbox.len(),
             finished: slot.told().finished(),
             last_accepted: slot.told().last_accepted(self.birth),

@@ -8,7 +8,7 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -210,7 +210,7 @@ fn this_task() -> PathBuf {
 }
 
 /// How often a thread has given up its processor, or `None` if it does not sleep now.
-fn sleeps(task: &PathBuf) -> Option<u64> {
+fn sleeps(task: &Path) -> Option<u64> {
     let status = fs::read_to_string(task.join("status")).expect("the thread is there");
     let value = |key| status.lines().find_map(|line| line.strip_prefix(key));
     let state = value("State:").expect("a state").trim();
@@ -226,7 +226,12 @@ fn sleeps(task: &PathBuf) -> Option<u64> {
 /// them. In particular none of them waits for a lock that another one holds.
 #[track_caller]
 fn when_all_sleep(tasks: &[PathBuf]) -> u64 {
-    let look = || tasks.iter().map(sleeps).collect::<Option<Vec<u64>>>();
+    let look = || {
+        tasks
+            .iter()
+            .map(|task| sleeps(task))
+            .collect::<Option<Vec<u64>>>()
+    };
     let mut sum = 0;
     let mut last = None;
     eventually(|| {

@@ -25,14 +25,13 @@ type Error = ();
 /// A stage with as many actors as there may be, all of them busy.
 fn stage(config: Config) -> Arc<Stage<Error>> {
     let stage = Arc::new(Stage::new(config, None));
-    let mut board = stage.board.lock();
     for _ in 0..stage.config.max {
+        stage.furnish_next();
+        let mut board = stage.board.lock();
         let (id, _) = board.occupy(false);
-        stage.furnish(id);
         stage.state.reserve();
         stage.open(&mut board, id);
     }
-    drop(board);
     stage
 }
 
