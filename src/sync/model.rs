@@ -121,8 +121,8 @@ pub(crate) const PATIENCE: Duration = Duration::ZERO;
 /// Fewer than in earnest: a look that finds nothing teaches a model nothing.
 pub(crate) const LINGERING: u32 = 1;
 
-/// As in earnest.
-pub(crate) const STRIPES: usize = 16;
+/// Two, so that threads share them. Each is many steps of a snapshot.
+pub(crate) const STRIPES: usize = 2;
 
 /// Two, so that lingering and looking away are modelled.
 pub(crate) fn processors() -> usize {
