@@ -1,0 +1,82 @@
+//! The bytes from which a program is made.
+//!
+//! Every byte string makes a valid program, and a string that has ended goes on
+//! with zeros, which stand for the simplest choice. A program is therefore
+//! stored, printed and shrunk as its bytes.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::random::Random;
+
+/// The length of a fresh program's bytes. What lies behind is zero.
+const LENGTH: usize = 160;
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Bytes(pub Vec<u8>);
+
+impl Bytes {
+    pub(crate) fn random(random: &mut Random) -> Self {
+        let length = 8 + random.below(LENGTH);
+        Self((0..length).map(|_| random.next() as u8).collect())
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        if digits.len() % 2 != 0 {
+            return None;
+        }
+        let pairs = digits.chunks(2);
+        let bytes: Option<Vec<u8>> = pairs
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect();
+        bytes.map(Self)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Reads choices from bytes, and notes which bytes belong to one element of a list.
+#[derive(Debug)]
+pub(crate) struct Choices<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// One range for each list element. Without these bytes the element is gone.
+    pub(crate) spans: Vec<Range<usize>>,
+}
+
+impl<'a> Choices<'a> {
+    pub(crate) fn new(bytes: &'a Bytes) -> Self {
+        Self {
+            bytes: &bytes.0,
+            at: 0,
+            spans: Vec::new(),
+        }
+    }
+
+    /// A number below `bound`; zero is the simplest.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        let byte = self.bytes.get(self.at).copied().unwrap_or(0);
+        self.at += 1;
+        usize::from(byte) % bound
+    }
+
+    /// One of `options`; the first is the simplest.
+    pub(crate) fn pick<T: Copy>(&mut self, options: &[T]) -> T {
+        options[self.below(options.len())]
+    }
+
+    /// Where the next choice is read.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What has been read since `begin` is one element of a list.
+    pub(crate) fn span_from(&mut self, begin: usize) {
+        self.spans.push(begin..self.at);
+    }
+}

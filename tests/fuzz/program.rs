@@ -1,0 +1,466 @@
+//! Programs over the public interface: plain data, made from bytes.
+//!
+//! No program deadlocks by its own fault. Gates are opened by one list of
+//! operations that never waits, the *controller*. Works that wait for other
+//! works are made only where the contract says that both run at once: fewer
+//! works wait so than the troupe has actors, no thread is refused, and nobody
+//! shuts down before they are done.
+
+use std::fmt;
+
+use crate::choices::{Bytes, Choices};
+
+/// The number of gates that a program's controller opens.
+pub(crate) const GATES: usize = 2;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) settings: Settings,
+    /// The first list is run by the thread that builds and ends the troupe.
+    pub(crate) lists: Vec<Vec<Op>>,
+    /// Works are named by their index in this list.
+    pub(crate) works: Vec<Work>,
+    pub(crate) has_handler: bool,
+    pub(crate) ending: Ending,
+    /// The ending begins once the other lists are done.
+    pub(crate) waits_first: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) is_dynamic: bool,
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    pub(crate) initial: Option<usize>,
+    pub(crate) mailbox: usize,
+    pub(crate) idle_timeout: Patience,
+    /// The system refuses no thread.
+    pub(crate) is_sure: bool,
+}
+
+impl Settings {
+    pub(crate) fn capacity(&self) -> usize {
+        self.max * (self.mailbox + 1)
+    }
+
+    pub(crate) fn first(&self) -> usize {
+        if self.is_dynamic {
+            self.initial.unwrap_or(self.min)
+        } else {
+            self.max
+        }
+    }
+
+    pub(crate) fn fewest(&self) -> usize {
+        if self.is_dynamic { self.min } else { self.max }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Never,
+    Zero,
+    Some,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    Assign,
+    Timeout,
+    Wait,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Yield(usize),
+    Assign(Via, usize),
+    /// In a handler only.
+    Reassign(usize),
+    /// In a handler only, as its last operation.
+    Panic,
+    Stats,
+    Actors,
+    WaitIdle {
+        timed: bool,
+    },
+    Shutdown,
+    ShutdownNow,
+    Join {
+        timed: bool,
+    },
+    Open(usize),
+    Pass(usize),
+    /// Assigns works each of which waits until all of them have begun.
+    Meet(Via, usize),
+    /// Assigns `holds` works that wait at a gate of their own and `works` that do
+    /// not; waits for the latter, and opens the gate.
+    Behind {
+        holds: usize,
+        begun: bool,
+        via: Via,
+        works: usize,
+    },
+    /// Assigns `holds` works that wait at a gate of their own, then `works` by
+    /// `assign_wait`, and opens the gate.
+    Reserve {
+        holds: usize,
+        works: usize,
+    },
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) ops: Vec<Op>,
+    pub(crate) result: End,
+    pub(crate) drop: Drops,
+    /// The handler's answer to this work's failure.
+    pub(crate) answer: Vec<Op>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum End {
+    #[default]
+    Good,
+    Error,
+    Panic,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Drops {
+    #[default]
+    Quietly,
+    Looking,
+    Panicking,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Join,
+    Now,
+    /// At rest, fills the troupe up and counts its places.
+    Fill,
+    Drop,
+    DropOnActor,
+    /// A thread joins before the shutdown.
+    JoinFirst,
+}
+
+/// What the operations of a program may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// Shut down at any time.
+    Ends,
+    /// Wait for each other.
+    Blocks,
+    /// Wait for room while the system refuses threads.
+    Tight,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Feeder,
+    Controller,
+    Work,
+    Handler,
+}
+
+struct Maker<'a> {
+    choices: Choices<'a>,
+    kind: Kind,
+    works: Vec<Work>,
+    /// The works that may still wait for others.
+    blockers: usize,
+    /// The works that may still be made.
+    room: usize,
+    may_join: bool,
+    has_gates: bool,
+    has_handler: bool,
+}
+
+/// A line for each part.
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}", self.settings)?;
+        for (index, list) in self.lists.iter().enumerate() {
+            writeln!(f, "list {index}: {list:?}")?;
+        }
+        for (index, work) in self.works.iter().enumerate() {
+            writeln!(f, "work {index}: {work:?}")?;
+        }
+        let waits = if self.waits_first {
+            ", after the lists"
+        } else {
+            ""
+        };
+        let handler = if self.has_handler { "a" } else { "no" };
+        write!(f, "{handler} handler; ending: {:?}{waits}", self.ending)
+    }
+}
+
+impl Program {
+    /// Also returns the ranges of bytes that can be left out.
+    pub(crate) fn make(bytes: &Bytes) -> (Self, Vec<std::ops::Range<usize>>) {
+        let mut c = Choices::new(bytes);
+        let mut kind = c.pick(&[
+            Kind::Plain,
+            Kind::Blocks,
+            Kind::Ends,
+            Kind::Tight,
+            Kind::Ends,
+            Kind::Blocks,
+        ]);
+        let settings = settings(&mut c, kind);
+        let ending = match (kind, c.below(12)) {
+            (Kind::Tight | Kind::Blocks, 8..) => Ending::Fill,
+            (_, 0..2) => Ending::Join,
+            (_, 2..4) => Ending::Now,
+            (_, 4..8) => Ending::Fill,
+            (_, 8) => Ending::Drop,
+            (_, 9) => Ending::DropOnActor,
+            (_, 10) => Ending::JoinFirst,
+            _ => Ending::Join,
+        };
+        let is_certain = settings.is_sure || !settings.is_dynamic;
+        if kind == Kind::Blocks && !is_certain || kind == Kind::Ends && ending == Ending::Fill {
+            kind = Kind::Plain;
+        }
+        let waits_first = match kind {
+            Kind::Blocks | Kind::Tight => true,
+            _ => c.below(2) == 0 || ending == Ending::Fill,
+        };
+        let threads = c.pick(&[1, 2, 2, 3]);
+        let controller = c.below(threads);
+        let mut maker = Maker {
+            kind,
+            works: Vec::new(),
+            blockers: if kind == Kind::Blocks {
+                settings.max - 1
+            } else {
+                0
+            },
+            room: if kind == Kind::Tight {
+                settings.capacity().min(8)
+            } else {
+                10
+            },
+            may_join: kind != Kind::Blocks
+                && kind != Kind::Tight
+                && matches!(ending, Ending::Join | Ending::Now | Ending::JoinFirst),
+            has_gates: kind != Kind::Tight && c.below(2) == 1,
+            has_handler: c.below(3) != 0,
+            choices: c,
+        };
+        let mut lists = Vec::new();
+        for list in 0..threads {
+            let place = if list == controller {
+                Place::Controller
+            } else {
+                Place::Feeder
+            };
+            let mut ops = maker.ops(place, 5, 6, 0);
+            if list == controller && maker.has_gates {
+                ops.extend((0..GATES).map(Op::Open));
+            }
+            lists.push(ops);
+        }
+        let program = Self {
+            settings,
+            lists,
+            has_handler: maker.has_handler,
+            works: maker.works,
+            ending,
+            waits_first,
+        };
+        (program, maker.choices.spans)
+    }
+
+    /// Whether a list joins the troupe, and so ends only after a shutdown.
+    pub(crate) fn joins(&self, list: usize) -> bool {
+        self.lists[list]
+            .iter()
+            .any(|op| matches!(op, Op::Join { .. }))
+    }
+}
+
+fn settings(c: &mut Choices<'_>, kind: Kind) -> Settings {
+    let max = match kind {
+        Kind::Blocks => c.pick(&[2, 2, 2, 3]),
+        Kind::Tight => c.pick(&[2, 1, 2]),
+        _ => c.pick(&[1, 2, 1, 2, 2, 3]),
+    };
+    let is_dynamic = c.below(4) != 0 || kind == Kind::Tight;
+    let min = c.pick(&[0, 1, 0, 0]).min(max);
+    let initial = c.pick(&[None, Some(max), None, Some(1), None]);
+    Settings {
+        is_dynamic,
+        min,
+        max,
+        initial: initial.map(|initial| initial.max(min)),
+        mailbox: c.pick(&[1, 0, 2, 1, 0, 1, 2, 3]),
+        idle_timeout: c.pick(&[
+            Patience::Zero,
+            Patience::Never,
+            Patience::Some,
+            Patience::Zero,
+        ]),
+        is_sure: c.below(3) != 2 && kind != Kind::Tight,
+    }
+}
+
+impl Maker<'_> {
+    fn ops(&mut self, place: Place, most: usize, more: usize, depth: usize) -> Vec<Op> {
+        let mut ops = Vec::new();
+        while ops.len() < most {
+            let Some(op) = self.next(more, |maker| maker.op(place, depth)) else {
+                break;
+            };
+            let is_last = matches!(op, Op::Panic);
+            ops.push(op);
+            if is_last {
+                break;
+            }
+        }
+        ops
+    }
+
+    /// One more element of a list, in `more` of eight cases.
+    fn next<T>(&mut self, more: usize, one: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let begin = self.choices.position();
+        if self.choices.below(8) < 8 - more {
+            return None;
+        }
+        let element = one(self);
+        self.choices.span_from(begin);
+        Some(element)
+    }
+
+    fn op(&mut self, place: Place, depth: usize) -> Op {
+        match (place, self.choices.below(16)) {
+            (Place::Feeder | Place::Controller, 0) | (_, 1) => Op::Yield(self.pause()),
+            (Place::Handler, 0 | 2..6) => self.work(depth).map_or(Op::Yield(1), Op::Reassign),
+            (Place::Handler, 6) => Op::Panic,
+            (Place::Work, 0) if self.has_gates => Op::Pass(self.choices.below(GATES)),
+            (Place::Work, 2) if self.has_gates => Op::Pass(self.choices.below(GATES)),
+            (_, 7) => Op::Stats,
+            (_, 8) if self.choices.below(4) == 0 => Op::Actors,
+            (Place::Feeder | Place::Work, 9) => Op::WaitIdle {
+                timed: self.choices.below(3) == 2,
+            },
+            (Place::Controller, 9 | 10) if self.has_gates => Op::Open(self.choices.below(GATES)),
+            (_, 11) if self.kind == Kind::Ends => match self.choices.below(5) {
+                0..3 => Op::Shutdown,
+                _ => Op::ShutdownNow,
+            },
+            (Place::Feeder | Place::Work, 12) if self.may_join => Op::Join {
+                timed: self.choices.below(2) == 1,
+            },
+            (Place::Feeder | Place::Controller, 10..14) if self.blockers > 0 => {
+                self.blocking(place)
+            }
+            (Place::Feeder, 10..14) if self.kind == Kind::Tight => self.reserving(),
+            _ => {
+                let via = match place {
+                    Place::Controller => Via::Assign,
+                    Place::Feeder => {
+                        self.choices
+                            .pick(&[Via::Assign, Via::Wait, Via::Timeout, Via::Assign])
+                    }
+                    _ => self
+                        .choices
+                        .pick(&[Via::Assign, Via::Assign, Via::Assign, Via::Wait]),
+                };
+                self.work(depth)
+                    .map_or(Op::Yield(1), |work| Op::Assign(via, work))
+            }
+        }
+    }
+
+    fn pause(&mut self) -> usize {
+        self.choices.pick(&[1, 2, 3, 8, 40])
+    }
+
+    fn take_room(&mut self, works: usize) -> bool {
+        let has_room = self.room >= works;
+        if has_room {
+            self.room -= works;
+        }
+        has_room
+    }
+
+    /// Works that wait for others, where the troupe runs them all at once.
+    fn blocking(&mut self, place: Place) -> Op {
+        if place == Place::Controller || self.choices.below(2) == 0 {
+            let via = match place {
+                Place::Controller => Via::Assign,
+                _ => self.choices.pick(&[Via::Assign, Via::Wait]),
+            };
+            let works = 2 + self.choices.below(self.blockers);
+            if !self.take_room(works) {
+                return Op::Yield(1);
+            }
+            self.blockers -= works - 1;
+            return Op::Meet(via, works);
+        }
+        let holds = 1 + self.choices.below(self.blockers);
+        let works = 1 + self.choices.below(3);
+        if !self.take_room(holds + works) {
+            return Op::Yield(1);
+        }
+        self.blockers -= holds;
+        let via = self.choices.pick(&[Via::Assign, Via::Wait, Via::Assign]);
+        Op::Behind {
+            holds,
+            begun: self.choices.below(2) == 1,
+            via,
+            works,
+        }
+    }
+
+    fn reserving(&mut self) -> Op {
+        let works = 1 + self.choices.below(2);
+        let holds = 1;
+        if !self.take_room(holds + works) {
+            return Op::Yield(1);
+        }
+        Op::Reserve { holds, works }
+    }
+
+    fn work(&mut self, depth: usize) -> Option<usize> {
+        if depth > 2 || !self.take_room(1) {
+            return None;
+        }
+        let ops = match self.choices.below(4) {
+            0 => Vec::new(),
+            1 if self.has_gates => vec![Op::Pass(self.choices.below(GATES))],
+            2 => vec![Op::Yield(self.pause())],
+            _ => self.ops(Place::Work, 2, 5, depth + 1),
+        };
+        let result = self.choices.pick(&[
+            End::Good,
+            End::Good,
+            End::Error,
+            End::Good,
+            End::Error,
+            End::Panic,
+        ]);
+        let drop = match self.choices.below(12) {
+            10 => Drops::Looking,
+            11 if result == End::Good => Drops::Panicking,
+            _ => Drops::Quietly,
+        };
+        let fails = result != End::Good || drop == Drops::Panicking;
+        let answer = if fails && self.has_handler {
+            self.ops(Place::Handler, 2, 5, depth + 1)
+        } else {
+            Vec::new()
+        };
+        self.works.push(Work {
+            ops,
+            result,
+            drop,
+            answer,
+        });
+        Some(self.works.len() - 1)
+    }
+}

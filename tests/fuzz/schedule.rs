@@ -1,0 +1,271 @@
+//! The schedulers. Each is made from a seed, and the same seed makes the same schedule.
+//!
+//! A parked thread may wake for no reason. Such wake-ups heal lost ones, so only
+//! one schedule in sixteen offers them.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
+
+use crate::choices::Bytes;
+use crate::program::Program;
+use crate::random::Random;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any task next.
+    Random,
+    /// Priorities, of which a few change on the way (probabilistic concurrency testing).
+    Pct,
+    /// Mostly goes on with the current task.
+    Sticky,
+    /// As sticky, and one to four times holds up the current task for long.
+    Hold,
+    /// As random, and one to four times holds up the current task for long.
+    Lame,
+}
+
+pub(crate) const KINDS: [Kind; 5] = [
+    Kind::Hold,
+    Kind::Sticky,
+    Kind::Pct,
+    Kind::Random,
+    Kind::Lame,
+];
+
+/// One schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) kind: Kind,
+    pub(crate) seed: u64,
+    /// About how many steps the program takes.
+    pub(crate) horizon: usize,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}:{:x}:{}", self.kind, self.seed, self.horizon)
+    }
+}
+
+impl Plan {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let name = parts.next()?;
+        let kind = KINDS.into_iter().find(|kind| format!("{kind:?}") == name)?;
+        let seed = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let horizon = parts.next()?.parse().ok()?;
+        Some(Self {
+            kind,
+            seed,
+            horizon,
+        })
+    }
+}
+
+/// A program under one schedule.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) bytes: Arc<Bytes>,
+    pub(crate) program: Arc<Program>,
+    pub(crate) plan: Plan,
+}
+
+std::thread_local! {
+    static CURRENT: RefCell<Option<Run>> = const { RefCell::new(None) };
+}
+
+pub(crate) fn current() -> Run {
+    CURRENT.with(|current| current.borrow().clone().expect("an execution has begun"))
+}
+
+/// The state of one schedule, and what gives the next.
+pub(crate) struct Driver<F> {
+    next: F,
+    plan: Plan,
+    random: Random,
+    /// What the model's coins are tossed with.
+    coins: Random,
+    steps: usize,
+    spurious: bool,
+    /// The chance to go on with the current task is all but one in so many.
+    stickiness: usize,
+    /// The steps at which something changes.
+    points: [usize; 4],
+    /// The task that is held up, and until when.
+    held: Option<(usize, usize)>,
+    priorities: Vec<u64>,
+    lowest: u64,
+}
+
+impl<F: FnMut(usize) -> Option<Run>> Driver<F> {
+    /// `next` is given the steps of the last execution.
+    pub(crate) fn new(next: F) -> Self {
+        Self {
+            next,
+            plan: Plan {
+                kind: Kind::Random,
+                seed: 0,
+                horizon: 1,
+            },
+            random: Random::new(0),
+            coins: Random::new(0),
+            steps: 0,
+            spurious: false,
+            stickiness: 1,
+            points: [0; 4],
+            held: None,
+            priorities: Vec::new(),
+            lowest: 0,
+        }
+    }
+
+    fn begin(&mut self, plan: Plan) {
+        self.plan = plan;
+        self.random = Random::new(plan.seed);
+        self.coins = Random::new(!plan.seed);
+        self.steps = 0;
+        self.held = None;
+        self.priorities.clear();
+        self.lowest = u64::MAX >> 1;
+        self.spurious = self.random.below(16) == 0;
+        self.stickiness = 2 << self.random.below(6);
+        let points = match plan.kind {
+            Kind::Random | Kind::Sticky => 0,
+            Kind::Pct | Kind::Hold | Kind::Lame => 1 + self.random.below(4),
+        };
+        for (index, point) in self.points.iter_mut().enumerate() {
+            *point = if index < points {
+                1 + self.random.below(plan.horizon)
+            } else {
+                usize::MAX
+            };
+        }
+    }
+
+    fn priority(&mut self, task: usize) -> u64 {
+        while self.priorities.len() <= task {
+            self.priorities.push(self.random.next() >> 2);
+        }
+        self.priorities[task]
+    }
+
+    /// Any of the tasks but `not`, if there is another.
+    fn any(&mut self, tasks: &[&Task], not: Option<TaskId>) -> TaskId {
+        let spurious = self.spurious;
+        let held = self.held.map(|(task, _)| task);
+        let may_run = |task: &&&Task| task.runnable() || spurious;
+        let is_free = |task: &&&Task| {
+            may_run(task) && Some(usize::from(task.id())) != held && Some(task.id()) != not
+        };
+        let free = tasks.iter().filter(is_free).count();
+        if free > 0 {
+            let chosen = self.random.below(free);
+            return tasks
+                .iter()
+                .filter(is_free)
+                .nth(chosen)
+                .expect("it was counted")
+                .id();
+        }
+        // Only a task that is held up, or that yields, is left.
+        self.held = None;
+        let left = tasks.iter().filter(may_run).count();
+        let chosen = self.random.below(left);
+        tasks
+            .iter()
+            .filter(may_run)
+            .nth(chosen)
+            .expect("it was counted")
+            .id()
+    }
+
+    fn hold_at_points(&mut self, current: Option<TaskId>) {
+        if self.held.is_some_and(|(_, until)| until < self.steps) {
+            self.held = None;
+        }
+        if let (true, Some(current)) = (self.points.contains(&self.steps), current) {
+            let long = 4 << self.random.below(10);
+            self.held = Some((usize::from(current), self.steps + long));
+        }
+    }
+
+    fn stick(&mut self, tasks: &[&Task], current: Option<TaskId>, yields: bool) -> TaskId {
+        let not = current.filter(|_| yields);
+        let held = self.held.map(|(task, _)| task);
+        if let Some(current) =
+            current.filter(|current| !yields && Some(usize::from(*current)) != held)
+        {
+            let can_run = tasks
+                .iter()
+                .any(|task| task.id() == current && task.runnable());
+            if can_run && self.random.below(self.stickiness) != 0 {
+                return current;
+            }
+        }
+        self.any(tasks, not)
+    }
+
+    fn by_priority(&mut self, tasks: &[&Task], current: Option<TaskId>, yields: bool) -> TaskId {
+        if let Some(current) = current.filter(|_| yields || self.points.contains(&self.steps)) {
+            self.priority(usize::from(current));
+            self.lowest += 1;
+            self.priorities[usize::from(current)] = self.lowest;
+        }
+        let mut best = None;
+        for task in tasks.iter().filter(|task| task.runnable() || self.spurious) {
+            let rank = {
+                let id = usize::from(task.id());
+                while self.priorities.len() <= id {
+                    let rank = self.random.next() >> 2;
+                    self.priorities.push(rank);
+                }
+                self.priorities[id]
+            };
+            if best.is_none_or(|(other, _)| rank < other) {
+                best = Some((rank, task.id()));
+            }
+        }
+        best.expect("a task can run").1
+    }
+}
+
+impl<F: FnMut(usize) -> Option<Run>> Scheduler for Driver<F> {
+    fn new_execution(&mut self) -> Option<Schedule> {
+        let run = (self.next)(self.steps)?;
+        self.begin(run.plan);
+        CURRENT.with(|current| *current.borrow_mut() = Some(run));
+        Some(Schedule::new(self.plan.seed))
+    }
+
+    fn next_task(
+        &mut self,
+        tasks: &[&Task],
+        current: Option<TaskId>,
+        yields: bool,
+    ) -> Option<TaskId> {
+        if let [only] = tasks {
+            return Some(only.id());
+        }
+        self.steps += 1;
+        Some(match self.plan.kind {
+            Kind::Random => self.any(tasks, None),
+            Kind::Pct => self.by_priority(tasks, current, yields),
+            Kind::Sticky => self.stick(tasks, current, yields),
+            Kind::Hold => {
+                self.hold_at_points(current);
+                self.stick(tasks, current, yields)
+            }
+            Kind::Lame => {
+                self.hold_at_points(current);
+                self.any(tasks, None)
+            }
+        })
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.coins.next()
+    }
+}

@@ -1,0 +1,72 @@
+//! Runs programs until one fails, or until there is nothing left to run.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
+
+use crate::schedule::{self, Driver, Run};
+use crate::{log, oracle, play};
+
+/// A run that broke the contract, and how.
+#[derive(Clone)]
+pub(crate) struct Failure {
+    pub(crate) run: Run,
+    pub(crate) reason: String,
+}
+
+impl Failure {
+    /// What stays the same while a failure shrinks: the reason up to its first colon.
+    pub(crate) fn class(&self) -> &str {
+        self.reason.split(':').next().unwrap_or_default()
+    }
+}
+
+std::thread_local! {
+    static FOUND: RefCell<Option<Failure>> = const { RefCell::new(None) };
+}
+
+/// More steps than any program takes that ends.
+const MAX_STEPS: usize = 50_000;
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.failure_persistence = FailurePersistence::None;
+    config.max_steps = MaxSteps::FailAfter(MAX_STEPS);
+    config.silence_warnings = true;
+    config
+}
+
+/// Runs what `next` gives, which is told the steps of the run before.
+pub(crate) fn search(mut next: impl FnMut(usize) -> Option<Run> + 'static) -> Option<Failure> {
+    FOUND.with(|found| *found.borrow_mut() = None);
+    let driver = Driver::new(move |steps| {
+        let is_over = FOUND.with(|found| found.borrow().is_some());
+        if is_over { None } else { next(steps) }
+    });
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        Runner::new(driver, config()).run(execute)
+    }));
+    if let Err(payload) = result {
+        let reason = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| {
+                payload
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+            })
+            .unwrap_or_else(|| "a panic without a message".to_owned());
+        let run = schedule::current();
+        return Some(Failure { run, reason });
+    }
+    FOUND.with(|found| found.borrow_mut().take())
+}
+
+fn execute() {
+    let run = schedule::current();
+    play::play(&run.program);
+    if let Err(reason) = log::with(|log| oracle::check(&run.program, log)) {
+        FOUND.with(|found| *found.borrow_mut() = Some(Failure { run, reason }));
+    }
+}
