@@ -441,25 +441,20 @@ impl<E> Stage<E> {
             stats.shared += slot.told().shared.get();
         }
         stats.running = slots().filter(|slot| slot.told().is_running()).count();
-        // What has been put where no actor is yet, or is any more, or into a
-        // halted troupe, may still go back to its sender.
-        let is_halted = self.is_halted();
-        for slot in slots().filter(|slot| !is_halted && !is_vacant(slot.tenancy())) {
-            let in_hand = !slot.told().is_running() && !slot.is_hand_empty();
-            stats.queued += slot.mailbox.len() + usize::from(in_hand);
-        }
-        // An actor that ran a moment ago may hold another work by now.
-        stats.queued = stats.queued.min(stats.capacity - stats.running);
-        // One can run its first work before its slot is open.
-        stats.actors = board.open.max(stats.idle).max(stats.running);
-        board.tally.peak = board.tally.peak.max(stats.actors);
-        stats.peak = board.tally.peak;
-        // A work can be taken, and even finished, before its sender has counted
-        // it. All that has been seen of it has been accepted, though.
+        let held: usize = slots()
+            .map(|slot| slot.mailbox.len() + usize::from(!slot.is_hand_empty()))
+            .sum();
+        // A work can be taken, and even finished, before its sender has counted it. What
+        // has begun has been accepted, though.
         let finished = stats.completed + stats.failed + stats.panicked + stats.returned;
-        let seen = finished + (stats.running + stats.queued) as u64;
-        stats.accepted = board.tally.accepted.max(self.counts.accepted()).max(seen);
+        let begun = finished + stats.running as u64;
+        stats.accepted = board.tally.accepted.max(self.counts.accepted()).max(begun);
         board.tally.accepted = stats.accepted;
+        // What has not begun and is not counted may still go back to its sender.
+        let waiting = usize::try_from(stats.accepted - begun).unwrap_or(usize::MAX);
+        stats.queued = held.min(waiting).min(stats.capacity - stats.running);
+        stats.actors = board.open;
+        stats.peak = board.tally.peak;
         stats
     }
 
