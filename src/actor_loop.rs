@@ -47,34 +47,11 @@ enum Next<E> {
     Gone,
 }
 
-/// What came of an attempt to take work while idle.
-enum Attempt<E> {
-    /// Taken; the actor is off the idle stack.
-    Taken(Letter<E>),
-    /// There was nothing.
-    Nothing,
-    /// The actor has been popped.
-    Popped,
-}
-
-/// How a work ended.
-enum Outcome {
-    Completed,
-    Failed {
-        panicked: bool,
-        /// Has the handler, or without one the drop of the failure, not
-        /// panicked?
-        contained: bool,
-    },
-}
-
-/// What came of an attempt to retire.
-enum Retire<E> {
-    Gone,
-    /// There was work left, and this has been taken; the actor is off the idle stack.
-    Taken(Letter<E>),
-    /// The actor is as idle as before.
-    Stays,
+/// How a work failed.
+struct Failed {
+    panicked: bool,
+    /// The handler, or without one the drop of the failure, has not panicked.
+    contained: bool,
 }
 
 struct Life<'a, E> {
@@ -117,12 +94,13 @@ impl<E> Life<'_, E> {
     fn born(&mut self) -> Next<E> {
         let stage = self.stage;
         stage.open(&mut stage.board.lock(), self.id);
-        self.slot.set_call(Call::None);
-        self.look_into_hand()
+        self.take_over()
     }
 
-    fn look_into_hand(&mut self) -> Next<E> {
-        match self.take_from_hand() {
+    /// Takes what has been handed over.
+    fn take_over(&mut self) -> Next<E> {
+        self.source = None;
+        match self.slot.take_over() {
             Some(letter) => Next::Run(letter),
             None => Next::Look,
         }
@@ -136,11 +114,6 @@ impl<E> Life<'_, E> {
         let (id, letter) = self.stage.take_next()?;
         self.source = Some(id);
         Some(letter)
-    }
-
-    fn take_from_hand(&mut self) -> Option<Letter<E>> {
-        self.source = None;
-        self.slot.take_from_hand()
     }
 
     /// Begins a work, unless the troupe has been halted, and runs it, its
@@ -158,21 +131,22 @@ impl<E> Life<'_, E> {
             if self.source.is_some_and(|id| id != self.id) {
                 told.shared.raise();
             }
-            let outcome = self.run(letter);
+            let failed = self.run(letter);
             // First it does not run any more, then it is finished: a snapshot
             // between the two misses it rather than counting it twice.
             told.phase.set(phase + 2);
-            self.count(&outcome);
+            self.count(failed.as_ref());
             self.stamps.end(told);
             self.streak = self.streak.wrapping_add(1);
             // Only a handler can have put something into the hand.
-            if matches!(outcome, Outcome::Completed) {
+            if failed.is_none() {
                 return;
             }
-            match self.take_from_hand() {
+            match self.slot.take_from_hand() {
                 Some(retry) => letter = retry,
                 None => return,
             }
+            self.source = None;
         }
     }
 
@@ -192,9 +166,9 @@ impl<E> Life<'_, E> {
     }
 
     /// Runs a work, and the handler if it fails.
-    fn run(&self, letter: Letter<E>) -> Outcome {
+    fn run(&self, letter: Letter<E>) -> Option<Failed> {
         let (failure, panicked) = match contain(|| letter.run()) {
-            Ok(Ok(())) => return Outcome::Completed,
+            Ok(Ok(())) => return None,
             Ok(Err(error)) => (Failure::Error(error), false),
             Err(payload) => (Failure::Panic(Panic::new(payload)), true),
         };
@@ -211,30 +185,22 @@ impl<E> Life<'_, E> {
             }
             None => drop_contained(failure),
         };
-        Outcome::Failed {
+        Some(Failed {
             panicked,
             contained,
-        }
+        })
     }
 
-    fn count(&self, outcome: &Outcome) {
+    fn count(&self, failed: Option<&Failed>) {
         let told = self.slot.told();
-        match outcome {
-            Outcome::Completed => told.completed.raise(),
-            Outcome::Failed {
-                panicked,
-                contained,
-            } => {
-                if *panicked {
-                    &told.panicked
-                } else {
-                    &told.failed
-                }
-                .raise();
-                if !contained {
-                    told.handler_panics.raise();
-                }
-            }
+        match failed {
+            None => &told.completed,
+            Some(failed) if failed.panicked => &told.panicked,
+            Some(_) => &told.failed,
+        }
+        .raise();
+        if failed.is_some_and(|failed| !failed.contained) {
+            told.handler_panics.raise();
         }
     }
 
@@ -295,16 +261,11 @@ impl<E> Life<'_, E> {
         });
         let before = stage.state.actor_goes_idle(token);
         stage.open(&mut board, self.id);
-        if !std::mem::replace(&mut self.has_rested, true) && board.awaited > 0 {
-            board.awaited -= 1;
-            if board.awaited == 0 {
-                stage.all_at_rest.notify_all();
-            }
-        }
+        self.has_rested = true;
         // (b)
         if !token {
             if let Some(letter) = self.take_ready(&board) {
-                return Next::Run(self.leave_idle(board, letter));
+                return self.leave_idle(board, letter);
             }
         }
         stage.tell_if_idle(&mut board);
@@ -319,10 +280,8 @@ impl<E> Life<'_, E> {
         let mut deadline = self.timeout(since);
         loop {
             if token {
-                match self.search(std::mem::take(&mut in_stream)) {
-                    Attempt::Taken(letter) => return Next::Run(letter),
-                    Attempt::Popped => return self.popped(),
-                    Attempt::Nothing => {}
+                if let Some(next) = self.search(std::mem::take(&mut in_stream)) {
+                    return next;
                 }
             }
             // (c)
@@ -334,15 +293,14 @@ impl<E> Life<'_, E> {
                     yield_now();
                     token = true;
                 }
-                Call::None => match self.retire() {
-                    Retire::Gone => return Next::Gone,
-                    Retire::Taken(letter) => return Next::Run(letter),
-                    Retire::Stays => {
-                        token = false;
-                        let spell = self.stage.config.idle_timeout.max(SPELL);
-                        deadline = Instant::now().checked_add(spell);
+                Call::None => {
+                    if let Some(next) = self.retire() {
+                        return next;
                     }
-                },
+                    token = false;
+                    let spell = self.stage.config.idle_timeout.max(SPELL);
+                    deadline = Instant::now().checked_add(spell);
+                }
             }
         }
     }
@@ -357,12 +315,11 @@ impl<E> Life<'_, E> {
 
     /// Popped: the actor is off the idle stack and has a token.
     fn popped(&mut self) -> Next<E> {
-        self.slot.set_call(Call::None);
-        let next = self.look_into_hand();
+        let next = self.take_over();
         let stage = self.stage;
         stage.state.drop_token();
         if stage.state.load().wants_waking() {
-            stage.pass_on(stage.board.lock());
+            stage.notify_if_work(stage.board.lock());
         }
         next
     }
@@ -371,50 +328,42 @@ impl<E> Life<'_, E> {
     /// others may run, on the same processor too: there they may be the
     /// assigners. Where that takes long, one more look is all: under load the
     /// system lets one that is woken run before one that looks.
-    fn search(&mut self, in_stream: bool) -> Attempt<E> {
+    fn search(&mut self, in_stream: bool) -> Option<Next<E>> {
         let stage = self.stage;
+        let is_popped = || self.slot.call() == Call::Popped;
         if in_stream {
-            spin_for(stage.spin.look_away, || self.slot.call() == Call::Popped);
+            spin_for(stage.spin.look_away, is_popped);
         }
         let begin = Instant::now();
-        while !is_over(begin, LOOKING) {
-            if self.slot.call() == Call::Popped {
-                return Attempt::Popped;
-            }
+        while !is_popped() && !is_over(begin, LOOKING) {
             if stage.find_work().is_some() {
-                match self.take_as_idle(stage.board.lock()) {
-                    Attempt::Nothing => {}
-                    found => return found,
+                if let Some(next) = self.take_as_idle(stage.board.lock()) {
+                    return Some(next);
                 }
             }
             yield_now();
         }
-        self.give_up()
-    }
-
-    /// (a), once more: gives the token up; and (b).
-    fn give_up(&mut self) -> Attempt<E> {
-        let mut board = self.stage.board.lock();
+        // (a), once more, and (b)
+        let mut board = stage.board.lock();
         if self.slot.call() != Call::Popped {
             self.slot.set_call(Call::None);
             if let Some(idle) = board.idle.get(self.id) {
                 idle.token = false;
             }
-            self.stage.state.drop_token();
+            stage.state.drop_token();
         }
         self.take_as_idle(board)
     }
 
     /// Takes a work from wherever there is one, and leaves the idle stack with it, unless
     /// the actor has been popped meanwhile.
-    fn take_as_idle(&mut self, board: MutexGuard<'_, Board<E>>) -> Attempt<E> {
+    fn take_as_idle(&mut self, board: MutexGuard<'_, Board<E>>) -> Option<Next<E>> {
         if self.slot.call() == Call::Popped {
-            return Attempt::Popped;
+            drop(board);
+            return Some(self.popped());
         }
-        match self.take_ready(&board) {
-            Some(letter) => Attempt::Taken(self.leave_idle(board, letter)),
-            None => Attempt::Nothing,
-        }
+        let letter = self.take_ready(&board)?;
+        Some(self.leave_idle(board, letter))
     }
 
     /// Takes a work from wherever there is one, under the board's lock.
@@ -429,12 +378,12 @@ impl<E> Life<'_, E> {
 
     /// Leaves the idle stack with a work from a mailbox: the place there is free, and
     /// only now does the actor cease to be idle.
-    fn leave_idle(&mut self, mut board: MutexGuard<'_, Board<E>>, letter: Letter<E>) -> Letter<E> {
+    fn leave_idle(&mut self, mut board: MutexGuard<'_, Board<E>>, letter: Letter<E>) -> Next<E> {
         let had_token = board.idle.remove(self.id).is_some_and(|idle| idle.token);
         self.slot.set_call(Call::None);
         self.stage.state.actor_leaves_idle(had_token);
-        self.stage.pass_on(board);
-        letter
+        self.stage.notify_if_work(board);
+        Next::Run(letter)
     }
 
     /// (c): sleeps until called. `Call::None` if the deadline has passed.
@@ -455,17 +404,16 @@ impl<E> Life<'_, E> {
 
     // ---- Going --------------------------------------------------------
 
-    /// Leaves a troupe that has more actors than it needs.
-    fn retire(&mut self) -> Retire<E> {
+    /// Leaves a troupe that has more actors than it needs. `None` if the actor is as idle as
+    /// before.
+    fn retire(&mut self) -> Option<Next<E>> {
         let stage = self.stage;
         let mut board = stage.board.lock();
         // Those that are only reserved may never be.
         if self.slot.call() != Call::None || board.open <= stage.config.fewest() {
-            return Retire::Stays;
+            return None;
         }
-        let Some(idle) = board.idle.remove(self.id) else {
-            return Retire::Stays;
-        };
+        let idle = board.idle.remove(self.id)?;
         // (1) From here on a sender sees that its work is late, or that the
         // troupe has one actor less.
         stage.close(&mut board, self.id);
@@ -475,10 +423,7 @@ impl<E> Life<'_, E> {
             stage.state.idle_actor_stays();
             stage.open(&mut board, self.id);
             board.idle.push(idle);
-            return match self.take_ready(&board) {
-                Some(letter) => Retire::Taken(self.leave_idle(board, letter)),
-                None => Retire::Stays,
-            };
+            return self.take_as_idle(board);
         }
         let departed = board.take_finished();
         board.vacate(self.id);
@@ -491,7 +436,7 @@ impl<E> Life<'_, E> {
         for thread in departed {
             drop_contained(thread.join());
         }
-        Retire::Gone
+        Some(Next::Gone)
     }
 
     /// Leaves a troupe that is shutting down, unless there is work left.

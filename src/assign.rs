@@ -5,9 +5,9 @@ use std::collections::HashSet;
 
 use crate::board::Board;
 use crate::error::AssignError;
-use crate::growth::Growth;
-use crate::slot::{Call, Slot, is_vacant};
-use crate::stage::Stage;
+use crate::gate::Generation;
+use crate::slot::Slot;
+use crate::stage::{Sent, Stage};
 use crate::state::Snapshot;
 use crate::sync::{Arc, Backoff, Duration, Instant, Wake, is_over, thread_number, yield_now};
 use crate::work::{Letter, Work};
@@ -15,76 +15,49 @@ use crate::work::{Letter, Work};
 /// How long an assigner that waits for room tries again before it sleeps.
 const TRYING: Duration = Duration::from_micros(15);
 
-/// What came of an attempt to place a work.
-enum Sent<E> {
-    /// The work is accepted.
-    Done,
-    /// There is no room here.
-    NoRoom(Letter<E>),
-    /// Things are not as they were when the attempt began: look again.
-    Again(Letter<E>),
-}
-
 impl<E: Send + 'static> Stage<E> {
     /// Assigns a work; never waits for room.
     #[inline]
     pub(crate) fn assign(self: &Arc<Self>, work: Work<E>) -> Result<(), AssignError<E>> {
-        self.send_off(work.into_letter(thread_number()))
+        self.send_off(work.into_letter(thread_number()), Some(Duration::ZERO))
     }
 
-    fn send_off(self: &Arc<Self>, letter: Letter<E>) -> Result<(), AssignError<E>> {
-        match self.place_at_once(letter) {
-            Sent::Done => self.accepted(),
-            Sent::NoRoom(letter) => {
-                self.counts.refuse();
-                Err(AssignError::Full(letter.into_work(thread_number())))
-            }
-            Sent::Again(letter) => self.counted(self.place(letter)),
-        }
-    }
-
-    /// Assigns a work; waits for room, if a time is given at most so long.
+    /// Assigns a work; waits for room, if a time is given at most that long.
     #[inline]
     pub(crate) fn assign_waiting(
         self: &Arc<Self>,
         work: Work<E>,
         timeout: Option<Duration>,
     ) -> Result<(), AssignError<E>> {
-        self.send_off_waiting(work.into_letter(thread_number()), timeout)
+        self.send_off(work.into_letter(thread_number()), timeout)
     }
 
-    fn send_off_waiting(
+    fn send_off(
         self: &Arc<Self>,
         letter: Letter<E>,
         timeout: Option<Duration>,
     ) -> Result<(), AssignError<E>> {
+        let waits = timeout != Some(Duration::ZERO);
         let letter = match self.place_at_once(letter) {
             Sent::Done => return self.accepted(),
+            Sent::NoRoom(letter) if !waits => {
+                self.counts.refuse();
+                return Err(AssignError::Full(letter.into_work(thread_number())));
+            }
             Sent::NoRoom(letter) | Sent::Again(letter) => letter,
         };
         let placed = match self.place(letter) {
-            Err(AssignError::Full(work)) if timeout != Some(Duration::ZERO) => {
-                self.wait_for_place(work, timeout)
-            }
+            Err(AssignError::Full(work)) if waits => self.wait_for_place(work, timeout),
             placed => placed,
         };
-        self.counted(placed)
+        placed.inspect_err(|_| self.counts.refuse())?;
+        self.accepted()
     }
 
     #[inline(always)]
     fn accepted(&self) -> Result<(), AssignError<E>> {
         self.counts.accept();
         Ok(())
-    }
-
-    fn counted(&self, placed: Result<(), AssignError<E>>) -> Result<(), AssignError<E>> {
-        match placed {
-            Ok(()) => self.accepted(),
-            Err(refused) => {
-                self.counts.refuse();
-                Err(refused)
-            }
-        }
     }
 
     #[cold]
@@ -137,16 +110,10 @@ impl<E: Send + 'static> Stage<E> {
     fn place_at_once(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
         let now = self.state.load();
         if self.fills_mailboxes(now) {
-            let at = self.fill();
-            if let Some(slot) = self.slot(at) {
-                return match self.send(at, slot, letter) {
-                    Sent::NoRoom(letter) => match self.place_elsewhere(at, slot, letter) {
-                        Sent::NoRoom(letter) => Sent::Again(letter),
-                        sent => sent,
-                    },
-                    sent => sent,
-                };
-            }
+            return match self.place_in_mailbox(letter) {
+                Sent::NoRoom(letter) => Sent::Again(letter),
+                sent => sent,
+            };
         } else if now.idle() == 0
             && now.live() == self.config.max
             && self.is_full(now)
@@ -186,16 +153,7 @@ impl<E: Send + 'static> Stage<E> {
             } else if now.idle() > 0 {
                 self.place_with_idle(letter, now)
             } else if self.should_grow(now) {
-                match self.grow(letter) {
-                    Growth::Grown => Sent::Done,
-                    Growth::Again(letter) => Sent::Again(letter),
-                    Growth::Refused(letter, source) => {
-                        return Err(AssignError::Spawn {
-                            work: letter.into_work(0),
-                            source,
-                        });
-                    }
-                }
+                self.grow(letter)?
             } else if self.is_full(now) {
                 if self.is_settled(now) {
                     return Err(AssignError::Full(letter.into_work(0)));
@@ -235,6 +193,22 @@ impl<E: Send + 'static> Stage<E> {
         // After a refusal a troupe that has an actor waits a while.
         now.live() < self.config.max
             && (!now.is_refused() || now.live() == 0 || self.may_grow_again())
+    }
+
+    /// Assigns a work in the place of the one that has failed on the actor `id`, whose
+    /// handler calls this: it goes into the actor's hand.
+    pub(crate) fn reassign(&self, id: usize, work: Work<E>) -> Result<(), AssignError<E>> {
+        let mut letter = work.into_letter(thread_number());
+        if let Some(slot) = self.slot(id) {
+            // Under the hand's lock, so that `shutdown_now` finds the retry there
+            // or this finds the shutdown.
+            match slot.put_in_hand(letter, || self.state.load().is_shutting_down()) {
+                Ok(()) => return self.accepted(),
+                Err(back) => letter = back,
+            }
+        }
+        self.counts.refuse();
+        Err(AssignError::ShuttingDown(letter.into_work(0)))
     }
 
     // ---- With an idle actor -------------------------------------------
@@ -279,9 +253,7 @@ impl<E: Send + 'static> Stage<E> {
         };
         // The call comes last: an actor that is awake hears it at once, and
         // passes on what it then finds in the mailbox.
-        let filled = slot.put_in_hand(in_hand, || false);
-        debug_assert!(filled.is_ok(), "nobody refuses");
-        slot.set_call(Call::Popped);
+        slot.hand_over(in_hand);
         drop(board);
         // One that has a token is awake, or is being woken.
         if !idle.token {
@@ -292,7 +264,7 @@ impl<E: Send + 'static> Stage<E> {
 
     // ---- With a mailbox -----------------------------------------------
 
-    #[inline]
+    #[inline(always)]
     fn place_in_mailbox(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
         let at = self.fill();
         let Some(slot) = self.slot(at) else {
@@ -332,17 +304,17 @@ impl<E: Send + 'static> Stage<E> {
     /// Finds out whether a mailbox that was full a moment ago certainly is. False
     /// if it may have room again. In a vacant slot there is none.
     pub(crate) fn is_certainly_full(&self, at: usize, slot: &Slot<E>) -> bool {
-        if is_vacant(slot.tenancy()) {
+        if slot.gate.generation().is_vacant() {
             return true;
         }
         let Some(mark) = slot.gate.mark() else {
             return true;
         };
         // Before the gate can become full: whoever opens it sets the hint again.
-        self.unhint_room(at);
+        self.with_room.clear(at);
         let certain = slot.mailbox.is_full() && slot.gate.confirm(mark, &self.state);
         if !certain {
-            self.hint_room(at);
+            self.with_room.set(at);
         }
         certain
     }
@@ -350,8 +322,8 @@ impl<E: Send + 'static> Stage<E> {
     /// Sends to a mailbox, and sees to it that the work will be found.
     #[inline(always)]
     fn send(self: &Arc<Self>, at: usize, slot: &Slot<E>, mut letter: Letter<E>) -> Sent<E> {
-        let tenancy = slot.tenancy();
-        if is_vacant(tenancy) {
+        let generation = slot.gate.generation();
+        if generation.is_vacant() {
             return Sent::NoRoom(letter);
         }
         let visit = self.visit();
@@ -362,30 +334,30 @@ impl<E: Send + 'static> Stage<E> {
         if let Err(letter) = slot.mailbox.put(letter) {
             return Sent::NoRoom(letter);
         }
-        match self.follow_up(at, slot, tenancy) {
+        match self.follow_up(at, slot, generation) {
             None => Sent::Done,
             Some(letter) => Sent::Again(letter),
         }
     }
 
-    /// What a sender does after its send to a slot that had this tenancy before. Returns
+    /// What a sender does after its send to a slot that had this generation before. Returns
     /// its work if that came too late.
     #[inline(always)]
     pub(crate) fn follow_up(
         self: &Arc<Self>,
         at: usize,
         slot: &Slot<E>,
-        tenancy: u64,
+        generation: Generation,
     ) -> Option<Letter<E>> {
         // (2)
         self.set_ready(at);
         // (3)
         let now = self.state.load();
-        if now.is_shutting_down() || slot.tenancy() != tenancy {
+        if now.is_shutting_down() || slot.gate.generation() != generation {
             return self.follow_up_late(slot);
         }
         if now.wants_waking() && self.holds_work(at) {
-            self.wake();
+            self.notify_if_work(self.board.lock());
         }
         // (4)
         if now.live() < self.config.max {
@@ -401,9 +373,7 @@ impl<E: Send + 'static> Stage<E> {
         if let Some(letter) = self.take_back_if_late(slot, thread_number()) {
             return Some(letter);
         }
-        if !slot.mailbox.is_empty() {
-            self.wake();
-        }
+        self.notify_if_work(self.board.lock());
         // Others may be there by now than were when it sent.
         if self.state.load().live() < self.config.max {
             self.grow_for_waiting();
@@ -417,7 +387,7 @@ impl<E: Send + 'static> Stage<E> {
     pub(crate) fn take_back_if_late(&self, slot: &Slot<E>, sender: u32) -> Option<Letter<E>> {
         let mut board = self.board.lock();
         // What is in the mailbox of an open slot its own actor finds before it leaves.
-        let is_dead = self.is_halted() || is_vacant(slot.tenancy());
+        let is_dead = self.is_halted() || slot.gate.generation().is_vacant();
         if is_dead {
             // All that is there belongs to senders that are here, or on their
             // way here.

@@ -15,15 +15,26 @@ use crate::work::Letter;
 /// adds, and few, since it holds the lock.
 const LOOKS: usize = 2;
 
+/// Is there an actor of a number?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// No: the number can be given.
+    #[default]
+    Vacant,
+    /// It is about to be started, or about to leave. Nobody sends to it.
+    Reserved,
+    /// Yes, and its slot is open.
+    Open,
+}
+
 /// What is known of the actor of one number.
 #[derive(Debug, Default)]
 pub(crate) struct Seat {
-    /// Is there one, or one about to be started?
-    pub(crate) occupied: bool,
+    pub(crate) place: Place,
     /// Which birth of the troupe it was: tells two actors of one number apart.
     pub(crate) birth: u64,
-    /// Is it a growth that has not been counted yet?
-    pub(crate) uncounted: bool,
+    /// Is it to be counted as grown when its slot is opened?
+    pub(crate) is_growth: bool,
     /// Its thread, once who started it has filed it.
     pub(crate) thread: Option<JoinHandle<()>>,
 }
@@ -36,11 +47,8 @@ pub(crate) struct Board<E> {
     /// Numbers that have been given and are vacant again, lowest first.
     vacant: BinaryHeap<Reverse<usize>>,
     births: u64,
-    /// How many slots are open: actors that have come to the board, or that were
-    /// born with a work and whose thread has been filed.
+    /// How many slots are open.
     pub(crate) open: usize,
-    /// Initial actors that have not yet come to rest.
-    pub(crate) awaited: usize,
     /// Threads of actors that have left, not yet joined.
     pub(crate) departed: VecDeque<JoinHandle<()>>,
     /// Is a call of join joining the threads, or has one done so?
@@ -82,7 +90,6 @@ impl<E> Board<E> {
             vacant: BinaryHeap::new(),
             births: 0,
             open: 0,
-            awaited: 0,
             departed: VecDeque::new(),
             joining: false,
             joined: false,
@@ -112,9 +119,9 @@ impl<E> Board<E> {
         };
         self.births += 1;
         self.seats[id] = Seat {
-            occupied: true,
+            place: Place::Reserved,
             birth: self.births,
-            uncounted: is_growth,
+            is_growth,
             thread: None,
         };
         (id, self.births)
@@ -122,7 +129,7 @@ impl<E> Board<E> {
 
     /// Takes a number back.
     pub(crate) fn vacate(&mut self, id: usize) {
-        self.seats[id].occupied = false;
+        self.seats[id].place = Place::Vacant;
         self.departed.extend(self.seats[id].thread.take());
         self.vacant.push(Reverse(id));
     }
@@ -131,7 +138,7 @@ impl<E> Board<E> {
     /// True if it is still there.
     pub(crate) fn file(&mut self, id: usize, birth: u64, thread: JoinHandle<()>) -> bool {
         let seat = &mut self.seats[id];
-        let there = seat.occupied && seat.birth == birth;
+        let there = seat.place != Place::Vacant && seat.birth == birth;
         if there {
             seat.thread = Some(thread);
         } else {
@@ -161,7 +168,7 @@ impl<E> Board<E> {
         self.seats
             .iter()
             .enumerate()
-            .filter(|(_, seat)| seat.occupied)
+            .filter(|(_, seat)| seat.place != Place::Vacant)
             .map(|(id, _)| id)
     }
 }

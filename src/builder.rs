@@ -116,7 +116,8 @@ pub(crate) fn start<E: Send + 'static>(
             return Err(BuildError::Spawn { thread, source });
         }
     }
-    stage.await_initial();
+    let at_rest = stage.wait_idle(None);
+    debug_assert!(at_rest.is_ok(), "nobody but an actor deadlocks");
     Ok(stage)
 }
 

@@ -7,7 +7,7 @@ use crate::error::AssignError;
 use crate::failure::Failure;
 use crate::handle::Handle;
 use crate::stage::{OnFailure, Stage};
-use crate::sync::{Arc, thread_number};
+use crate::sync::Arc;
 use crate::work::{BoxError, Work};
 
 /// Where a failure happened, and the way to try again.
@@ -124,29 +124,12 @@ impl<E: Send + 'static> Context<'_, E> {
     ///
     /// See [`Context`].
     pub fn reassign(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        let work = work.into();
-        let stage = self.handle.stage();
-        let Some(slot) = stage.slot(self.actor_id) else {
-            return self.handle.assign(work);
-        };
         if self.reassigned.get() {
             return self.handle.assign(work);
         }
-        let letter = work.into_letter(thread_number());
-        // Under the hand's lock, so that `shutdown_now` finds the retry there
-        // or this finds the shutdown.
-        let put = slot.put_in_hand(letter, || stage.state.load().is_shutting_down());
-        match put {
-            Ok(()) => {
-                self.reassigned.set(true);
-                stage.counts.accept();
-                Ok(())
-            }
-            Err(letter) => {
-                stage.counts.refuse();
-                Err(AssignError::ShuttingDown(letter.into_work(0)))
-            }
-        }
+        self.handle.stage().reassign(self.actor_id, work.into())?;
+        self.reassigned.set(true);
+        Ok(())
     }
 }
 

@@ -26,9 +26,24 @@ const CLOSED: u64 = 4;
 const STATES: u64 = 7;
 const NEXT: u64 = 8;
 
-/// The gate of one mailbox. Born closed.
+/// The gate of one mailbox, and the generation of its actors. Born closed.
 #[derive(Debug)]
-pub(crate) struct Gate(Announced);
+pub(crate) struct Gate {
+    word: Announced,
+    generation: Announced,
+}
+
+/// A number that changes whenever a gate is opened for an actor or closed behind one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
+
+impl Generation {
+    /// Returns `true` if the slot has no actor.
+    #[inline]
+    pub(crate) fn is_vacant(self) -> bool {
+        self.0 % 2 == 1
+    }
+}
 
 /// A mark that a sender has made or found.
 #[derive(Clone, Copy, Debug)]
@@ -37,34 +52,37 @@ pub(crate) struct Mark(u64);
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self(Announced::new(CLOSED))
+        Self {
+            word: Announced::new(CLOSED),
+            generation: Announced::new(1),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.generation.load())
     }
 
     /// Is there anything that a taker has to undo?
     #[inline]
     pub(crate) fn is_shut(&self) -> bool {
-        self.0.load() & STATES != OPEN
+        self.word.load() & STATES != OPEN
     }
 
     /// Is it open or marked, so that trying is worth while?
     #[inline]
     pub(crate) fn may_have_room(&self) -> bool {
-        matches!(self.0.load() & STATES, OPEN | MARKED)
-    }
-
-    #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
-    fn is_closed(&self) -> bool {
-        self.0.load() & STATES == CLOSED
+        matches!(self.word.load() & STATES, OPEN | MARKED)
     }
 
     /// Marks an open gate. `None` if it is neither open nor marked already:
     /// then there is nothing to find out here at present.
     pub(crate) fn mark(&self) -> Option<Mark> {
         loop {
-            let now = self.0.load();
+            let now = self.word.load();
             match now & STATES {
                 MARKED => return Some(Mark(now)),
-                OPEN if self.0.replace(now, now + MARKED) => return Some(Mark(now + MARKED)),
+                OPEN if self.word.replace(now, now + MARKED) => return Some(Mark(now + MARKED)),
                 OPEN => {}
                 _ => return None,
             }
@@ -75,7 +93,7 @@ impl Gate {
     /// counts it. False if the mark is gone, because somebody took a work or
     /// another sender has counted it.
     pub(crate) fn confirm(&self, mark: Mark, state: &State) -> bool {
-        let full = self.0.replace(mark.0, mark.0 - MARKED + FULL);
+        let full = self.word.replace(mark.0, mark.0 - MARKED + FULL);
         if full {
             state.count_full();
         }
@@ -88,13 +106,13 @@ impl Gate {
     pub(crate) fn taken(&self, state: &State) -> Option<Snapshot> {
         let mut backoff = Backoff::default();
         loop {
-            let now = self.0.load();
+            let now = self.word.load();
             let open = (now & !STATES) + NEXT + OPEN;
             match now & STATES {
-                MARKED if self.0.replace(now, open) => return None,
-                FULL if self.0.replace(now, (now & !STATES) + OPENING) => {
+                MARKED if self.word.replace(now, open) => return None,
+                FULL if self.word.replace(now, (now & !STATES) + OPENING) => {
                     let before = state.uncount_full();
-                    self.0.store(open);
+                    self.word.store(open);
                     return Some(before);
                 }
                 MARKED | FULL => {}
@@ -106,26 +124,28 @@ impl Gate {
         }
     }
 
-    /// Closes the gate of a slot that becomes vacant. Under the board's lock.
+    /// Closes an open gate: the slot becomes vacant. Under the board's lock.
     pub(crate) fn close(&self, state: &State) {
+        self.generation.add(1);
         let mut backoff = Backoff::default();
         loop {
-            let now = self.0.load();
+            let now = self.word.load();
             match now & STATES {
                 OPENING => backoff.snooze(),
                 FULL => {
                     self.taken(state);
                 }
-                _ if self.0.replace(now, (now & !STATES) + NEXT + CLOSED) => return,
+                _ if self.word.replace(now, (now & !STATES) + NEXT + CLOSED) => return,
                 _ => {}
             }
         }
     }
 
-    /// Opens the gate of a slot that has been filled. Under the board's lock.
+    /// Opens a closed gate: the slot has an actor. Under the board's lock.
     pub(crate) fn open(&self) {
+        self.generation.add(1);
         // Nothing but this leaves the closed state.
-        self.0.store((self.0.load() & !STATES) + NEXT + OPEN);
+        self.word.store((self.word.load() & !STATES) + NEXT + OPEN);
     }
 }
 
@@ -136,9 +156,9 @@ mod tests {
 
     fn open() -> (Gate, State) {
         let gate = Gate::new();
-        assert!(gate.is_closed() && gate.is_shut() && !gate.may_have_room());
+        assert!(gate.generation().is_vacant() && gate.is_shut() && !gate.may_have_room());
         gate.open();
-        assert!(!gate.is_closed() && !gate.is_shut() && gate.may_have_room());
+        assert!(!gate.generation().is_vacant() && !gate.is_shut() && gate.may_have_room());
         (gate, State::default())
     }
 
@@ -175,7 +195,9 @@ mod tests {
         let mark = gate.mark().unwrap();
         let same = gate.mark().unwrap();
         assert!(gate.confirm(mark, &state));
+        let before = gate.generation();
         gate.close(&state);
+        assert!(gate.generation().is_vacant() && gate.generation() != before);
         assert_eq!(state.load().full(), 0);
         assert!(gate.mark().is_none());
         assert!(gate.taken(&state).is_none());

@@ -5,22 +5,12 @@ use std::io;
 
 use crate::actor_loop::live;
 use crate::board::Board;
-use crate::slot::{Call, Slot};
-use crate::stage::Stage;
+use crate::error::AssignError;
+use crate::slot::Slot;
+use crate::stage::{Sent, Stage};
 use crate::state::Snapshot;
-use crate::sync::{Arc, Instant, JoinHandle, MutexGuard, PATIENCE, Wake, has_passed, spawn};
+use crate::sync::{Arc, Instant, MutexGuard, PATIENCE, has_passed, spawn};
 use crate::work::Letter;
-
-/// What came of a growth.
-#[must_use]
-pub(crate) enum Growth<E> {
-    /// A new actor has the work.
-    Grown,
-    /// The troupe need not or cannot grow at present: look again.
-    Again(Letter<E>),
-    /// There is no actor, and the system refused one.
-    Refused(Letter<E>, io::Error),
-}
 
 /// The system has refused a thread, and the reservation is undone.
 struct Refusal<E> {
@@ -31,10 +21,11 @@ struct Refusal<E> {
     before: Snapshot,
 }
 
-/// An actor that is about to be started.
-struct Reserved {
+/// An actor that is about to be started, and the number of its birth.
+struct Reserved<'a, E> {
     id: usize,
     birth: u64,
+    slot: &'a Slot<E>,
     /// Is a work to be in its hand when it is born?
     has_work: bool,
 }
@@ -56,39 +47,37 @@ impl<E: Send + 'static> Stage<E> {
         }
     }
 
-    /// Starts a new actor with this work in its hand.
-    pub(crate) fn grow(self: &Arc<Self>, letter: Letter<E>) -> Growth<E> {
+    /// Starts a new actor with this work in its hand. `Again` if the troupe need not or
+    /// cannot grow at present, an error if there is no actor and the system refused one.
+    pub(crate) fn grow(self: &Arc<Self>, letter: Letter<E>) -> Result<Sent<E>, AssignError<E>> {
         self.furnish_next();
         let patience = self.nursery.lock();
         let mut board = self.board.lock();
         let now = self.state.load();
         let too_soon = now.live() > 0 && patience.is_some_and(|patience| !has_passed(patience));
         if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
-            return Growth::Again(letter);
+            return Ok(Sent::Again(letter));
         }
-        let Some((mut reserved, slot)) = self.reserve(&mut board, true) else {
-            return Growth::Again(letter);
+        let Some(mut reserved) = self.reserve(&mut board, true) else {
+            return Ok(Sent::Again(letter));
         };
         reserved.has_work = true;
-        let filled = slot.put_in_hand(letter, || false);
-        debug_assert!(filled.is_ok(), "nobody refuses");
-        slot.set_call(Call::Popped);
+        reserved.slot.hand_over(letter);
         drop(board);
 
-        match self.give_birth(patience, &reserved, slot) {
-            Ok(()) => Growth::Grown,
-            Err(Refusal {
-                error,
-                hand,
-                before,
-            }) => match hand {
-                Some(letter) if before.live() == 1 && !before.is_shutting_down() => {
-                    Growth::Refused(letter, error)
-                }
-                Some(letter) => Growth::Again(letter),
-                // `shutdown_now` has returned it.
-                None => Growth::Grown,
-            },
+        let Err(refusal) = self.give_birth(patience, &reserved) else {
+            return Ok(Sent::Done);
+        };
+        match refusal.hand {
+            Some(letter) if refusal.before.live() == 1 && !refusal.before.is_shutting_down() => {
+                Err(AssignError::Spawn {
+                    work: letter.into_work(0),
+                    source: refusal.error,
+                })
+            }
+            Some(letter) => Ok(Sent::Again(letter)),
+            // `shutdown_now` has returned it.
+            None => Ok(Sent::Done),
         }
     }
 
@@ -97,43 +86,84 @@ impl<E: Send + 'static> Stage<E> {
     /// idle: it may be given another work.
     #[cold]
     pub(crate) fn grow_for_waiting(self: &Arc<Self>) {
+        // If the system refuses, the work waits for an actor that is busy.
+        drop(self.start_without_work(true, |patience, board| {
+            let now = self.state.load();
+            // Where the system has just refused a thread, works wait in mailboxes.
+            patience.is_none_or(has_passed)
+                && !now.is_shutting_down()
+                && now.live() < self.config.max
+                && self.find_ready(board).is_some()
+        }));
+    }
+
+    /// Starts one of the actors that a troupe begins with.
+    pub(crate) fn grow_initial(self: &Arc<Self>) -> Result<(), (String, io::Error)> {
+        self.start_without_work(false, |_, _| true)
+    }
+
+    /// Starts an actor that holds nothing, if it is needed. Otherwise returns the name of the
+    /// thread that the system has refused.
+    fn start_without_work(
+        self: &Arc<Self>,
+        is_growth: bool,
+        is_needed: impl Fn(Option<Instant>, &Board<E>) -> bool,
+    ) -> Result<(), (String, io::Error)> {
         loop {
             self.furnish_next();
             let patience = self.nursery.lock();
-            // Where the system has just refused a thread, works wait in mailboxes.
-            if patience.is_some_and(|patience| !has_passed(patience)) {
-                return;
-            }
             let mut board = self.board.lock();
-            let now = self.state.load();
-            if now.is_shutting_down()
-                || now.live() >= self.config.max
-                || self.find_ready(&board).is_none()
-            {
-                return;
+            if !is_needed(*patience, &board) {
+                return Ok(());
             }
-            if let Some((reserved, slot)) = self.reserve(&mut board, true) {
+            if let Some(reserved) = self.reserve(&mut board, is_growth) {
                 drop(board);
-                // If the system refuses, the work waits for an actor that is busy.
-                drop(self.give_birth(patience, &reserved, slot));
-                return;
+                return self
+                    .give_birth(patience, &reserved)
+                    .map_err(|refusal| (self.config.name_of(reserved.id), refusal.error));
             }
         }
+    }
+
+    /// Counts an actor that is not there yet, and gives it the lowest vacant
+    /// number. `None` if another growth has been given the number for which a slot was
+    /// made.
+    fn reserve(&self, board: &mut Board<E>, is_growth: bool) -> Option<Reserved<'_, E>> {
+        let slot = self.slot(board.next_id())?;
+        let (id, birth) = board.occupy(is_growth);
+        self.state.reserve();
+        Some(Reserved {
+            id,
+            birth,
+            slot,
+            has_work: false,
+        })
     }
 
     /// Starts the thread of a reserved actor, or undoes the reservation.
     fn give_birth(
         self: &Arc<Self>,
         mut patience: MutexGuard<'_, Option<Instant>>,
-        reserved: &Reserved,
-        slot: &Slot<E>,
+        reserved: &Reserved<'_, E>,
     ) -> Result<(), Refusal<E>> {
-        let spawned = self.start(reserved);
+        let &Reserved {
+            id,
+            birth,
+            slot,
+            has_work,
+        } = reserved;
+        let stage = Arc::clone(self);
+        let body = move || live(&stage, id);
+        let spawned = spawn(self.config.name_of(id), self.config.stack_size, body);
 
         let mut board = self.board.lock();
         match spawned {
             Ok(thread) => {
-                self.bear(&mut board, reserved, thread);
+                // It may have come to its end already. One without a work opens its slot
+                // itself, at its first rest.
+                if board.file(id, birth, thread) && has_work {
+                    self.open(&mut board, id);
+                }
                 drop(board);
                 let was_refused = patience.take().is_some();
                 if was_refused {
@@ -151,10 +181,13 @@ impl<E: Send + 'static> Stage<E> {
                 Ok(())
             }
             Err(error) => {
-                slot.set_call(Call::None);
-                let hand = slot.take_from_hand();
+                let hand = slot.take_over();
                 board.tally.spawn_failures += 1;
-                let before = self.unreserve(&mut board, reserved, slot);
+                board.vacate(id);
+                // In place of the actor that was not born: it begins nothing.
+                slot.told().step();
+                let before = self.state.actor_is_gone();
+                self.tell_if_idle(&mut board);
                 drop(board);
                 let is_last = before.live() == 1;
                 if !is_last {
@@ -177,83 +210,6 @@ impl<E: Send + 'static> Stage<E> {
                 })
             }
         }
-    }
-
-    /// Starts one of the actors that a troupe begins with.
-    pub(crate) fn grow_initial(self: &Arc<Self>) -> Result<(), (String, io::Error)> {
-        let (reserved, slot) = loop {
-            self.furnish_next();
-            let mut board = self.board.lock();
-            if let Some(reserved) = self.reserve(&mut board, false) {
-                board.awaited += 1;
-                break reserved;
-            }
-        };
-
-        let spawned = self.start(&reserved);
-
-        let mut board = self.board.lock();
-        match spawned {
-            Ok(thread) => {
-                self.bear(&mut board, &reserved, thread);
-                Ok(())
-            }
-            Err(error) => {
-                board.awaited -= 1;
-                self.unreserve(&mut board, &reserved, slot);
-                Err((self.config.name_of(reserved.id), error))
-            }
-        }
-    }
-
-    /// Waits until every initial actor has come to rest: from then on each
-    /// counts as idle.
-    pub(crate) fn await_initial(&self) {
-        let mut board = self.board.lock();
-        while board.awaited > 0 {
-            let _: Wake = self.all_at_rest.wait(&mut board, None);
-        }
-    }
-
-    /// Counts an actor that is not there yet, and gives it the lowest vacant
-    /// number. `None` if another growth has been given the number for which a slot was
-    /// made.
-    fn reserve(&self, board: &mut Board<E>, is_growth: bool) -> Option<(Reserved, &Slot<E>)> {
-        let slot = self.slot(board.next_id())?;
-        let (id, birth) = board.occupy(is_growth);
-        self.state.reserve();
-        let reserved = Reserved {
-            id,
-            birth,
-            has_work: false,
-        };
-        Some((reserved, slot))
-    }
-
-    fn start(self: &Arc<Self>, reserved: &Reserved) -> io::Result<JoinHandle<()>> {
-        let stage = Arc::clone(self);
-        let id = reserved.id;
-        let body = move || live(&stage, id);
-        spawn(self.config.name_of(id), self.config.stack_size, body)
-    }
-
-    /// The thread exists, and may have come to its end already.
-    fn bear(&self, board: &mut Board<E>, reserved: &Reserved, thread: JoinHandle<()>) {
-        // One without a work opens its slot itself, at its first rest: else its
-        // own place would be missing meanwhile.
-        if board.file(reserved.id, reserved.birth, thread) && reserved.has_work {
-            self.open(board, reserved.id);
-        }
-    }
-
-    /// The system has no thread to give.
-    fn unreserve(&self, board: &mut Board<E>, reserved: &Reserved, slot: &Slot<E>) -> Snapshot {
-        board.vacate(reserved.id);
-        // In place of the actor that was not born: it begins nothing.
-        slot.told().step();
-        let before = self.state.actor_is_gone();
-        self.tell_if_idle(board);
-        before
     }
 }
 
@@ -287,21 +243,22 @@ mod tests {
         assert_eq!(stage.join(None), Ok(()));
     }
 
-    /// An actor that has heard that it is needed, and beside which another was started,
-    /// goes when it has been called and has found nothing.
+    /// An actor that may not retire asks again later, and retires if another was started
+    /// beside it.
     #[test]
-    fn who_was_needed_goes_when_there_are_more() {
+    fn an_actor_that_was_needed_retires_when_there_are_more() {
         let config = Config::dynamic(1, 2).mailbox_size(1);
         let stage = Arc::new(Stage::<()>::new(config.idle_timeout(Duration::ZERO), None));
         let (open, gate) = mpsc::channel::<()>();
         assert!(stage.assign(Work::new(|| Ok(()))).is_ok());
         assert_eq!(stage.wait_idle(None), Ok(()));
-        // Every chance for it to ask, and to hear that it is needed.
+        // Every chance for it to ask, and to find that it is needed.
         eventually(|| stage.state.load().wants_waking());
         (0..1_000).for_each(|_| yield_now());
         let letter = Work::new(move || gate.recv().map_err(drop)).into_letter(1);
         assert!(stage.slot(0).unwrap().mailbox.put(letter).is_ok());
-        stage.grow_for(0);
+        stage.set_ready(0);
+        stage.grow_for_waiting();
         eventually(|| stage.stats().running == 1);
         eventually(|| stage.stats().actors == 1);
         assert_eq!(open.send(()), Ok(()));
@@ -324,43 +281,15 @@ mod tests {
         eventually(|| stage.stats().running == 1);
         let letter = Work::new(move || other_gate.recv().map_err(drop)).into_letter(1);
         assert!(stage.slot(0).unwrap().mailbox.put(letter).is_ok());
+        stage.set_ready(0);
         stage.state.growth_refused();
         *stage.nursery.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
-        stage.grow_for(0);
+        stage.grow_for_waiting();
         assert_eq!(stage.state.load().live(), 1);
         *stage.nursery.lock() = Some(Instant::now());
-        stage.grow_for(0);
+        stage.grow_for_waiting();
         eventually(|| stage.stats().running == 2);
         assert_eq!(first.send(()).and(second.send(())), Ok(()));
-        stage.shutdown();
-        assert_eq!(stage.join(None), Ok(()));
-    }
-
-    /// Whoever rests for good is needed: there are no more than there have to be.
-    #[test]
-    fn nobody_rests_for_good_when_there_are_more() {
-        let config = Config::dynamic(3, 4).idle_timeout(Duration::ZERO);
-        let stage = Arc::new(Stage::<()>::new(config, None));
-        for _ in 0..3 {
-            assert!(stage.grow_initial().is_ok());
-        }
-        stage.await_initial();
-        let all_rest = || {
-            stage
-                .board
-                .lock()
-                .idle
-                .iter()
-                .all(|idle| idle.rests_for_good)
-        };
-        eventually(all_rest);
-        let mut board = stage.board.lock();
-        let (reserved, slot) = stage.reserve(&mut board, true);
-        assert!(!board.idle.iter().any(|idle| idle.rests_for_good));
-        stage.unreserve(&mut board, &reserved, slot);
-        drop(board);
-        eventually(all_rest);
-        assert_eq!(stage.stats().idle, 3);
         stage.shutdown();
         assert_eq!(stage.join(None), Ok(()));
     }

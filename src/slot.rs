@@ -24,10 +24,7 @@ pub(crate) struct Slot<E> {
     // What assigners and takers read at each work comes first, and is hardly
     // ever written.
     pub(crate) mailbox: Mailbox<E>,
-    /// Odd while the slot is vacant. Written under the board's lock, at each
-    /// birth and each leave.
-    tenancy: Announced,
-    /// Is the mailbox known to be full?
+    /// Is the slot vacant, and is the mailbox known to be full?
     pub(crate) gate: Gate,
     /// On cache lines of its own: the actor writes here at each work.
     own: Padded<Own<E>>,
@@ -65,7 +62,6 @@ impl<E> Slot<E> {
     pub(crate) fn new(mailbox_size: usize) -> Self {
         Self {
             mailbox: Mailbox::new(mailbox_size),
-            tenancy: Announced::new(1),
             gate: Gate::new(),
             own: Padded(Own {
                 told: Told::default(),
@@ -79,19 +75,6 @@ impl<E> Slot<E> {
     #[inline]
     pub(crate) fn told(&self) -> &Told {
         &self.own.told
-    }
-
-    /// A number that changes whenever an actor moves in or out.
-    pub(crate) fn tenancy(&self) -> u64 {
-        self.tenancy.load()
-    }
-
-    /// An actor moves in or out. Under the board's lock.
-    pub(crate) fn set_vacant(&self, vacant: bool) {
-        let now = self.tenancy.load();
-        if is_vacant(now) != vacant {
-            self.tenancy.store(now + 1);
-        }
     }
 
     pub(crate) fn call(&self) -> Call {
@@ -131,6 +114,20 @@ impl<E> Slot<E> {
         Ok(())
     }
 
+    /// Hands a work to the actor, which is idle no more or not born yet: first the work,
+    /// then the call.
+    pub(crate) fn hand_over(&self, letter: Letter<E>) {
+        let filled = self.put_in_hand(letter, || false);
+        debug_assert!(filled.is_ok(), "nobody refuses");
+        self.set_call(Call::Popped);
+    }
+
+    /// Takes what has been handed over, if it is still there, and the call with it.
+    pub(crate) fn take_over(&self) -> Option<Letter<E>> {
+        self.set_call(Call::None);
+        self.take_from_hand()
+    }
+
     pub(crate) fn take_from_hand(&self) -> Option<Letter<E>> {
         self.own.hand.lock().take()
     }
@@ -138,12 +135,6 @@ impl<E> Slot<E> {
     pub(crate) fn is_hand_empty(&self) -> bool {
         self.own.hand.lock().is_none()
     }
-}
-
-/// Does this tenancy say that nobody is in?
-#[inline]
-pub(crate) fn is_vacant(tenancy: u64) -> bool {
-    tenancy % 2 == 1
 }
 
 impl Told {
@@ -200,25 +191,9 @@ fn instant(birth: Instant, stamp: u64) -> Option<Instant> {
 
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
-    use super::{Call, Slot, Told, instant, is_vacant, stamp};
+    use super::{Call, Slot, Told, instant, stamp};
     use crate::sync::{Duration, Instant};
     use crate::work::Work;
-
-    #[test]
-    fn a_tenancy_changes_with_each_move_only() {
-        let slot = Slot::<()>::new(1);
-        let vacant = slot.tenancy();
-        assert!(is_vacant(vacant));
-        slot.set_vacant(true);
-        assert_eq!(slot.tenancy(), vacant);
-        slot.set_vacant(false);
-        let taken = slot.tenancy();
-        assert!(!is_vacant(taken));
-        slot.set_vacant(false);
-        assert_eq!(slot.tenancy(), taken);
-        slot.set_vacant(true);
-        assert!(is_vacant(slot.tenancy()) && slot.tenancy() != vacant);
-    }
 
     #[test]
     fn a_search_is_heard_once_and_never_hides_a_pop() {

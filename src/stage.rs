@@ -8,16 +8,15 @@ use std::cell::Cell;
 
 use crate::atomics::{Announced, Padded, Striped};
 use crate::bits::Bits;
-use crate::board::Board;
+use crate::board::{Board, Place};
 use crate::config::{Config, Mode};
 use crate::failure::Failure;
 use crate::pace::SpinPolicy;
-use crate::slot::{Call, Slot, is_vacant};
+use crate::slot::{Call, Slot};
 use crate::state::State;
 use crate::stats::{ActorStats, Stats};
 use crate::sync::{
-    Arc, Condvar, Instant, Mutex, MutexGuard, OnceLock, Thread, processors, thread_local,
-    troupe_number,
+    Arc, Condvar, Instant, Mutex, MutexGuard, OnceLock, processors, thread_local, troupe_number,
 };
 use crate::waiters::Waiters;
 use crate::work::Letter;
@@ -25,6 +24,17 @@ use crate::work::Letter;
 thread_local! {
     /// The number of the troupe that this thread is an actor of; zero if none.
     static MEMBER_OF: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What came of an attempt to place a work.
+#[must_use]
+pub(crate) enum Sent<E> {
+    /// The work is accepted.
+    Done,
+    /// There is no room here.
+    NoRoom(Letter<E>),
+    /// Things are not as they were when the attempt began: look again.
+    Again(Letter<E>),
 }
 
 /// The drain cursor at one moment: the mailbox that actors drain, and the number of this
@@ -87,10 +97,8 @@ pub(crate) struct Stage<E> {
     /// loads the state; a bit is cleared only under the board's lock.
     ready: Bits,
     /// Mailboxes that may have room. A help, never a proof.
-    with_room: Bits,
+    pub(crate) with_room: Bits,
     pub(crate) board: Mutex<Board<E>>,
-    /// The last of the initial actors has come to rest.
-    pub(crate) all_at_rest: Condvar,
     /// The troupe is idle, and somebody waits for that.
     pub(crate) is_idle: Condvar,
     /// `shutdown_now` has collected all that it returns.
@@ -121,7 +129,6 @@ impl<E> Stage<E> {
             ready: Bits::new(max),
             with_room: Bits::new(max),
             board: Mutex::new(Board::new()),
-            all_at_rest: Condvar::default(),
             is_idle: Condvar::default(),
             has_returned: Condvar::default(),
             has_ended: Condvar::default(),
@@ -158,26 +165,28 @@ impl<E> Stage<E> {
     /// If not, the actor does, at its first rest, once it counts as idle: a mailbox must
     /// not be counted full while the place beside it is not counted yet.
     pub(crate) fn open(&self, board: &mut Board<E>, id: usize) {
-        let Some(slot) = self.slot(id).filter(|slot| is_vacant(slot.tenancy())) else {
+        let (seat, slot) = (&mut board.seats[id], self.slot(id));
+        let Some(slot) = slot.filter(|_| seat.place == Place::Reserved) else {
             return;
         };
-        slot.set_vacant(false);
+        seat.place = Place::Open;
+        board.tally.grown += u64::from(std::mem::take(&mut seat.is_growth));
+        board.open += 1;
+        board.tally.peak = board.tally.peak.max(board.open);
         slot.gate.open();
         if self.has_mailboxes() {
             self.with_room.set(id);
         }
-        board.open += 1;
-        board.tally.peak = board.tally.peak.max(board.open);
-        board.tally.grown += u64::from(std::mem::take(&mut board.seats[id].uncounted));
     }
 
     /// Closes the slot of an actor that leaves.
     pub(crate) fn close(&self, board: &mut Board<E>, id: usize) {
-        if let Some(slot) = self.slot(id) {
-            slot.set_vacant(true);
+        let (seat, slot) = (&mut board.seats[id], self.slot(id));
+        if let Some(slot) = slot.filter(|_| seat.place == Place::Open) {
+            seat.place = Place::Reserved;
+            board.open -= 1;
             slot.gate.close(&self.state);
             self.with_room.clear(id);
-            board.open -= 1;
         }
     }
 
@@ -228,14 +237,6 @@ impl<E> Stage<E> {
                 .then(|| (0..self.slots.len()).find(|id| open(*id)))
                 .flatten()
         })
-    }
-
-    pub(crate) fn hint_room(&self, id: usize) {
-        self.with_room.set(id);
-    }
-
-    pub(crate) fn unhint_room(&self, id: usize) {
-        self.with_room.clear(id);
     }
 
     // ---- Finding work -------------------------------------------------
@@ -345,42 +346,25 @@ impl<E> Stage<E> {
 
     // ---- Waking -------------------------------------------------------
 
-    /// Wakes the most recently idle actor to search, unless somebody does so or is about
-    /// to.
+    /// Wakes the most recently idle actor to search, if work is waiting, somebody is idle,
+    /// and nobody searches or is about to. An actor that has left the idle ones does this,
+    /// too: so waiting work wakes a chain, not a herd.
     #[cold]
-    pub(crate) fn wake(&self) {
-        let mut board = self.board.lock();
-        let called = self.call_to_search(&mut board);
-        drop(board);
-        if let Some(thread) = called {
-            thread.unpark();
+    pub(crate) fn notify_if_work(&self, mut board: MutexGuard<'_, Board<E>>) {
+        if !self.state.load().wants_waking() || self.find_ready(&board).is_none() {
+            return;
         }
-    }
-
-    /// Gives a token to the most recently idle actor, if nobody has one. Its thread is to
-    /// be woken.
-    #[must_use]
-    fn call_to_search(&self, board: &mut Board<E>) -> Option<Thread> {
-        if !self.state.load().wants_waking() {
-            return None;
-        }
-        let idle = board.idle.top()?;
+        let Some(idle) = board.idle.top() else {
+            return;
+        };
         idle.token = true;
         self.state.give_token();
-        self.slot(idle.id)?.set_call(Call::Search);
-        Some(idle.thread.clone())
-    }
-
-    /// An actor has left the idle ones. If work is waiting, the next idle one is woken: a
-    /// chain, not a herd.
-    pub(crate) fn pass_on(&self, mut board: MutexGuard<'_, Board<E>>) {
-        if self.state.load().wants_waking() && self.find_ready(&board).is_some() {
-            let called = self.call_to_search(&mut board);
-            drop(board);
-            if let Some(thread) = called {
-                thread.unpark();
-            }
+        if let Some(slot) = self.slot(idle.id) {
+            slot.set_call(Call::Search);
         }
+        let thread = idle.thread.clone();
+        drop(board);
+        thread.unpark();
     }
 
     // ---- The waits of wait_idle ---------------------------------------
@@ -460,11 +444,10 @@ impl<E> Stage<E> {
 
     pub(crate) fn actors(&self) -> Vec<ActorStats> {
         let board = self.board.lock();
-        board
-            .occupied()
-            .filter_map(|id| self.slot(id).map(|slot| (id, slot)))
-            .filter(|(_, slot)| !is_vacant(slot.tenancy()))
-            .map(|(id, slot)| self.actor_stats(id, slot))
+        let seats = board.seats.iter().enumerate();
+        seats
+            .filter(|(_, seat)| seat.place == Place::Open)
+            .filter_map(|(id, _)| Some(self.actor_stats(id, self.slot(id)?)))
             .collect()
     }
 

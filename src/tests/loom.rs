@@ -111,7 +111,7 @@ fn goes_idle(stage: &Stage<Error>, board: &mut Board<Error>, id: usize) {
 /// What a sender does after its send, to a slot that is the same actor's as before.
 fn follow_up(stage: &Arc<Stage<Error>>, id: usize) {
     let slot = stage.slot(id).unwrap();
-    assert!(stage.follow_up(id, slot, slot.tenancy()).is_none());
+    assert!(stage.follow_up(id, slot, slot.gate.generation()).is_none());
 }
 
 /// Waited for until it has been rung so many times.
@@ -504,7 +504,7 @@ fn a_late_sender_against_a_new_tenant() {
     explore(2, || {
         let stage = stage(Config::dynamic(0, 2).mailbox_size(1));
         let slot = stage.slot(0).unwrap();
-        let before = slot.tenancy();
+        let before = slot.gate.generation();
         take_away(&stage, 0);
         // Another is about to be there, and the work is put into its mailbox.
         let mut board = stage.board.lock();
