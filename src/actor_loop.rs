@@ -277,40 +277,65 @@ impl<E> Life<'_, E> {
     }
 
     fn idle(&mut self, mut token: bool, mut in_stream: bool, since: Instant) -> Next<E> {
-        let mut deadline = self.timeout(since);
+        let mut deadline = self.deadline(since);
         loop {
             if token {
                 if let Some(next) = self.search(std::mem::take(&mut in_stream)) {
                     return next;
                 }
+                deadline = self.deadline(since);
             }
             // (c)
-            match self.park(deadline) {
+            let is_called = self.slot.call() != Call::None;
+            let wake = if is_called {
+                Wake::Called
+            } else {
+                park(deadline)
+            };
+            token = false;
+            match self.slot.call() {
                 Call::Popped => return self.popped(),
-                Call::Search => {
+                Call::Search if self.slot.hear_search() => {
                     // Whoever runs on this processor goes first: often
                     // it does what there is before this one would.
                     yield_now();
                     token = true;
                 }
-                Call::None => {
+                Call::Search => {}
+                Call::None if wake == Wake::TimedOut => {
                     if let Some(next) = self.retire() {
                         return next;
                     }
-                    token = false;
                     let spell = self.stage.config.idle_timeout.max(SPELL);
                     deadline = Instant::now().checked_add(spell);
                 }
+                Call::None => deadline = self.deadline(since),
             }
         }
     }
 
-    /// When an actor may retire that has been idle since then.
-    fn timeout(&self, since: Instant) -> Option<Instant> {
-        self.stage
-            .is_dynamic()
-            .then(|| since.checked_add(self.stage.config.idle_timeout))
-            .flatten()
+    /// Until when an actor sleeps that has been idle since then. Only the one at the bottom
+    /// of the idle stack watches the clock: otherwise thousands would wake at the same moment
+    /// and stand in line for the board's lock. An actor looks before it sleeps whether it is
+    /// at the bottom; one that leaves the bottom after that wakes the next, which looks again.
+    fn deadline(&self, since: Instant) -> Option<Instant> {
+        let stage = self.stage;
+        if stage.is_dynamic() && stage.board.lock().idle.bottom()?.id == self.id {
+            return since.checked_add(stage.config.idle_timeout);
+        }
+        None
+    }
+
+    /// Takes the actor off the idle stack. From the bottom, the next one watches the clock.
+    fn leave_stack(&self, board: &mut Board<E>) -> Option<Idle> {
+        let was_bottom = board.idle.bottom()?.id == self.id;
+        let idle = board.idle.remove(self.id);
+        if was_bottom && self.stage.is_dynamic() {
+            if let Some(next) = board.idle.bottom() {
+                next.thread.unpark();
+            }
+        }
+        idle
     }
 
     /// Popped: the actor is off the idle stack and has a token.
@@ -379,27 +404,11 @@ impl<E> Life<'_, E> {
     /// Leaves the idle stack with a work from a mailbox: the place there is free, and
     /// only now does the actor cease to be idle.
     fn leave_idle(&mut self, mut board: MutexGuard<'_, Board<E>>, letter: Letter<E>) -> Next<E> {
-        let had_token = board.idle.remove(self.id).is_some_and(|idle| idle.token);
+        let had_token = self.leave_stack(&mut board).is_some_and(|idle| idle.token);
         self.slot.set_call(Call::None);
         self.stage.state.actor_leaves_idle(had_token);
         self.stage.notify_if_work(board);
         Next::Run(letter)
-    }
-
-    /// (c): sleeps until called. `Call::None` if the deadline has passed.
-    fn park(&self, deadline: Option<Instant>) -> Call {
-        loop {
-            match self.slot.call() {
-                Call::Popped => return Call::Popped,
-                Call::Search if self.slot.hear_search() => return Call::Search,
-                Call::Search => {}
-                Call::None => {
-                    if park(deadline) == Wake::TimedOut && self.slot.call() == Call::None {
-                        return Call::None;
-                    }
-                }
-            }
-        }
     }
 
     // ---- Going --------------------------------------------------------
@@ -413,7 +422,7 @@ impl<E> Life<'_, E> {
         if self.slot.call() != Call::None || board.open <= stage.config.fewest() {
             return None;
         }
-        let idle = board.idle.remove(self.id)?;
+        let idle = self.leave_stack(&mut board)?;
         // (1) From here on a sender sees that its work is late, or that the
         // troupe has one actor less.
         stage.close(&mut board, self.id);

@@ -28,6 +28,7 @@ struct Link {
 pub(crate) struct IdleStack {
     links: Vec<Option<Link>>,
     top: Option<usize>,
+    bottom: Option<usize>,
 }
 
 impl IdleStack {
@@ -38,8 +39,9 @@ impl IdleStack {
             self.links.resize_with(id + 1, || None);
         }
         let below = self.top.replace(id);
-        if let Some(link) = self.link(below) {
-            link.above = Some(id);
+        match self.link(below) {
+            Some(link) => link.above = Some(id),
+            None => self.bottom = Some(id),
         }
         self.links[id] = Some(Link {
             idle,
@@ -60,8 +62,9 @@ impl IdleStack {
             Some(link) => link.below = below,
             None => self.top = below,
         }
-        if let Some(link) = self.link(below) {
-            link.above = above;
+        match self.link(below) {
+            Some(link) => link.above = above,
+            None => self.bottom = above,
         }
         Some(idle)
     }
@@ -70,6 +73,12 @@ impl IdleStack {
     pub(crate) fn top(&mut self) -> Option<&mut Idle> {
         let top = self.top;
         self.link(top).map(|link| &mut link.idle)
+    }
+
+    /// The least recently idle actor.
+    pub(crate) fn bottom(&mut self) -> Option<&mut Idle> {
+        let bottom = self.bottom;
+        self.link(bottom).map(|link| &mut link.idle)
     }
 
     /// This actor, if it is on the stack.
@@ -107,6 +116,7 @@ mod tests {
     fn the_last_pushed_is_popped_first() {
         assert_eq!(pops(stack(&[3, 0, 2])), [2, 0, 3]);
         assert_eq!(pops(stack(&[])), [0; 0]);
+        assert!(stack(&[]).bottom().is_none());
     }
 
     #[test]
@@ -123,6 +133,7 @@ mod tests {
             assert_eq!(removed.id, gone);
             stack.push(removed);
             assert_eq!(stack.top().map(|idle| idle.id), Some(gone));
+            assert_eq!(stack.bottom().map(|idle| idle.id), Some(rest[2]));
             assert_eq!(stack.get(rest[1]).map(|idle| idle.id), Some(rest[1]));
             assert_eq!(pops(stack)[1..], rest);
         }
