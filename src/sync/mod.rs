@@ -45,6 +45,14 @@ pub(crate) use std::time::Instant;
 /// public type promises, and is only ever opened by value.
 pub(crate) type Sealed<T> = parking_lot::Mutex<T>;
 
+/// A number that no other call in this process has got.
+pub(crate) fn troupe_number() -> u64 {
+    static LAST: parking_lot::Mutex<u64> = parking_lot::Mutex::new(0);
+    let mut last = LAST.lock();
+    *last += 1;
+    *last
+}
+
 /// Waits for another thread's next few instructions. That thread may have lost its
 /// processor, or may have to wait for this one's: a yield does not let a thread of lower
 /// priority run, so after some yields each wait is a short sleep.

@@ -98,13 +98,6 @@ pub(crate) fn nap() {
     yield_now();
 }
 
-/// A number that no other call in this process has got.
-pub(crate) fn troupe_number() -> u64 {
-    static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    // ORDERING: publishes nothing; each call gets another number.
-    LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
-}
-
 /// A coin: time passes as fast as it likes.
 pub(crate) fn is_over(_begin: Instant, _time: Duration) -> bool {
     coin(50)

@@ -129,13 +129,6 @@ pub(crate) fn nap() {
     std::thread::sleep(Duration::from_micros(50));
 }
 
-/// A number that no other call in this process has got.
-pub(crate) fn troupe_number() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    // ORDERING: publishes nothing; each call gets another number.
-    LAST.fetch_add(1, Ordering::Relaxed) + 1
-}
-
 /// How long a troupe that has an actor does without another after the system
 /// has refused it one.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);

@@ -19,18 +19,19 @@ config: error sync
 stats: sync
 state: atomics
 gate: atomics state sync
-hints: atomics
+bits: atomics
 mailbox: sync work
-pace:
+pace: sync
 slot: atomics gate mailbox sync work
 stamps: slot sync
-board: sync work
+idle: sync
+board: idle sync work
 waiters: state sync
-stage: atomics board config failure hints slot state stats sync waiters work
-ending: board error slot stage sync unwind work
-actor_loop: board failure pace slot stage stamps sync unwind work
-growth: actor_loop board slot stage state sync work
-assign: board error growth slot stage state sync work
+stage: atomics bits board config failure pace slot state stats sync waiters work
+ending: board error idle slot stage sync unwind work
+actor_loop: board failure idle pace slot stage stamps sync unwind work
+growth: actor_loop board error slot stage state sync work
+assign: board error gate slot stage state sync work
 handle: error stage stats sync work
 context: error failure handle stage sync work
 troupe: config error handle stage stats sync work
