@@ -31,8 +31,8 @@ use std::time::{Duration, Instant, SystemTime};
 use choices::Bytes;
 use program::Program;
 use random::Random;
-use schedule::{KINDS, Plan, Run};
-use search::{Failure, search};
+use schedule::{KINDS, Plan};
+use search::{Failure, Run, search};
 
 /// How long the short form takes.
 const SECONDS: u64 = 20;

@@ -70,6 +70,10 @@ impl Life {
         self.answer == Some(Answer::Accepted)
     }
 
+    fn is_full(&self) -> bool {
+        matches!(self.answer, Some(Answer::Full | Answer::WouldDeadlock))
+    }
+
     fn fails(&self) -> bool {
         self.outcome.is_some_and(|outcome| outcome != Outcome::Good)
     }
@@ -338,8 +342,8 @@ impl Case<'_> {
         // For each actor the work that it has begun last, until it is known to be idle.
         let mut actors: Vec<(usize, usize)> = Vec::new();
         let mut waiting = 0_usize;
-        let has_no_limbo = !leaves_out("limbo");
-        let passes = |work: usize| has_no_limbo && !self.lives[work].accepted();
+        let has_limbo = self.has_limbo();
+        let passes = |work: usize| !has_limbo && self.lives[work].is_full();
         let mut taken = Vec::with_capacity(self.events.len());
         for event in self.events {
             match *event {
@@ -367,17 +371,23 @@ impl Case<'_> {
         taken
     }
 
+    /// Whether the system has refused a thread.
+    fn is_refused(&self) -> bool {
+        self.events
+            .iter()
+            .any(|event| matches!(event, Event::Looked { stats, .. } if stats.spawn_failures > 0))
+    }
+
+    /// Whether a call that is refused may have taken somebody's place meanwhile.
+    fn has_limbo(&self) -> bool {
+        leaves_out("limbo") || self.is_refused()
+    }
+
     fn full(&self) -> Result<(), String> {
-        let is_full =
-            |life: &Life| matches!(life.answer, Some(Answer::Full | Answer::WouldDeadlock));
-        if !self.lives.iter().any(is_full) {
+        if !self.lives.iter().any(Life::is_full) {
             return Ok(());
         }
-        let is_refused = self
-            .events
-            .iter()
-            .any(|event| matches!(event, Event::Looked { stats, .. } if stats.spawn_failures > 0));
-        let least = if is_refused {
+        let least = if self.is_refused() {
             self.settings.mailbox + 1
         } else {
             self.settings.capacity()
@@ -387,10 +397,10 @@ impl Case<'_> {
             .lives
             .iter()
             .enumerate()
-            .filter(|(_, life)| is_full(life))
+            .filter(|(_, life)| life.is_full())
         {
             // Its own call is none of the others, and is gone at its answer.
-            let own = usize::from(leaves_out("limbo"));
+            let own = usize::from(self.has_limbo());
             let others = &taken[life.call..life.answered];
             let most = others.iter().max().map_or(0, |most| most - own);
             claim!(

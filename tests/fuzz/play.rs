@@ -463,6 +463,26 @@ impl Stage {
                 done.wait();
                 gate.hit();
             }
+            Op::Queue { before, waiters } => {
+                let gates = [self.hold(1, false, at), {
+                    for _ in 0..before {
+                        self.assign(Via::Assign, None, Ties::default(), at);
+                    }
+                    self.hold(1, false, at)
+                }];
+                let assign_wait = |_| {
+                    let own = Arc::clone(self);
+                    thread::spawn(move || {
+                        own.assign(Via::Wait, None, Ties::default(), At::Thread);
+                    })
+                };
+                let threads: Vec<_> = (0..waiters).map(assign_wait).collect();
+                gates[0].hit();
+                threads
+                    .into_iter()
+                    .for_each(|thread| thread.join().unwrap());
+                gates[1].hit();
+            }
             Op::Reserve { holds, works } => {
                 let gate = self.hold(holds, false, at);
                 for _ in 0..works {

@@ -100,6 +100,14 @@ pub(crate) enum Op {
         via: Via,
         works: usize,
     },
+    /// Assigns a work that waits at a gate, `before` works that do not, and one
+    /// that waits at a second gate. Then each of `waiters` threads assigns a work by
+    /// `assign_wait`, and gets its place once the first gate is open: the second
+    /// opens afterwards.
+    Queue {
+        before: usize,
+        waiters: usize,
+    },
     /// Assigns `holds` works that wait at a gate of their own, then `works` by
     /// `assign_wait`, and opens the gate.
     Reserve {
@@ -155,6 +163,10 @@ enum Kind {
     Blocks,
     /// Wait for room while the system refuses threads.
     Tight,
+    /// Little but assigns, shutdowns and refused threads.
+    Scarce,
+    /// Wait for the room that is made while no actor goes idle.
+    Queue,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,11 +219,16 @@ impl Program {
             Kind::Blocks,
             Kind::Ends,
             Kind::Tight,
+            Kind::Scarce,
             Kind::Ends,
             Kind::Blocks,
+            Kind::Scarce,
+            Kind::Queue,
         ]);
         let settings = settings(&mut c, kind);
         let ending = match (kind, c.below(12)) {
+            (Kind::Scarce, 4..8) => Ending::Now,
+            (Kind::Queue, _) => Ending::Join,
             (Kind::Tight | Kind::Blocks, 8..) => Ending::Fill,
             (_, 0..2) => Ending::Join,
             (_, 2..4) => Ending::Now,
@@ -226,10 +243,14 @@ impl Program {
             kind = Kind::Plain;
         }
         let waits_first = match kind {
-            Kind::Blocks | Kind::Tight => true,
+            Kind::Blocks | Kind::Tight | Kind::Queue => true,
             _ => c.below(2) == 0 || ending == Ending::Fill,
         };
-        let threads = c.pick(&[1, 2, 2, 3]);
+        let threads = if kind == Kind::Scarce {
+            c.pick(&[2, 3, 3, 4])
+        } else {
+            c.pick(&[1, 2, 2, 3])
+        };
         let controller = c.below(threads);
         let mut maker = Maker {
             kind,
@@ -247,12 +268,23 @@ impl Program {
             may_join: kind != Kind::Blocks
                 && kind != Kind::Tight
                 && matches!(ending, Ending::Join | Ending::Now | Ending::JoinFirst),
-            has_gates: kind != Kind::Tight && c.below(2) == 1,
+            has_gates: !matches!(kind, Kind::Tight) && c.below(2) == 1,
             has_handler: c.below(3) != 0,
             choices: c,
         };
         let mut lists = Vec::new();
-        for list in 0..threads {
+        if kind == Kind::Queue {
+            let mailbox = settings.mailbox;
+            let (before, waiters) = (
+                maker.choices.below(mailbox),
+                1 + maker.choices.below(mailbox),
+            );
+            lists.push(vec![Op::Queue { before, waiters }]);
+        }
+        for list in lists.len()..threads {
+            if kind == Kind::Queue {
+                break;
+            }
             let place = if list == controller {
                 Place::Controller
             } else {
@@ -289,7 +321,7 @@ fn settings(c: &mut Choices<'_>, kind: Kind) -> Settings {
         Kind::Tight => c.pick(&[2, 1, 2]),
         _ => c.pick(&[1, 2, 1, 2, 2, 3]),
     };
-    let is_dynamic = c.below(4) != 0 || kind == Kind::Tight;
+    let is_dynamic = c.below(4) != 0 || matches!(kind, Kind::Tight | Kind::Scarce);
     let min = c.pick(&[0, 1, 0, 0]).min(max);
     let initial = c.pick(&[None, Some(max), None, Some(1), None]);
     Settings {
@@ -297,14 +329,17 @@ fn settings(c: &mut Choices<'_>, kind: Kind) -> Settings {
         min,
         max,
         initial: initial.map(|initial| initial.max(min)),
-        mailbox: c.pick(&[1, 0, 2, 1, 0, 1, 2, 3]),
+        mailbox: c
+            .pick(&[1, 0, 2, 1, 0, 1, 2, 3])
+            .max(usize::from(kind == Kind::Queue)),
         idle_timeout: c.pick(&[
             Patience::Zero,
             Patience::Never,
             Patience::Some,
             Patience::Zero,
         ]),
-        is_sure: c.below(3) != 2 && kind != Kind::Tight,
+        is_sure: kind == Kind::Queue
+            || c.below(3) != 2 && !matches!(kind, Kind::Tight | Kind::Scarce),
     }
 }
 
@@ -348,10 +383,12 @@ impl Maker<'_> {
                 timed: self.choices.below(3) == 2,
             },
             (Place::Controller, 9 | 10) if self.has_gates => Op::Open(self.choices.below(GATES)),
-            (_, 11) if self.kind == Kind::Ends => match self.choices.below(5) {
-                0..3 => Op::Shutdown,
-                _ => Op::ShutdownNow,
-            },
+            (_, 11) if matches!(self.kind, Kind::Ends | Kind::Scarce) => {
+                match self.choices.below(5) {
+                    0..3 => Op::Shutdown,
+                    _ => Op::ShutdownNow,
+                }
+            }
             (Place::Feeder | Place::Work, 12) if self.may_join => Op::Join {
                 timed: self.choices.below(2) == 1,
             },
@@ -430,7 +467,9 @@ impl Maker<'_> {
         if depth > 2 || !self.take_room(1) {
             return None;
         }
+        let simple = self.kind == Kind::Scarce && self.choices.below(4) != 3;
         let ops = match self.choices.below(4) {
+            _ if simple => Vec::new(),
             0 => Vec::new(),
             1 if self.has_gates => vec![Op::Pass(self.choices.below(GATES))],
             2 => vec![Op::Yield(self.pause())],

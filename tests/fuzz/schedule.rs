@@ -3,14 +3,10 @@
 //! A parked thread may wake for no reason. Such wake-ups heal lost ones, so only
 //! one schedule in sixteen offers them.
 
-use std::cell::RefCell;
 use std::fmt;
-use std::sync::Arc;
 
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 
-use crate::choices::Bytes;
-use crate::program::Program;
 use crate::random::Random;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,22 +61,6 @@ impl Plan {
     }
 }
 
-/// A program under one schedule.
-#[derive(Clone)]
-pub(crate) struct Run {
-    pub(crate) bytes: Arc<Bytes>,
-    pub(crate) program: Arc<Program>,
-    pub(crate) plan: Plan,
-}
-
-std::thread_local! {
-    static CURRENT: RefCell<Option<Run>> = const { RefCell::new(None) };
-}
-
-pub(crate) fn current() -> Run {
-    CURRENT.with(|current| current.borrow().clone().expect("an execution has begun"))
-}
-
 /// The state of one schedule, and what gives the next.
 pub(crate) struct Driver<F> {
     next: F,
@@ -100,7 +80,7 @@ pub(crate) struct Driver<F> {
     lowest: u64,
 }
 
-impl<F: FnMut(usize) -> Option<Run>> Driver<F> {
+impl<F: FnMut(usize) -> Option<Plan>> Driver<F> {
     /// `next` is given the steps of the last execution.
     pub(crate) fn new(next: F) -> Self {
         Self {
@@ -232,11 +212,10 @@ impl<F: FnMut(usize) -> Option<Run>> Driver<F> {
     }
 }
 
-impl<F: FnMut(usize) -> Option<Run>> Scheduler for Driver<F> {
+impl<F: FnMut(usize) -> Option<Plan>> Scheduler for Driver<F> {
     fn new_execution(&mut self) -> Option<Schedule> {
-        let run = (self.next)(self.steps)?;
-        self.begin(run.plan);
-        CURRENT.with(|current| *current.borrow_mut() = Some(run));
+        let plan = (self.next)(self.steps)?;
+        self.begin(plan);
         Some(Schedule::new(self.plan.seed))
     }
 

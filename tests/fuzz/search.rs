@@ -2,11 +2,22 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-use crate::schedule::{self, Driver, Run};
+use crate::choices::Bytes;
+use crate::program::Program;
+use crate::schedule::{Driver, Plan};
 use crate::{log, oracle, play};
+
+/// A program under one schedule.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) bytes: Arc<Bytes>,
+    pub(crate) program: Arc<Program>,
+    pub(crate) plan: Plan,
+}
 
 /// A run that broke the contract, and how.
 #[derive(Clone)]
@@ -23,7 +34,12 @@ impl Failure {
 }
 
 std::thread_local! {
+    static CURRENT: RefCell<Option<Run>> = const { RefCell::new(None) };
     static FOUND: RefCell<Option<Failure>> = const { RefCell::new(None) };
+}
+
+fn current() -> Run {
+    CURRENT.with(|current| current.borrow().clone().expect("an execution has begun"))
 }
 
 /// More steps than any program takes that ends.
@@ -42,7 +58,10 @@ pub(crate) fn search(mut next: impl FnMut(usize) -> Option<Run> + 'static) -> Op
     FOUND.with(|found| *found.borrow_mut() = None);
     let driver = Driver::new(move |steps| {
         let is_over = FOUND.with(|found| found.borrow().is_some());
-        if is_over { None } else { next(steps) }
+        let run = next(steps).filter(|_| !is_over)?;
+        let plan = run.plan;
+        CURRENT.with(|current| *current.borrow_mut() = Some(run));
+        Some(plan)
     });
     let result = catch_unwind(AssertUnwindSafe(|| {
         Runner::new(driver, config()).run(execute)
@@ -57,14 +76,14 @@ pub(crate) fn search(mut next: impl FnMut(usize) -> Option<Run> + 'static) -> Op
                     .map(|text| (*text).to_owned())
             })
             .unwrap_or_else(|| "a panic without a message".to_owned());
-        let run = schedule::current();
+        let run = current();
         return Some(Failure { run, reason });
     }
     FOUND.with(|found| found.borrow_mut().take())
 }
 
 fn execute() {
-    let run = schedule::current();
+    let run = current();
     play::play(&run.program);
     if let Err(reason) = log::with(|log| oracle::check(&run.program, log)) {
         FOUND.with(|found| *found.borrow_mut() = Some(Failure { run, reason }));

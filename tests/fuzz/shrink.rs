@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::choices::Bytes;
 use crate::program::Program;
 use crate::random::Random;
-use crate::schedule::{Plan, Run};
-use crate::search::{Failure, search};
+use crate::schedule::Plan;
+use crate::search::{Failure, Run, search};
 
 /// Tries smaller programs under the same kind of schedule, for at most `time`.
 pub(crate) fn shrink(mut failure: Failure, time: Duration) -> Failure {
