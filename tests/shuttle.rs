@@ -17,6 +17,12 @@ use shuttle::sync::mpsc;
 use shuttle::thread;
 use troupe_pool::{AssignError, Config, Context, Failure, Handle, JoinError, Troupe, Work};
 
+#[path = "fuzz/random.rs"]
+mod random;
+#[expect(dead_code, reason = "the random programs use all of it")]
+#[path = "fuzz/schedule.rs"]
+mod schedule;
+
 type Error = &'static str;
 
 fn iterations() -> usize {
@@ -37,6 +43,25 @@ fn check(model: fn()) {
         shuttle::check_pct(model, some, 3);
         left -= some;
     }
+}
+
+/// Runs a model under ten times as many schedules, each of which holds up a thread for
+/// long, one to four times. For what the others find too seldom.
+fn check_held(model: fn()) {
+    let mut random = random::Random::new(1);
+    let mut left = 10 * iterations();
+    let mut horizon = 64;
+    let driver = schedule::Driver::new(move |steps| {
+        left = left.checked_sub(1)?;
+        horizon = horizon.max(steps);
+        let (kind, seed) = (schedule::Kind::Hold, random.next());
+        Some(schedule::Plan {
+            kind,
+            seed,
+            horizon,
+        })
+    });
+    shuttle::Runner::new(driver, shuttle::Config::new()).run(model);
 }
 
 /// Lets others run between zero and three times.
@@ -1497,5 +1522,67 @@ fn full_is_exact_while_actors_retire() {
         drop(open);
         troupe.shutdown();
         troupe.join().unwrap();
+    });
+}
+
+/// At rest, four works that do not end get the four places, although an idle actor
+/// retires just as a work is put into a mailbox and another actor is started for it.
+///
+/// Fails when the mailbox of that actor opens before it counts as idle.
+#[test]
+fn full_is_exact_during_a_birth_for_a_work() {
+    check_held(|| {
+        let troupe = build(
+            Config::dynamic(0, 2)
+                .initial(1)
+                .mailbox_size(1)
+                .idle_timeout(Duration::ZERO)
+                .thread_name("sure"),
+        );
+        let first = occupy(&troupe);
+        troupe.assign(|| Ok(())).unwrap();
+        first.send(()).unwrap();
+        troupe.wait_idle().unwrap();
+        let holds: Vec<_> = (0..4).map(|_| occupy(&troupe)).collect();
+        for hold in holds {
+            hold.send(()).unwrap();
+        }
+    });
+}
+
+/// As many works as ran at once are the peak at least, however short their actors'
+/// lives.
+///
+/// Fails when an actor is counted only when its parent comes back to it.
+#[test]
+fn the_peak_is_no_less_than_what_ran_at_once() {
+    check(|| {
+        let troupe = build(
+            Config::dynamic(0, 2)
+                .mailbox_size(0)
+                .idle_timeout(Duration::ZERO)
+                .thread_name("sure"),
+        );
+        let running = Arc::new(AtomicUsize::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let assigners = [(); 2].map(|()| {
+            let (handle, running, most) =
+                (troupe.handle(), Arc::clone(&running), Arc::clone(&most));
+            let work = move || {
+                let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(now, Ordering::SeqCst);
+                thread::yield_now();
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            };
+            thread::spawn(move || handle.assign(work).unwrap())
+        });
+        for assigner in assigners {
+            assigner.join().unwrap();
+        }
+        troupe.shutdown();
+        troupe.join().unwrap();
+        let stats = troupe.stats();
+        assert!(stats.peak >= most.load(Ordering::SeqCst), "{stats:?}");
     });
 }
