@@ -19,8 +19,9 @@ pub(crate) fn leaves_out(check: &str) -> bool {
     NAMES.split(',').any(|name| name == check)
 }
 
-/// Unless said otherwise: what the core does not keep yet.
-const LEFT_OUT: &str = "idle,counts,limbo";
+/// Unless said otherwise. An actor that is popped for a call that then loses the
+/// race for its mailbox is neither idle nor holds a work of its own.
+const LEFT_OUT: &str = "limbo";
 
 /// No event.
 const NEVER: usize = usize::MAX;
