@@ -449,13 +449,22 @@ impl<E> Life<'_, E> {
     }
 
     /// Leaves a troupe that is shutting down, unless there is work left.
-    fn leave(&mut self, board: MutexGuard<'_, Board<E>>) -> Next<E> {
-        if !self.stage.is_halted() {
+    fn leave(&mut self, mut board: MutexGuard<'_, Board<E>>) -> Next<E> {
+        let stage = self.stage;
+        if !stage.is_halted() {
             if let Some(letter) = self.take_ready(&board) {
                 return Next::Run(letter);
             }
         }
-        self.stage.leave(board, self.id);
+        stage.close(&mut board, self.id);
+        self.slot.told().step();
+        board.vacate(self.id);
+        let is_last = stage.state.actor_is_gone().live() == 1;
+        stage.tell_if_idle(&mut board);
+        drop(board);
+        if is_last {
+            stage.end();
+        }
         Next::Gone
     }
 }

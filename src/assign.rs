@@ -235,22 +235,19 @@ impl<E: Send + 'static> Stage<E> {
         let Some(slot) = self.slot(idle.id) else {
             return Sent::Again(letter);
         };
-        self.state.actor_is_popped(idle.token);
-        // The hand never overtakes the actor's own mailbox.
-        let (in_hand, behind) = match self.take_from(idle.id) {
-            Some(oldest) => (oldest, Some(letter)),
-            None => (letter, None),
-        };
-        let sent = match behind {
-            None => Sent::Done,
-            Some(letter) => match slot.mailbox.put(letter) {
+        // The hand never overtakes the actor's own mailbox. A place there is free before the
+        // actor ceases to be idle.
+        let (in_hand, sent) = match self.take_from(idle.id) {
+            None => (letter, Sent::Done),
+            Some(oldest) => match slot.mailbox.put(letter) {
                 Ok(()) => {
                     self.set_ready(idle.id);
-                    Sent::Done
+                    (oldest, Sent::Done)
                 }
-                Err(letter) => Sent::Again(letter),
+                Err(letter) => (oldest, Sent::Again(letter)),
             },
         };
+        self.state.actor_is_popped(idle.token);
         // The call comes last: an actor that is awake hears it at once, and
         // passes on what it then finds in the mailbox.
         slot.hand_over(in_hand);

@@ -140,22 +140,6 @@ impl<E> Stage<E> {
         }
     }
 
-    /// The actor `id`, which has found no work left, leaves the troupe that is shutting
-    /// down.
-    pub(crate) fn leave(&self, mut board: MutexGuard<'_, Board<E>>, id: usize) {
-        self.close(&mut board, id);
-        if let Some(slot) = self.slot(id) {
-            slot.told().step();
-        }
-        board.vacate(id);
-        let last = self.state.actor_is_gone().live() == 1;
-        self.tell_if_idle(&mut board);
-        drop(board);
-        if last {
-            self.end();
-        }
-    }
-
     /// The last actor has left a troupe that is shutting down.
     pub(crate) fn end(&self) {
         // The handler goes before anybody can see the end.

@@ -146,12 +146,7 @@ impl<E: Send + 'static> Stage<E> {
         mut patience: MutexGuard<'_, Option<Instant>>,
         reserved: &Reserved<'_, E>,
     ) -> Result<(), Refusal<E>> {
-        let &Reserved {
-            id,
-            birth,
-            slot,
-            has_work,
-        } = reserved;
+        let (id, slot) = (reserved.id, reserved.slot);
         let stage = Arc::clone(self);
         let body = move || live(&stage, id);
         let spawned = spawn(self.config.name_of(id), self.config.stack_size, body);
@@ -161,7 +156,7 @@ impl<E: Send + 'static> Stage<E> {
             Ok(thread) => {
                 // It may have come to its end already. One without a work opens its slot
                 // itself, at its first rest.
-                if board.file(id, birth, thread) && has_work {
+                if board.file(id, reserved.birth, thread) && reserved.has_work {
                     self.open(&mut board, id);
                 }
                 drop(board);

@@ -32,18 +32,11 @@ pub(crate) struct SpinPolicy {
 impl SpinPolicy {
     /// On one processor spinning only keeps others from running.
     pub(crate) fn of(processors: usize) -> Self {
-        if processors < 2 {
-            Self {
-                searchers: 1,
-                look_away: Duration::ZERO,
-                lingering: 0,
-            }
-        } else {
-            Self {
-                searchers: SEARCHERS,
-                look_away: LOOK_AWAY,
-                lingering: LINGERING,
-            }
+        let has_many = processors > 1;
+        Self {
+            searchers: if has_many { SEARCHERS } else { 1 },
+            look_away: if has_many { LOOK_AWAY } else { Duration::ZERO },
+            lingering: if has_many { LINGERING } else { 0 },
         }
     }
 }

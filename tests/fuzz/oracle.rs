@@ -1,27 +1,9 @@
 //! What the contract says about a log.
 
-use std::sync::LazyLock;
-
 use troupe_pool::Stats;
 
 use crate::log::{Answer, Call, Event, Log, Outcome};
 use crate::program::{Patience, Program, Settings, Via};
-
-/// The checks that `TROUPE_FUZZ_WITHOUT` names are left out:
-///
-/// - `idle`: `wait_idle` covers the works of works, and retries;
-/// - `counts`: an actor is counted before it runs a work;
-/// - `limbo`: a call that is refused has taken nobody's place meanwhile.
-pub(crate) fn leaves_out(check: &str) -> bool {
-    static NAMES: LazyLock<String> = LazyLock::new(|| {
-        std::env::var("TROUPE_FUZZ_WITHOUT").unwrap_or_else(|_| LEFT_OUT.to_owned())
-    });
-    NAMES.split(',').any(|name| name == check)
-}
-
-/// Unless said otherwise. An actor that is popped for a call that then loses the
-/// race for its mailbox is neither idle nor holds a work of its own.
-const LEFT_OUT: &str = "limbo";
 
 /// No event.
 const NEVER: usize = usize::MAX;
@@ -343,8 +325,10 @@ impl Case<'_> {
         // For each actor the work that it has begun last, until it is known to be idle.
         let mut actors: Vec<(usize, usize)> = Vec::new();
         let mut waiting = 0_usize;
-        let has_limbo = self.has_limbo();
-        let passes = |work: usize| !has_limbo && self.lives[work].is_full();
+        // A call that is refused has taken nobody's place meanwhile, unless its place was one
+        // for which the system has refused a thread.
+        let is_refused = self.is_refused();
+        let passes = |work: usize| !is_refused && self.lives[work].is_full();
         let mut taken = Vec::with_capacity(self.events.len());
         for event in self.events {
             match *event {
@@ -379,11 +363,6 @@ impl Case<'_> {
             .any(|event| matches!(event, Event::Looked { stats, .. } if stats.spawn_failures > 0))
     }
 
-    /// Whether a call that is refused may have taken somebody's place meanwhile.
-    fn has_limbo(&self) -> bool {
-        leaves_out("limbo") || self.is_refused()
-    }
-
     fn full(&self) -> Result<(), String> {
         if !self.lives.iter().any(Life::is_full) {
             return Ok(());
@@ -401,7 +380,7 @@ impl Case<'_> {
             .filter(|(_, life)| life.is_full())
         {
             // Its own call is none of the others, and is gone at its answer.
-            let own = usize::from(self.has_limbo());
+            let own = usize::from(self.is_refused());
             let others = &taken[life.call..life.answered];
             let most = others.iter().max().map_or(0, |most| most - own);
             claim!(
@@ -433,9 +412,8 @@ impl Case<'_> {
                     life.returned || life.surely() > now || life.finished(has_handler) <= now
                 })
             };
-            let was_idle = leaves_out("idle") || (since..=at).any(is_idle);
             claim!(
-                was_idle,
+                (since..=at).any(is_idle),
                 "wait_idle: returned at {at}, and the troupe was never idle after {since}"
             );
         }
@@ -591,12 +569,9 @@ impl Case<'_> {
             ),
             (
                 "peak above initial and grown",
-                stats.peak as u64 <= first + stats.grown || leaves_out("counts"),
+                stats.peak as u64 <= first + stats.grown,
             ),
-            (
-                "more running than actors",
-                stats.running <= stats.actors.max(1),
-            ),
+            ("more running than actors", stats.running <= stats.actors),
             (
                 "a sure thread was refused",
                 stats.spawn_failures == 0 || !settings.is_sure,
@@ -632,7 +607,7 @@ impl Case<'_> {
         };
         let most = self.ran_at_once(at);
         claim!(
-            stats.peak >= most || leaves_out("counts"),
+            stats.peak >= most,
             "peak: {most} works ran at once: {stats:?}"
         );
         if is_dropped {

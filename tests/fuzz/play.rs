@@ -600,14 +600,7 @@ pub(crate) fn play(program: &Arc<Program>) {
         Ending::Join | Ending::JoinFirst => stage.shutdown(),
         Ending::Now => stage.perform(&Op::ShutdownNow, At::Thread),
         Ending::Fill => {
-            loop {
-                let is_last = !oracle::leaves_out("idle") || is_finished(program);
-                stage.perform(&Op::WaitIdle { timed: false }, At::Thread);
-                if is_last {
-                    break;
-                }
-                thread::yield_now();
-            }
+            stage.perform(&Op::WaitIdle { timed: false }, At::Thread);
             stage.fill();
             stage.look();
             stage.shutdown();
