@@ -426,7 +426,11 @@ impl<E> Stage<E> {
         }
         stats.running = slots().filter(|slot| slot.told().is_running()).count();
         let held: usize = slots()
-            .map(|slot| slot.mailbox.len() + usize::from(!slot.is_hand_empty()))
+            .map(|slot| {
+                // A retry shares the place of the failed work, which is still running.
+                let in_hand = !slot.told().is_running() && !slot.is_hand_empty();
+                slot.mailbox.len() + usize::from(in_hand)
+            })
             .sum();
         // A work can be taken, and even finished, before its sender has counted it. What
         // has begun has been accepted, though.
