@@ -1034,7 +1034,7 @@ fn wait_idle_against_a_refused_growth() {
 /// ever comes.
 ///
 /// Fails when a retiring actor does not look at its mailbox once its slot is
-/// vacant, and when a sender does not look at the tenancy again after its send.
+/// vacant, and when a sender does not look at the generation again after its send.
 #[test]
 fn the_only_actor_retires_against_assign() {
     fn model() {
@@ -1293,9 +1293,9 @@ fn min_against_a_refused_growth() {
 /// At rest the accepted are the finished, whoever takes a snapshot on the way,
 /// and on the way they never become fewer.
 ///
-/// Fails when a snapshot reads actor by actor, or what waits before what runs,
-/// and so counts a shared work where it waited and where it runs; and when each
-/// snapshot derives anew what has been accepted.
+/// Fails when a snapshot reads what runs before what has been finished, when an actor
+/// counts a work as finished that still runs, when what waits is not cut to what is
+/// accepted, and when each snapshot derives anew what has been accepted.
 #[test]
 fn snapshots_against_sharing() {
     check(|| {
@@ -1306,6 +1306,8 @@ fn snapshots_against_sharing() {
         for _ in 0..3 {
             let stats = troupe.stats();
             assert!(stats.queued + stats.running <= stats.capacity);
+            let known = stats.completed + stats.running as u64 + stats.queued as u64;
+            assert!(stats.accepted >= known, "{stats:?}");
             assert!(stats.accepted >= accepted, "it was {accepted}: {stats:?}");
             accepted = stats.accepted;
         }
@@ -1351,8 +1353,7 @@ fn snapshots_against_a_retry() {
 /// was meant for an actor that the system refuses, nor what comes too late for a
 /// `shutdown_now`.
 ///
-/// Fails when a snapshot counts what is in the hand of an actor that is not there yet,
-/// and when it counts what is put into the mailboxes of a halted troupe.
+/// Fails when a snapshot takes for accepted what is in a mailbox or a hand.
 #[test]
 fn snapshots_against_what_goes_back() {
     check(|| {
@@ -1584,5 +1585,116 @@ fn the_peak_is_no_less_than_what_ran_at_once() {
         troupe.join().unwrap();
         let stats = troupe.stats();
         assert!(stats.peak >= most.load(Ordering::SeqCst), "{stats:?}");
+    });
+}
+
+/// Actors that stay idle retire in the end, down to min, whichever of them watches the
+/// clock.
+///
+/// Fails when an actor that leaves the bottom of the idle stack does not wake the next,
+/// when one that may not retire never asks again, and when one does not look after a
+/// search whether it is at the bottom.
+#[test]
+fn all_idle_actors_retire() {
+    // Nothing here is bounded but by a scheduler that is fair.
+    shuttle::check_random(
+        || {
+            let troupe = build(
+                Config::dynamic(0, 3)
+                    .initial(2)
+                    .mailbox_size(1)
+                    .idle_timeout(Duration::ZERO)
+                    .thread_name("sure"),
+            );
+            let tally = Tally::default();
+            let assigners = [(); 2].map(|()| assigner(troupe.handle(), tally.clone(), 3));
+            for assigner in assigners {
+                assigner.join().unwrap();
+            }
+            while troupe.stats().actors > 0 {
+                thread::yield_now();
+            }
+        },
+        iterations(),
+    );
+}
+
+/// When `join` returns, every thread of the troupe is gone, and what it has in its
+/// thread-locals is dropped, even if its parent has not come back to it.
+///
+/// Fails when `join` does not wait for who is about to store the thread of an actor.
+#[test]
+fn join_waits_for_every_thread() {
+    shuttle::thread_local! {
+        static LEASE: std::cell::RefCell<Option<Lease>> = const { std::cell::RefCell::new(None) };
+    }
+    check(|| {
+        let troupe = build(Config::dynamic(0, 1).thread_name("sure"));
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let lease = Lease(Arc::clone(&dropped));
+        let handle = troupe.handle();
+        let sender = thread::spawn(move || {
+            let work = move || {
+                LEASE.with(|local| *local.borrow_mut() = Some(lease));
+                Ok(())
+            };
+            drop(handle.assign(work));
+        });
+        troupe.shutdown();
+        troupe.join().unwrap();
+        if troupe.stats().completed == 1 {
+            assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        }
+        sender.join().unwrap();
+    });
+}
+
+/// Works that refill the mailbox that is being drained do not overtake without end what
+/// waits in another.
+///
+/// Fails when an actor stays with a mailbox that is filled again, when a sender does not
+/// mark what it puts there, and when all visits of the drain cursor have one number.
+#[test]
+fn a_refilled_mailbox_keeps_none_waiting() {
+    fn chain(handle: &Handle<Error>, tally: &Tally, left: usize) -> Work<Error> {
+        let (handle, tally) = (handle.clone(), tally.clone());
+        let own = tally.work();
+        Work::new(move || {
+            if left > 0 {
+                let assigned = handle.assign(chain(&handle, &tally, left - 1));
+                assigned.map_err(|_| "its own place is free")?;
+            }
+            own.run()
+        })
+    }
+    check(|| {
+        let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
+        let holds = [(); 2].map(|()| occupy(&troupe));
+        while troupe.stats().running < 2 {
+            thread::yield_now();
+        }
+        let tally = Tally::default();
+        let handle = troupe.handle();
+        for _ in 0..2 {
+            troupe.assign(chain(&handle, &tally, 20)).unwrap();
+        }
+        let [held, free] = holds;
+        let overtaken = [(); 2].map(|()| {
+            let (overtaken, before) = mpsc::channel();
+            let tally = tally.clone();
+            let work = move || {
+                overtaken.send(tally.run()).unwrap();
+                Ok(())
+            };
+            troupe.assign(work).unwrap();
+            before
+        });
+        free.send(()).unwrap();
+        for before in overtaken {
+            let before = before.recv().unwrap();
+            assert!(before <= 4, "{before} works of a chain came first");
+        }
+        held.send(()).unwrap();
+        troupe.wait_idle().unwrap();
     });
 }
