@@ -165,8 +165,10 @@
 //! # What runs in what order
 //!
 //! With `max` 1, works run in the order of acceptance, a retry first. Otherwise
-//! none is promised: an actor that runs out of works takes waiting ones from a
-//! busy sibling, so that no work waits behind another while an actor is idle.
+//! they start in nearly that order: mailboxes are filled and drained one after
+//! the other, by all actors alike. A work is overtaken by about `mailbox_size`
+//! others for each actor at most. No work waits behind another while an actor is
+//! idle, and none waits for ever.
 //!
 //! # Choosing something else
 //!

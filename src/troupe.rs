@@ -92,8 +92,8 @@ impl<E: Send + 'static> Troupe<E> {
     /// Never blocks: it does not wait for room or for a work, though growing
     /// costs the start of a thread. The work goes to, in this order: the most
     /// recently idle actor; in Dynamic mode below `max`, a new actor; any
-    /// mailbox with room. Works may run in any order, except with `max` 1,
-    /// where they run in the order of acceptance, a retry first. Once this has
+    /// mailbox with room. Works start in nearly the order of acceptance, and with
+    /// `max` 1 exactly in that order, a retry first. Once this has
     /// returned `Ok`, the work is run exactly once, or returned exactly once by
     /// [`shutdown_now`](Troupe::shutdown_now).
     ///
