@@ -269,47 +269,48 @@ impl<E> Life<'_, E> {
             }
         }
         stage.tell_if_idle(&mut board);
+        let deadline = self.deadline(&mut board, since);
         drop(board);
         if before.is_waited_for() {
             stage.waiters.wake_one();
         }
-        self.idle(token, in_stream, since)
+        if token {
+            if let Some(next) = self.search(in_stream) {
+                return next;
+            }
+        }
+        self.idle(since, deadline)
     }
 
-    fn idle(&mut self, mut token: bool, mut in_stream: bool, since: Instant) -> Next<E> {
-        let mut deadline = self.deadline(since);
+    fn idle(&mut self, since: Instant, mut deadline: Option<Instant>) -> Next<E> {
+        let stage = self.stage;
         loop {
-            if token {
-                if let Some(next) = self.search(std::mem::take(&mut in_stream)) {
-                    return next;
-                }
-                deadline = self.deadline(since);
-            }
             // (c)
-            let is_called = self.slot.call() != Call::None;
-            let wake = if is_called {
-                Wake::Called
-            } else {
-                park(deadline)
+            let wake = match self.slot.call() {
+                Call::None => park(deadline),
+                _ => Wake::Called,
             };
-            token = false;
             match self.slot.call() {
                 Call::Popped => return self.popped(),
                 Call::Search if self.slot.hear_search() => {
                     // Whoever runs on this processor goes first: often
                     // it does what there is before this one would.
                     yield_now();
-                    token = true;
+                    if let Some(next) = self.search(false) {
+                        return next;
+                    }
+                    deadline = self.deadline(&mut stage.board.lock(), since);
                 }
+                // It has been popped meanwhile.
                 Call::Search => {}
                 Call::None if wake == Wake::TimedOut => {
                     if let Some(next) = self.retire() {
                         return next;
                     }
-                    let spell = self.stage.config.idle_timeout.max(SPELL);
+                    let spell = stage.config.idle_timeout.max(SPELL);
                     deadline = Instant::now().checked_add(spell);
                 }
-                Call::None => deadline = self.deadline(since),
+                Call::None => deadline = self.deadline(&mut stage.board.lock(), since),
             }
         }
     }
@@ -318,10 +319,10 @@ impl<E> Life<'_, E> {
     /// of the idle stack watches the clock: otherwise thousands would wake at the same moment
     /// and stand in line for the board's lock. An actor looks before it sleeps whether it is
     /// at the bottom; one that leaves the bottom after that wakes the next, which looks again.
-    fn deadline(&self, since: Instant) -> Option<Instant> {
-        let stage = self.stage;
-        if stage.is_dynamic() && stage.board.lock().idle.bottom()?.id == self.id {
-            return since.checked_add(stage.config.idle_timeout);
+    fn deadline(&self, board: &mut Board<E>, since: Instant) -> Option<Instant> {
+        let is_bottom = board.idle.bottom()?.id == self.id;
+        if is_bottom && self.stage.is_dynamic() {
+            return since.checked_add(self.stage.config.idle_timeout);
         }
         None
     }

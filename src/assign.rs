@@ -154,13 +154,12 @@ impl<E: Send + 'static> Stage<E> {
                 self.place_with_idle(letter, now)
             } else if self.should_grow(now) {
                 self.grow(letter)?
-            } else if self.is_full(now) {
-                if self.is_settled(now) {
-                    return Err(AssignError::Full(letter.into_work(0)));
-                }
-                Sent::Again(letter)
-            } else {
+            } else if !self.is_full(now) {
                 self.place_in_mailbox(letter)
+            } else if self.is_settled(now) {
+                return Err(AssignError::Full(letter.into_work(0)));
+            } else {
+                Sent::Again(letter)
             };
             letter = match sent {
                 Sent::Done => return Ok(()),
@@ -182,11 +181,11 @@ impl<E: Send + 'static> Stage<E> {
     /// Is this the state of the troupe, rather than of an actor that has begun to retire
     /// and may yet stay?
     fn is_settled(&self, now: Snapshot) -> bool {
-        if now.live() == self.config.max {
-            return true;
-        }
-        let _board = self.board.lock();
-        self.state.load() == now
+        let is_as_it_was = || {
+            let _board = self.board.lock();
+            self.state.load() == now
+        };
+        now.live() == self.config.max || is_as_it_was()
     }
 
     fn should_grow(&self, now: Snapshot) -> bool {

@@ -65,8 +65,8 @@ impl<E> Stage<E> {
         let began = !self.state.begin_shutdown().is_shutting_down();
         self.halt();
         // (2), (3)
-        let mut letters = Vec::new();
-        let mut settled = self.collect(&board, &mut letters);
+        let mut works = Vec::new();
+        let mut settled = self.collect(&board, &mut works);
         // (4) Who is idle holds nothing, and takes under this lock only.
         let called = self.pop_all(&mut board);
         settled.extend(called.iter().map(|idle| idle.id));
@@ -78,18 +78,15 @@ impl<E> Stage<E> {
         self.settle(&unsettled);
 
         let mut board = self.board.lock();
-        letters.append(&mut board.laid_down);
-        board.tally.returned += letters.len() as u64;
+        works.append(&mut board.laid_down);
+        board.tally.returned += works.len() as u64;
         board.halted = true;
         self.has_returned.notify_all();
         drop(board);
         if nobody {
             self.end();
         }
-        letters
-            .into_iter()
-            .map(|letter| letter.into_work(0))
-            .collect()
+        works.into_iter().map(|work| work.into_work(0)).collect()
     }
 
     /// Empties mailboxes, and then hands. Returns the actors whose hand held a

@@ -55,10 +55,9 @@ impl<E: Send + 'static> Stage<E> {
         let mut board = self.board.lock();
         let now = self.state.load();
         let too_soon = now.live() > 0 && patience.is_some_and(|patience| !has_passed(patience));
-        if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
-            return Ok(Sent::Again(letter));
-        }
-        let Some(mut reserved) = self.reserve(&mut board, true) else {
+        let may = !now.is_shutting_down() && now.idle() == 0 && now.live() < self.config.max;
+        let reserved = (may && !too_soon).then(|| self.reserve(&mut board, true));
+        let Some(mut reserved) = reserved.flatten() else {
             return Ok(Sent::Again(letter));
         };
         reserved.has_work = true;

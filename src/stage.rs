@@ -400,23 +400,17 @@ impl<E> Stage<E> {
     // ---- Snapshots ----------------------------------------------------
 
     pub(crate) fn stats(&self) -> Stats {
-        let mut board = self.board.lock();
-        let now = self.state.load();
-        let tally = &board.tally;
-        let mut stats = Stats {
-            returned: tally.returned,
-            grown: tally.grown,
-            retired: tally.retired,
-            spawn_failures: tally.spawn_failures,
-            idle: now.idle(),
-            capacity: self.config.max * (self.config.mailbox_size + 1),
-            refused: self.counts.refused(),
-            ..Stats::default()
-        };
         // What has been finished is read before what runs, and that before what
         // waits, each of all actors: a work on its way from one to the next is
-        // then missed rather than counted twice.
-        let slots = || (0..board.seats.len()).filter_map(|id| self.slot(id));
+        // then missed rather than counted twice. All that without the lock, for it takes a
+        // time in proportion to the number of actors.
+        let seats = self.board.lock().seats.len();
+        let slots = || (0..seats).filter_map(|id| self.slot(id));
+        let mut stats = Stats {
+            refused: self.counts.refused(),
+            capacity: self.config.max * (self.config.mailbox_size + 1),
+            ..Stats::default()
+        };
         for slot in slots() {
             stats.completed += slot.told().completed.get();
             stats.failed += slot.told().failed.get();
@@ -424,7 +418,7 @@ impl<E> Stage<E> {
             stats.handler_panics += slot.told().handler_panics.get();
             stats.shared += slot.told().shared.get();
         }
-        stats.running = slots().filter(|slot| slot.told().is_running()).count();
+        let running = slots().filter(|slot| slot.told().is_running()).count();
         let held: usize = slots()
             .map(|slot| {
                 // A retry shares the place of the failed work, which is still running.
@@ -432,26 +426,35 @@ impl<E> Stage<E> {
                 slot.mailbox.len() + usize::from(in_hand)
             })
             .sum();
+        let mut board = self.board.lock();
+        stats.idle = self.state.load().idle();
+        stats.actors = board.open;
+        let tally = &mut board.tally;
+        stats.returned = tally.returned;
+        stats.grown = tally.grown;
+        stats.retired = tally.retired;
+        stats.spawn_failures = tally.spawn_failures;
+        stats.peak = tally.peak;
         // A work can be taken, and even finished, before its sender has counted it. What
         // has begun has been accepted, though.
         let finished = stats.completed + stats.failed + stats.panicked + stats.returned;
-        let begun = finished + stats.running as u64;
-        stats.accepted = board.tally.accepted.max(self.counts.accepted()).max(begun);
-        board.tally.accepted = stats.accepted;
+        let begun = finished + running as u64;
+        stats.accepted = tally.accepted.max(self.counts.accepted()).max(begun);
+        tally.accepted = stats.accepted;
+        // Some may have come to an end since they were seen running.
+        stats.running = running.min(stats.actors - stats.idle);
         // What has not begun and is not counted may still go back to its sender.
         let waiting = usize::try_from(stats.accepted - begun).unwrap_or(usize::MAX);
         stats.queued = held.min(waiting).min(stats.capacity - stats.running);
-        stats.actors = board.open;
-        stats.peak = board.tally.peak;
         stats
     }
 
     pub(crate) fn actors(&self) -> Vec<ActorStats> {
-        let board = self.board.lock();
-        let seats = board.seats.iter().enumerate();
-        seats
-            .filter(|(_, seat)| seat.place == Place::Open)
-            .filter_map(|(id, _)| Some(self.actor_stats(id, self.slot(id)?)))
+        let ids: Vec<usize> = self.board.lock().occupied().collect();
+        ids.into_iter()
+            .filter_map(|id| Some((id, self.slot(id)?)))
+            .filter(|(_, slot)| !slot.gate.generation().is_vacant())
+            .map(|(id, slot)| self.actor_stats(id, slot))
             .collect()
     }
 
