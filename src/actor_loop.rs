@@ -1,6 +1,6 @@
 //! An actor's life: look for work, run it, rest, retire or leave.
 
-use crate::board::Board;
+use crate::board::{Board, Place};
 use crate::failure::{Failure, Panic};
 use crate::idle::Idle;
 use crate::pace::Pace;
@@ -30,7 +30,6 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
             source: None,
             streak: 0,
             pace: Pace::new(),
-            has_rested: false,
             stamps: Stamps::new(stage.birth),
         }
         .live();
@@ -63,8 +62,6 @@ struct Life<'a, E> {
     /// Works since it last ran out of work.
     streak: u32,
     pace: Pace,
-    /// Has it come to rest once, since it was born?
-    has_rested: bool,
     stamps: Stamps,
 }
 
@@ -251,9 +248,10 @@ impl<E> Life<'_, E> {
             stage.open(&mut board, self.id);
             return self.leave(board);
         }
-        // (a) One that has just been born may have been started for a work that waits: it
-        // looks for it at once, so that nobody gives it another first.
-        let token = self.has_rested && now.awake() < stage.spin.searchers;
+        // (a) One that was started without a work looks for some at once, so that nobody gives
+        // it another first.
+        let is_new = board.seats[self.id].place == Place::Reserved;
+        let token = !is_new && now.awake() < stage.spin.searchers;
         board.idle.push(Idle {
             id: self.id,
             thread: current(),
@@ -261,7 +259,6 @@ impl<E> Life<'_, E> {
         });
         let before = stage.state.actor_goes_idle(token);
         stage.open(&mut board, self.id);
-        self.has_rested = true;
         // (b)
         if !token {
             if let Some(letter) = self.take_ready(&board) {
@@ -307,8 +304,9 @@ impl<E> Life<'_, E> {
                     if let Some(next) = self.retire() {
                         return next;
                     }
-                    let spell = stage.config.idle_timeout.max(SPELL);
-                    deadline = Instant::now().checked_add(spell);
+                    let (now, spell) = (Instant::now(), stage.config.idle_timeout.max(SPELL));
+                    let own = self.deadline(&mut stage.board.lock(), now);
+                    deadline = own.and(now.checked_add(spell));
                 }
                 Call::None => deadline = self.deadline(&mut stage.board.lock(), since),
             }

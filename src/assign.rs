@@ -228,10 +228,8 @@ impl<E: Send + 'static> Stage<E> {
         let mut board = self.board.lock();
         // After a shutdown the stack stays empty, so nobody is popped for a
         // work that would be refused.
-        let Some(idle) = board.idle.pop() else {
-            return Sent::Again(letter);
-        };
-        let Some(slot) = self.slot(idle.id) else {
+        let slot = board.idle.top().and_then(|idle| self.slot(idle.id));
+        let (Some(slot), Some(idle)) = (slot, board.idle.pop()) else {
             return Sent::Again(letter);
         };
         // The hand never overtakes the actor's own mailbox. A place there is free before the
@@ -300,13 +298,10 @@ impl<E: Send + 'static> Stage<E> {
     /// Finds out whether a mailbox that was full a moment ago certainly is. False
     /// if it may have room again. In a vacant slot there is none.
     pub(crate) fn is_certainly_full(&self, at: usize, slot: &Slot<E>) -> bool {
-        if slot.gate.generation().is_vacant() {
-            return true;
-        }
         let Some(mark) = slot.gate.mark() else {
             return true;
         };
-        // Before the gate can become full: whoever opens it sets the hint again.
+        // Before the gate can become full: whoever opens it sets the bit again.
         self.with_room.clear(at);
         let certain = slot.mailbox.is_full() && slot.gate.confirm(mark, &self.state);
         if !certain {

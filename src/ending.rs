@@ -1,9 +1,9 @@
-//! The ways to an end: shutdown, shutdown_now, an actor's leave, join; and
+//! The ways to an end: shutdown, shutdown_now and join; and
 //! `wait_idle`, which waits without ending anything.
 
 use std::collections::HashSet;
 
-use crate::board::Board;
+use crate::board::{Board, Place};
 use crate::error::JoinError;
 use crate::idle::Idle;
 use crate::slot::{Call, is_running};
@@ -109,7 +109,7 @@ impl<E> Stage<E> {
     }
 
     /// The actors, with their phase, that are between two works and may hold
-    /// one that they have not begun.
+    /// one that they have not begun. One that is only reserved has taken none yet.
     pub(crate) fn unsettled(
         &self,
         board: &Board<E>,
@@ -117,7 +117,7 @@ impl<E> Stage<E> {
     ) -> Vec<(usize, u64)> {
         board
             .occupied()
-            .filter(|id| !settled.contains(id))
+            .filter(|id| board.seats[*id].place == Place::Open && !settled.contains(id))
             .filter_map(|id| self.slot(id).map(|slot| (id, slot.told().phase.get())))
             .filter(|(_, phase)| !is_running(*phase))
             .collect()
@@ -162,7 +162,7 @@ impl<E> Stage<E> {
             let threads = std::mem::take(&mut board.departed);
             drop(board);
             for thread in threads {
-                // An actor's thread does not panic; what its thread-locals do is contained.
+                // An actor's thread does not panic.
                 drop_contained(thread.join());
             }
             board = self.board.lock();

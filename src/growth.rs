@@ -26,8 +26,6 @@ struct Reserved<'a, E> {
     id: usize,
     birth: u64,
     slot: &'a Slot<E>,
-    /// Is a work to be in its hand when it is born?
-    has_work: bool,
 }
 
 impl<E: Send + 'static> Stage<E> {
@@ -50,21 +48,24 @@ impl<E: Send + 'static> Stage<E> {
     /// Starts a new actor with this work in its hand. `Again` if the troupe need not or
     /// cannot grow at present, an error if there is no actor and the system refused one.
     pub(crate) fn grow(self: &Arc<Self>, letter: Letter<E>) -> Result<Sent<E>, AssignError<E>> {
-        self.furnish_next();
         let patience = self.nursery.lock();
         let mut board = self.board.lock();
         let now = self.state.load();
         let too_soon = now.live() > 0 && patience.is_some_and(|patience| !has_passed(patience));
-        let may = !now.is_shutting_down() && now.idle() == 0 && now.live() < self.config.max;
-        let reserved = (may && !too_soon).then(|| self.reserve(&mut board, true));
-        let Some(mut reserved) = reserved.flatten() else {
+        if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
+            return Ok(Sent::Again(letter));
+        }
+        let Some(reserved) = self.reserve(&mut board, true) else {
+            drop((board, patience));
+            self.furnish_next();
             return Ok(Sent::Again(letter));
         };
-        reserved.has_work = true;
         reserved.slot.hand_over(letter);
         drop(board);
 
-        let Err(refusal) = self.give_birth(patience, &reserved) else {
+        let Err(refusal) = self.give_birth(patience, &reserved, true) else {
+            // Works may have been waiting since the system refused a thread.
+            self.grow_for_waiting();
             return Ok(Sent::Done);
         };
         match refusal.hand {
@@ -81,7 +82,7 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Starts a new actor that looks for work, if there is some in a mailbox: it was put
-    /// there because the troupe was at max, and now it is not. Also beside an actor that is
+    /// there because the troupe was at max, or had just been refused a thread. Also beside an actor that is
     /// idle: it may be given another work.
     #[cold]
     pub(crate) fn grow_for_waiting(self: &Arc<Self>) {
@@ -109,34 +110,30 @@ impl<E: Send + 'static> Stage<E> {
         is_needed: impl Fn(Option<Instant>, &Board<E>) -> bool,
     ) -> Result<(), (String, io::Error)> {
         loop {
-            self.furnish_next();
             let patience = self.nursery.lock();
             let mut board = self.board.lock();
             if !is_needed(*patience, &board) {
                 return Ok(());
             }
-            if let Some(reserved) = self.reserve(&mut board, is_growth) {
-                drop(board);
+            let reserved = self.reserve(&mut board, is_growth);
+            drop(board);
+            if let Some(reserved) = reserved {
                 return self
-                    .give_birth(patience, &reserved)
+                    .give_birth(patience, &reserved, false)
                     .map_err(|refusal| (self.config.name_of(reserved.id), refusal.error));
             }
+            drop(patience);
+            self.furnish_next();
         }
     }
 
     /// Counts an actor that is not there yet, and gives it the lowest vacant
-    /// number. `None` if another growth has been given the number for which a slot was
-    /// made.
+    /// number. `None` if that has no slot yet: it is made without the locks.
     fn reserve(&self, board: &mut Board<E>, is_growth: bool) -> Option<Reserved<'_, E>> {
         let slot = self.slot(board.next_id())?;
         let (id, birth) = board.occupy(is_growth);
         self.state.reserve();
-        Some(Reserved {
-            id,
-            birth,
-            slot,
-            has_work: false,
-        })
+        Some(Reserved { id, birth, slot })
     }
 
     /// Starts the thread of a reserved actor, or undoes the reservation.
@@ -144,6 +141,7 @@ impl<E: Send + 'static> Stage<E> {
         self: &Arc<Self>,
         mut patience: MutexGuard<'_, Option<Instant>>,
         reserved: &Reserved<'_, E>,
+        has_work: bool,
     ) -> Result<(), Refusal<E>> {
         let (id, slot) = (reserved.id, reserved.slot);
         let stage = Arc::clone(self);
@@ -155,7 +153,7 @@ impl<E: Send + 'static> Stage<E> {
             Ok(thread) => {
                 // It may have come to its end already. One without a work opens its slot
                 // itself, at its first rest.
-                if board.file(id, reserved.birth, thread) && reserved.has_work {
+                if board.file(id, reserved.birth, thread) && has_work {
                     self.open(&mut board, id);
                 }
                 drop(board);
@@ -178,8 +176,6 @@ impl<E: Send + 'static> Stage<E> {
                 let hand = slot.take_over();
                 board.tally.spawn_failures += 1;
                 board.vacate(id);
-                // In place of the actor that was not born: it begins nothing.
-                slot.told().step();
                 let before = self.state.actor_is_gone();
                 self.tell_if_idle(&mut board);
                 drop(board);
@@ -284,6 +280,33 @@ mod tests {
         stage.grow_for_waiting();
         eventually(|| stage.stats().running == 2);
         assert_eq!(first.send(()).and(second.send(())), Ok(()));
+        stage.shutdown();
+        assert_eq!(stage.join(None), Ok(()));
+    }
+
+    /// Work that was put into a mailbox because the system had just refused a thread does not
+    /// wait behind busy actors once the troupe grows again.
+    ///
+    /// Fails when a growth does not look for work that is waiting.
+    #[test]
+    fn a_growth_after_a_refusal_starts_another_for_what_waits() {
+        let config = Config::dynamic(0, 4).mailbox_size(4);
+        let stage = Arc::new(Stage::<()>::new(config, None));
+        let gates = [(); 3].map(|()| mpsc::channel::<()>());
+        let (open, works): (Vec<_>, Vec<_>) = gates
+            .into_iter()
+            .map(|(open, gate)| (open, Work::new(move || gate.recv().map_err(drop))))
+            .unzip();
+        for (at, work) in works.into_iter().enumerate() {
+            let later = (at == 1).then_some(3_600).map(Duration::from_secs);
+            *stage.nursery.lock() = later.and_then(|later| Instant::now().checked_add(later));
+            if later.is_some() {
+                stage.state.growth_refused();
+            }
+            assert!(stage.assign(work).is_ok());
+        }
+        eventually(|| stage.stats().running == 3);
+        drop(open);
         stage.shutdown();
         assert_eq!(stage.join(None), Ok(()));
     }

@@ -14,7 +14,8 @@ pub(crate) enum Call {
     None,
     /// Look for work. The actor stays on the idle stack and has a token.
     Search,
-    /// It is off the idle stack, and has a token: look into the hand.
+    /// Look into the hand. It is off the idle stack, and has a token unless it has just been
+    /// started.
     Popped,
 }
 

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use crate::atomics::{Announced, Padded, Striped};
 use crate::bits::Bits;
 use crate::board::{Board, Place};
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::pace::SpinPolicy;
 use crate::slot::{Call, Slot};
@@ -142,7 +142,7 @@ impl<E> Stage<E> {
 
     // ---- Slots --------------------------------------------------------
 
-    /// The slot of this number, if there has ever been an actor in it.
+    /// The slot of this number, if it has been made.
     pub(crate) fn slot(&self, id: usize) -> Option<&Slot<E>> {
         self.slots
             .get(id)
@@ -196,7 +196,7 @@ impl<E> Stage<E> {
 
     /// Can the number of actors change before shutdown?
     pub(crate) fn is_dynamic(&self) -> bool {
-        self.config.mode == Mode::Dynamic
+        self.config.fewest() < self.config.max
     }
 
     // ---- Halt ---------------------------------------------------------

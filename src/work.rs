@@ -15,8 +15,8 @@ pub(crate) struct Note {
     /// a time, so among the works that have not been answered for this says
     /// which one it is.
     pub(crate) sender: u32,
-    /// The visit of the drain cursor at which it was put into the mailbox that was being
-    /// drained; zero if it was put elsewhere.
+    /// The visit of the drain cursor at which it was last tried to put it into the mailbox
+    /// that was being drained; zero if there was none.
     pub(crate) visit: u32,
 }
 
