@@ -125,6 +125,10 @@ pub(crate) fn has_passed(instant: Instant) -> bool {
 }
 
 /// Sleeps for as long as a thread of lower priority needs to go on.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a yield does not let a thread of lower priority run"
+)]
 pub(crate) fn nap() {
     std::thread::sleep(Duration::from_micros(50));
 }
