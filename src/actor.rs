@@ -140,9 +140,9 @@ impl<E> fmt::Debug for ActorConfig<E> {
 /// of acceptance.
 ///
 /// The same as a Fixed troupe of one, with the words of an actor. Dropping it
-/// is [`shutdown`](Actor::shutdown), and never blocks. The memory of its mailbox,
-/// 24 bytes for each place, is freed when it has been dropped and its thread is
-/// gone.
+/// is [`shutdown`](Actor::shutdown), and never blocks. The memory of the mailbox,
+/// 24 bytes for each place, is freed once the `Actor` has been dropped and its
+/// thread is gone.
 ///
 /// # Examples
 ///
@@ -231,7 +231,7 @@ impl<E: Send + 'static> Actor<E> {
 }
 
 impl<E> Actor<E> {
-    /// Is the actor running a work?
+    /// Returns `true` while the actor runs a work.
     ///
     /// Takes a short lock. A work that was accepted a moment ago may not have begun yet.
     ///
@@ -250,7 +250,7 @@ impl<E> Actor<E> {
         self.told().is_some_and(|told| told.is_busy)
     }
 
-    /// Has the actor been shut down?
+    /// Returns `true` once the actor has been shut down.
     ///
     /// Never blocks.
     ///
@@ -318,7 +318,7 @@ impl<E> Actor<E> {
         self.stage.slot(0)
     }
 
-    /// Stops accepting work. Returns true for the call that began it.
+    /// Stops accepting work. Returns `true` if this call began the shutdown.
     ///
     /// Never blocks. Everything accepted before is still run.
     ///

@@ -46,11 +46,12 @@ impl<E: Send + 'static> Builder<E> {
     /// It runs on the thread of the actor whose work failed, exactly once for
     /// each failure, possibly on several actors at once. It may assign, read
     /// stats and shut the troupe down. While it runs, its actor does nothing
-    /// else. If it panics, that is contained and counted. It is dropped when
-    /// the last actor has left, before [`join`](Troupe::join) returns. The last
-    /// actor drops it. If there is no actor, the caller of
-    /// [`shutdown`](Troupe::shutdown), or whoever drops the troupe, does, and waits
-    /// for as long as that takes.
+    /// else. A panic of the handler is contained and counted.
+    ///
+    /// The last actor to leave drops the handler, before [`join`](Troupe::join)
+    /// returns. If there is no actor, the call that ends the troupe drops it, such
+    /// as [`shutdown`](Troupe::shutdown) or the drop of the troupe. That call then
+    /// takes as long as the drop of the handler does.
     ///
     /// # Examples
     ///

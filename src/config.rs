@@ -40,7 +40,7 @@ pub enum Mode {
     /// Between [`min`](Config::min) and [`max`](Config::max) actors: it grows
     /// when no actor is idle, and an actor that has been idle for
     /// [`idle_timeout`](Config::idle_timeout) retires. Any thread that assigns may
-    /// start an actor, which inherits from that thread: see
+    /// start an actor, and the actor's thread inherits from that thread: see
     /// [`Troupe`](crate::Troupe#threads).
     Dynamic,
 }
@@ -72,10 +72,10 @@ pub struct Config {
     pub mode: Mode,
     /// The fewest actors; Dynamic only. The default is 0.
     pub min: usize,
-    /// The most actors, from 1 to 32,000; in Fixed mode exactly so many. The
+    /// The most actors, from 1 to 32,000; in Fixed mode the exact number. The
     /// default is the number of threads that can run at once. On one processor
-    /// that is one actor: work that waits for other work of its troupe then waits
-    /// for ever.
+    /// that is a single actor: work that waits for other work of its troupe then
+    /// waits for ever.
     pub max: usize,
     /// The actors to begin with, from `min` to `max`; Dynamic only. The
     /// default, `None`, is `min`.
@@ -85,31 +85,30 @@ pub struct Config {
     /// 67,108,864. The default is 16.
     ///
     /// A mailbox is allocated as a whole, with 24 bytes for each place, when an
-    /// actor of its number starts for the first time. Its memory is freed when the
-    /// last [`Troupe`](crate::Troupe), [`Actor`](crate::Actor) or
-    /// [`Handle`](crate::Handle) is dropped.
+    /// actor of its number starts for the first time. The memory is freed once the
+    /// [`Troupe`](crate::Troupe) or [`Actor`](crate::Actor) and every
+    /// [`Handle`](crate::Handle) to it have been dropped and the threads are gone.
     ///
     /// 0 means hand-off: only an idle or a new actor takes work. An actor is idle a
-    /// moment after its work has sent an answer. A client that asks again at once
+    /// moment *after* its work has sent an answer. A client that asks again at once
     /// can meet [`Full`](crate::AssignError::Full) in that moment;
     /// [`assign_timeout`](crate::Troupe::assign_timeout) waits for it to pass.
     pub mailbox_size: usize,
     /// How long an actor above `min` may be idle before it retires; Dynamic
     /// only. `Duration::MAX` is never. The default is 60 seconds.
     ///
-    /// Whatever is tied to the thread ends when its actor retires, such as
-    /// thread-local variables and parent-death signals.
+    /// When an actor retires, everything tied to its thread ends, such as
+    /// thread-local variables and child processes with a parent-death signal.
     pub idle_timeout: Duration,
-    /// What threads are called, before `-` and the actor's number: not empty,
-    /// no NUL. Cut where the number would not be among the 15 bytes that
-    /// Linux shows. The default is `troupe`.
+    /// Prefix of the thread names, before `-` and the actor's number. Must not be
+    /// empty or contain NUL. A long prefix is cut so that the number is among the
+    /// 15 bytes that Linux shows. The default is `troupe`.
     pub thread_name: String,
     /// The stack of each thread in bytes, from 16 KiB to 128 TiB. The default,
     /// `None`, is what [`std::thread::Builder::stack_size`] says.
     ///
-    /// A panic that prints a backtrace needs more than 24 KiB: a smaller stack
-    /// overflows, which aborts the process. 32 KiB are enough for a panic in
-    /// shallow code.
+    /// A panic that prints a backtrace overflows a stack of 24 KiB or less, which
+    /// aborts the process. 32 KiB are enough for a panic in shallow code.
     pub stack_size: Option<usize>,
 }
 
@@ -161,7 +160,7 @@ impl Config {
         Self { min, ..self }
     }
 
-    /// Sets the most actors; in Fixed mode exactly so many. The default is the
+    /// Sets the most actors; in Fixed mode the exact number. The default is the
     /// number of threads that can run at once.
     ///
     /// # Examples
@@ -335,8 +334,8 @@ impl Config {
 }
 
 impl Default for Config {
-    /// Fixed, with one actor for each thread that can run at once: a single one
-    /// on one processor.
+    /// Returns settings for a Fixed troupe, with one actor for each thread that can
+    /// run at once: a single one on one processor.
     fn default() -> Self {
         Self::fixed(processors().min(MOST_ACTORS))
     }

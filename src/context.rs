@@ -48,7 +48,7 @@ use crate::work::{BoxError, Work};
 pub struct Context<'a, E = BoxError> {
     handle: &'a Handle<E>,
     actor_id: usize,
-    /// Has the failed work's place been given to a retry?
+    /// Whether the failed work's place has been given to a retry.
     reassigned: Cell<bool>,
 }
 
@@ -111,8 +111,8 @@ impl<E: Send + 'static> Context<'_, E> {
     /// any other work of that actor's. That is possible once per failure; a
     /// second call is an ordinary [`assign`](Handle::assign).
     ///
-    /// A retry that has to wait first does not belong here, since the actor
-    /// would have to wait with it: send it to whoever feeds the troupe.
+    /// A retry that has to wait first does not belong here, since the actor would
+    /// have to wait with it. Send it to the thread that feeds the troupe.
     ///
     /// # Errors
     ///

@@ -27,7 +27,8 @@ use crate::work::{BoxError, Work};
 pub enum AssignError<E = BoxError> {
     /// No actor was idle, no mailbox had room, and the troupe could not grow.
     ///
-    /// The message does not say which troupe: name it where the error is logged.
+    /// The message does not name the troupe. A program with several adds the name
+    /// when it logs the error.
     #[error("the troupe is full")]
     Full(Work<E>),
     /// The troupe has been shut down.
@@ -70,7 +71,7 @@ impl<E> AssignError<E> {
         }
     }
 
-    /// Is this [`Full`](Self::Full)? Then trying again later may help.
+    /// Returns `true` for [`Full`](Self::Full): trying again later may help.
     ///
     /// # Examples
     ///
@@ -88,7 +89,7 @@ impl<E> AssignError<E> {
         matches!(self, Self::Full(_))
     }
 
-    /// Is this [`ShuttingDown`](Self::ShuttingDown)? Then trying again will
+    /// Returns `true` for [`ShuttingDown`](Self::ShuttingDown): trying again will
     /// not help.
     ///
     /// # Examples
@@ -171,7 +172,7 @@ impl<E> AcceptError<E> {
         }
     }
 
-    /// Is this [`Full`](Self::Full)? Then trying again later may help.
+    /// Returns `true` for [`Full`](Self::Full): trying again later may help.
     ///
     /// # Examples
     ///
@@ -188,7 +189,7 @@ impl<E> AcceptError<E> {
         matches!(self, Self::Full(_))
     }
 
-    /// Is this [`ShuttingDown`](Self::ShuttingDown)? Then trying again will
+    /// Returns `true` for [`ShuttingDown`](Self::ShuttingDown): trying again will
     /// not help.
     ///
     /// # Examples
@@ -268,7 +269,7 @@ pub enum BuildError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The time was up before the troupe had ended, or was idle.
+    /// The time was up before the troupe had ended or become idle.
     #[error("timed out waiting for the troupe to end or become idle")]
     Timeout,
     /// The call came from one of the troupe's own threads: it would have

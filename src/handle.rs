@@ -14,9 +14,9 @@ use crate::work::{BoxError, Work};
 ///
 /// It keeps no thread, no work and no error handler alive. Once the troupe has
 /// been shut down or dropped it answers
-/// [`ShuttingDown`](AssignError::ShuttingDown), and the final stats. It does keep
-/// the memory of the mailboxes, 24 bytes for each place, which is freed when the
-/// last `Troupe`, [`Actor`](crate::Actor) or `Handle` is dropped.
+/// [`ShuttingDown`](AssignError::ShuttingDown), and the final stats. A handle does
+/// keep the memory of the mailboxes, 24 bytes for each place. That is freed once
+/// the troupe and all its handles have been dropped and its threads are gone.
 ///
 /// # Examples
 ///
@@ -57,7 +57,7 @@ impl<E> Handle<E> {
     }
 
     /// Stops accepting, as [`Troupe::shutdown`](crate::Troupe::shutdown) does.
-    /// Returns true for the call that began it.
+    /// Returns `true` if this call began the shutdown.
     ///
     /// Never blocks.
     ///
@@ -79,7 +79,7 @@ impl<E> Handle<E> {
         self.stage.shutdown()
     }
 
-    /// Has the troupe been shut down or dropped?
+    /// Returns `true` once the troupe has been shut down or dropped.
     ///
     /// Never blocks. A long work can ask this now and then, and stop early.
     ///

@@ -1,8 +1,8 @@
 //! An embeddable, thread-based actor pool: work is bounded, can be refused, is
 //! accounted for, and never lost.
 //!
-//! A [`Troupe`] has a number of actors. Each is one named thread that runs
-//! works from its own bounded mailbox, one at a time. A work is a closure that
+//! A [`Troupe`] has a number of actors. Each is one named thread that has a bounded
+//! mailbox and runs one work at a time. A work is a closure that
 //! returns `Result<(), E>`. [`assign`](Troupe::assign) never blocks: it finds
 //! an actor for the work, lets the troupe grow, or hands the work back with the
 //! reason. What fails, by error or by panic, goes to one error handler.
@@ -15,8 +15,9 @@
 //! This page is an overview. The [guide] has the decisions that it leaves open:
 //! [sizing](guide::sizing), [refusal](guide::refusal),
 //! [failure and retry](guide::failure), [stopping](guide::stopping),
-//! [waiting for part of the work](guide::waiting), [async](guide::in_async), [more than one process](guide::past_one_process),
-//! and [coming from another pool](guide::moving_from).
+//! [waiting for part of the work](guide::waiting), [async](guide::in_async),
+//! [more than one process](guide::past_one_process), and
+//! [coming from another pool](guide::moving_from).
 //!
 //! # Hello, troupe
 //!
@@ -45,10 +46,11 @@
 //! # Assigning, and being refused
 //!
 //! A troupe holds at most `max * (mailbox_size + 1)` accepted and unfinished
-//! works: one that runs and `mailbox_size` that wait, for each actor. What is
-//! more is refused with [`AssignError::Full`], at once and exactly: only if at
-//! some instant during the call there was no place. The work is inside the
-//! error and has not been run. What to do with it is the caller's choice:
+//! works: one that runs and `mailbox_size` that wait, for each actor. Anything
+//! beyond that is refused immediately with [`AssignError::Full`]. `Full` is exact:
+//! it is returned only if, at some instant during the call, every place was taken.
+//! The work is inside the error and has not been run. The caller chooses what to
+//! do with it:
 //!
 //! ```
 //! use std::time::Duration;
@@ -99,10 +101,11 @@
 //!
 //! - a panic in a program that is built with `panic = "abort"`;
 //! - a capture that panics when it is dropped *while* a panic unwinds;
-//! - a thread-local variable that panics when it is dropped, which is when its
-//!   actor retires or the troupe ends;
-//! - a stack overflow. Panics that print a backtrace need a
-//!   [`stack_size`](Config::stack_size) of 32 KiB, and large errors should be boxed.
+//! - a thread-local variable that panics when it is dropped, which happens when
+//!   its actor retires or the troupe ends;
+//! - a stack overflow. A panic that prints a backtrace needs a
+//!   [`stack_size`](Config::stack_size) of at least 32 KiB. A large error should be
+//!   boxed.
 //!
 //! The error is any `Send + 'static` type, so it can carry what is needed to
 //! act on it. [`Context::reassign`] tries again in the place of the failed
@@ -156,8 +159,8 @@
 //! started. [`join`](Troupe::join) waits for the end: works, captures, handler
 //! and threads. Dropping a troupe is `shutdown` and never waits.
 //! [`wait_idle`](Troupe::wait_idle) waits until the troupe is idle, without ending
-//! anything. It covers work that is assigned by other work, and retries. The guide
-//! shows how to wait for [part of the work](guide::waiting).
+//! anything. One call covers work that is assigned by other work, and retries. The
+//! guide shows how to wait for [part of the work](guide::waiting).
 //!
 //! Every work for which an assign returned `Ok` is run exactly once, or
 //! returned exactly once by `shutdown_now`, whatever races.
@@ -165,10 +168,10 @@
 //! # What runs in what order
 //!
 //! With `max` 1, works run in the order of acceptance, a retry first. Otherwise
-//! they start in nearly that order: mailboxes are filled and drained one after
-//! the other, by all actors alike. A work is overtaken by about `mailbox_size`
-//! others for each actor at most. No work waits behind another while an actor is
-//! idle, and none waits for ever.
+//! works start in nearly that order: mailboxes are filled one after the other, and
+//! all actors drain them in the same order. A work is overtaken by at most about
+//! `mailbox_size` others for each actor. No work waits behind a running one while
+//! an actor is idle, and none waits for ever.
 //!
 //! # Choosing something else
 //!

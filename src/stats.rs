@@ -10,6 +10,10 @@ use crate::sync::Instant;
 /// `accepted`, and in no snapshot is it more. `queued` and `running` together
 /// are never more than `capacity`. So no difference underflows.
 ///
+/// A snapshot is not taken at one instant. Work that moves on meanwhile, from
+/// waiting to running or from running to finished, may be missed by the gauges. It
+/// is never counted twice.
+///
 /// # Examples
 ///
 /// ```
@@ -31,7 +35,8 @@ use crate::sync::Instant;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Works accepted; a reassigned work counts again.
+    /// Works accepted. A retry by [`reassign`](crate::Context::reassign) counts as
+    /// one more.
     pub accepted: u64,
     /// Calls of an assign method that returned an error, for any reason.
     pub refused: u64,
@@ -47,21 +52,22 @@ pub struct Stats {
     pub grown: u64,
     /// Actors that retired: they were idle for `idle_timeout`.
     pub retired: u64,
-    /// Works that an actor took from another actor's mailbox.
+    /// Works that an actor took from another actor's mailbox. That is usual while
+    /// works queue, since each actor drains all mailboxes.
     pub shared: u64,
     /// Threads that the system refused.
     pub spawn_failures: u64,
     /// Panics of the error handler, and of drops of errors and panic payloads.
     pub handler_panics: u64,
-    /// Works that wait.
+    /// Works that have been accepted and wait to be started.
     pub queued: usize,
-    /// Works that run, their error handler included.
+    /// Works that are running, or whose error handler is.
     pub running: usize,
-    /// Actors there are.
+    /// Actors, without those that are still being started.
     pub actors: usize,
     /// Actors that are idle.
     pub idle: usize,
-    /// The most actors there have been at once.
+    /// The highest number of actors so far.
     pub peak: usize,
     /// The most works that can be unfinished at once: `max * (mailbox_size + 1)`.
     pub capacity: usize,
@@ -85,21 +91,23 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActorStats {
-    /// Its number, as in its thread's name. Given again after it has retired,
-    /// lowest first.
+    /// The actor's number, as in its thread's name. Numbers of retired actors are
+    /// given again, lowest first.
     pub id: usize,
-    /// Is it running a work?
+    /// `true` while the actor runs a work or the error handler.
     pub is_busy: bool,
-    /// Works in its mailbox.
+    /// Works in the actor's mailbox. Any actor may take them.
     pub queued: usize,
     /// Works that actors of this number have finished.
     pub finished: u64,
-    /// When it last began a work. Exact when it goes busy, at most one second
-    /// behind under steady load: works that take less than 2.5 microseconds
-    /// share a reading of the clock, at most 16 of them, also if longer ones
-    /// follow.
+    /// When an actor of this number last began a work.
+    ///
+    /// Exact when the actor goes busy, and at most one second behind under steady
+    /// load. Works that take less than 2.5 microseconds share a reading of the
+    /// clock: at most 16 of them, even if longer ones follow.
     pub last_accepted: Option<Instant>,
-    /// When it last finished a work. Exact when it goes idle, else as
-    /// `last_accepted`.
+    /// When an actor of this number last finished a work.
+    ///
+    /// Exact when the actor goes idle, and otherwise as exact as `last_accepted`.
     pub last_finished: Option<Instant>,
 }

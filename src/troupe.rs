@@ -31,32 +31,36 @@ use crate::work::{BoxError, Work};
 /// # Waiting for oneself
 ///
 /// Calls that would wait for the troupe on one of its own threads return
-/// `WouldDeadlock` at once. Only the own troupe's threads are seen: two troupes
-/// whose works wait for each other are not. Nor is work seen that waits for other
-/// work of its own troupe by other means, such as a channel. That needs an actor
-/// for each piece of work that waits, and one more. [`Config::default`] has a
-/// single actor on one processor. When a shutdown begins, the second of two that
-/// wait for each other may have been accepted behind the first.
+/// `WouldDeadlock` at once. Two other kinds of deadlock are not noticed:
+///
+/// - The works of two troupes wait for each other.
+/// - Work waits for other work of its own troupe by other means, such as a channel.
+///   Such a troupe needs one actor more than there is work that waits at the same
+///   time. ([`Config::default`] has a single actor on one processor.) Even that may
+///   not be enough if a shutdown begins meanwhile: the awaited work can then be
+///   accepted behind the work that waits for it.
 ///
 /// # Threads
 ///
 /// An actor's thread inherits what the system passes on from the thread that
 /// starts it: on Linux its CPU affinity, scheduling class and signal mask. In
 /// Fixed mode, and for the initial actors, that is the thread that builds the
-/// troupe. A Dynamic troupe grows on any thread that assigns. What is tied to a
-/// thread ends when its actor retires.
+/// troupe. A Dynamic troupe may grow on any thread that assigns. When an actor
+/// retires, everything tied to its thread ends, such as thread-local variables.
 ///
 /// No thread can be stopped from outside. Work that never ends occupies an actor
 /// and counts towards `max`; [`join`](Troupe::join) and
 /// [`wait_idle`](Troupe::wait_idle) wait for it.
 ///
-/// A troupe does not survive `fork`. The child has no actors: there `assign`
-/// returns `Ok`, and nothing is run. Build the troupe after the fork.
+/// A troupe does not survive `fork`. The child has none of its threads: there
+/// `assign` can return `Ok` for work that is never run. Build the troupe after the
+/// fork.
 ///
 /// # Memory
 ///
-/// The memory of the mailboxes is freed when the last troupe, [`Handle`] and actor
-/// thread is gone, not by [`join`](Troupe::join). Each place takes 24 bytes.
+/// Each place in a mailbox takes 24 bytes. [`join`](Troupe::join) does not free
+/// them: they are freed once the `Troupe` and all its [`Handle`]s have been dropped
+/// and its threads are gone.
 ///
 /// # Examples
 ///
@@ -93,8 +97,8 @@ impl<E: Send + 'static> Troupe<E> {
     /// costs the start of a thread. The work goes to, in this order: the most
     /// recently idle actor; in Dynamic mode below `max`, a new actor; any
     /// mailbox with room. Works start in nearly the order of acceptance, and with
-    /// `max` 1 exactly in that order, a retry first. Once this has
-    /// returned `Ok`, the work is run exactly once, or returned exactly once by
+    /// `max` 1 in exactly that order, a retry first. Once this has returned `Ok`,
+    /// the work is run exactly once, or returned exactly once by
     /// [`shutdown_now`](Troupe::shutdown_now).
     ///
     /// May be called anywhere, also in works and handlers of this troupe.
@@ -103,10 +107,10 @@ impl<E: Send + 'static> Troupe<E> {
     ///
     /// The work is in the error and has not been run.
     ///
-    /// - [`Full`](AssignError::Full) if at some instant during the call no
-    ///   actor was idle, no mailbox had room, and the troupe was at `max`, one
-    ///   that is being started included, or the system had refused it a thread
-    ///   within the last 100 ms.
+    /// - [`Full`](AssignError::Full) if, at some instant during the call, no actor
+    ///   was idle, no mailbox had room, and the troupe could not grow. It cannot
+    ///   grow at `max`, which counts an actor that is being started. If it has an
+    ///   actor, it does not grow for 100 ms after the system has refused a thread.
     /// - [`ShuttingDown`](AssignError::ShuttingDown) after a shutdown.
     /// - [`Spawn`](AssignError::Spawn) if there is no actor, and the system
     ///   refused one.
@@ -220,12 +224,12 @@ impl<E: Send + 'static> Troupe<E> {
 }
 
 impl<E> Troupe<E> {
-    /// Stops accepting work. Returns true for the call that began it.
+    /// Stops accepting work. Returns `true` if this call began the shutdown.
     ///
     /// Never blocks. Once it has returned, every later assign is refused with
     /// [`ShuttingDown`](AssignError::ShuttingDown); everything accepted before
-    /// is still run. The last actor to leave drops the error handler; if there is
-    /// no actor, this call does. May be called anywhere and again and again.
+    /// is still run. The last actor to leave drops the error handler. If there is
+    /// no actor, this call drops it. May be called anywhere, any number of times.
     ///
     /// # Examples
     ///
@@ -248,11 +252,12 @@ impl<E> Troupe<E> {
 
     /// Stops accepting work, and takes back every work that has not started.
     ///
-    /// Waits for no work, only for actors that are between two works to have
-    /// decided: some instructions each. Once it has returned, no work starts;
-    /// what runs goes on, and [`join`](Troupe::join) waits for it. Every
-    /// accepted work has then started or is among those returned, never both. A
-    /// second call returns nothing. May be called anywhere, also in a work.
+    /// Does not wait for running work. It waits only for an actor that is picking
+    /// up its next work to either start it or give it back, which takes a few
+    /// instructions. Once it has returned, no work starts. Running work goes on,
+    /// and [`join`](Troupe::join) waits for it. Every accepted work has then either
+    /// started or been returned, never both. A second call returns nothing. May be
+    /// called anywhere, even in a work.
     ///
     /// # Examples
     ///
@@ -282,7 +287,7 @@ impl<E> Troupe<E> {
         self.stage.shutdown_now()
     }
 
-    /// Has the troupe been shut down?
+    /// Returns `true` once the troupe has been shut down.
     ///
     /// Never blocks. A long work can ask this of a [`Handle`] now and then, and
     /// stop early.
@@ -366,16 +371,17 @@ impl<E> Troupe<E> {
     ///
     /// Blocks until there has been an instant, later than the call, at which no
     /// work was running, waiting in a mailbox, or on its way to an actor. At that
-    /// instant every capture had been dropped, and every error handler call had
-    /// returned. One call therefore covers work that is assigned by other work,
-    /// and retries. If the troupe is idle, this returns at once.
+    /// instant every capture of finished work had been dropped, and every error
+    /// handler call had returned. One call therefore covers work that is assigned
+    /// by other work, and retries. If the troupe is idle, this returns at once.
     ///
     /// When this returns, every actor that has not been given work since that
     /// instant counts as idle. Waiting does not slow down assigning.
     ///
-    /// Other threads may go on assigning. A steady trickle does not hold up the
-    /// call if the troupe is idle in between, however briefly. If it is fed
-    /// without a pause, or if some work never ends, there may be no such instant:
+    /// Other threads may go on assigning, so the troupe may be busy again when
+    /// this returns. A steady trickle of work does not hold up the call if the
+    /// troupe is idle in between, however briefly. If the troupe is fed without a
+    /// pause, or if some work never ends, there may be no such instant:
     /// [`wait_idle_timeout`](Troupe::wait_idle_timeout) bounds the wait. To wait
     /// for part of the work, see the guide,
     /// [Waiting for some of the work](crate::guide::waiting).
@@ -417,9 +423,9 @@ impl<E> Troupe<E> {
 
     /// Waits until the troupe is idle, for at most `timeout`.
     ///
-    /// Blocks as [`wait_idle`](Troupe::wait_idle) does. A zero timeout asks
-    /// whether the troupe is idle at present. A timeout that overflows the clock
-    /// waits for ever.
+    /// Blocks as [`wait_idle`](Troupe::wait_idle) does. With a zero timeout it
+    /// succeeds only if the troupe is idle at present. A timeout that overflows the
+    /// clock waits for ever.
     ///
     /// # Errors
     ///

@@ -11,12 +11,11 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What a troupe has to know of a work on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Note {
-    /// The number of the thread that assigns it. A thread assigns one work at
-    /// a time, so among the works that have not been answered for this says
-    /// which one it is.
+    /// The number of the thread that assigns the work. A thread assigns one work at
+    /// a time, so this number identifies the work while its assign has not returned.
     pub(crate) sender: u32,
-    /// The visit of the drain cursor at which it was last tried to put it into the mailbox
-    /// that was being drained; zero if there was none.
+    /// The mark of the drain cursor's visit when a sender last tried to put the work into
+    /// the mailbox that was being drained. Zero if no sender has tried that.
     pub(crate) visit: u32,
 }
 
@@ -85,11 +84,11 @@ impl<E> Letter<E> {
 /// Whatever the closure captured is dropped exactly once: when the work has
 /// run or panicked, or when the `Work` is dropped without having been run.
 ///
-/// It runs on an actor's thread, and occupies that actor until it returns. Work
-/// that never ends keeps its actor for ever. If the program is built with
-/// `panic = "abort"`, the first work that panics ends the process. The error
-/// travels by value, through the stack of the actor: box a large one, since one of
-/// 512 KiB overflows the default stack.
+/// Assigned work runs on an actor's thread, and occupies that actor until the
+/// closure returns. Work that never ends keeps its actor for ever. If the program
+/// is built with `panic = "abort"`, the first work that panics ends the process.
+/// The error travels by value, through the stack of the actor. Box a large error:
+/// one of 512 KiB overflows the default stack.
 ///
 /// # Examples
 ///
@@ -171,8 +170,7 @@ impl<E> Work<E> {
     ///
     /// # Examples
     ///
-    /// Caller runs: who is refused does the work itself, which slows it down
-    /// just enough.
+    /// Caller-runs: a refused caller runs the work itself, which throttles it.
     ///
     /// ```
     /// use troupe_pool::{Config, Troupe};
