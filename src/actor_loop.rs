@@ -36,20 +36,20 @@ pub(crate) fn live<E>(stage: &Arc<Stage<E>>, id: usize) {
     }
 }
 
-/// What comes after a rest.
+/// What an actor does next.
 enum Next<E> {
-    /// This work.
+    /// It runs this work.
     Run(Letter<E>),
-    /// A look round.
+    /// It looks for work.
     Look,
-    /// Nothing: the actor is off the stage.
+    /// Nothing: the actor has left the troupe.
     Gone,
 }
 
 /// How a work failed.
 struct Failed {
     panicked: bool,
-    /// The handler, or without one the drop of the failure, has not panicked.
+    /// Neither the handler nor, without a handler, the drop of the failure has panicked.
     contained: bool,
 }
 
@@ -59,7 +59,7 @@ struct Life<'a, E> {
     id: usize,
     /// The mailbox that the work in hand was in, if it was in one.
     source: Option<usize>,
-    /// Works since it last ran out of work.
+    /// Works run since the actor last ran out of work.
     streak: u32,
     pace: Pace,
     stamps: Stamps,
@@ -86,8 +86,8 @@ impl<E> Life<'_, E> {
         }
     }
 
-    /// Born by a growth, with a work in the hand, and without a token. It counts as an
-    /// actor before it begins the work.
+    /// Begins the life of an actor that was started with a work in its hand, and has no
+    /// token. It counts as an actor before it begins the work.
     fn born(&mut self) -> Next<E> {
         let stage = self.stage;
         stage.open(&mut stage.board.lock(), self.id);
@@ -113,8 +113,8 @@ impl<E> Life<'_, E> {
         Some(letter)
     }
 
-    /// Begins a work, unless the troupe has been halted, and runs it, its
-    /// failure's handler, and the retries that this leaves in the hand.
+    /// Runs a work, the handler if it fails, and the retries that the handler leaves in
+    /// the hand. Lays the work down if the troupe has been halted.
     fn perform(&mut self, mut letter: Letter<E>) {
         loop {
             if self.stage.is_halted() {
@@ -129,7 +129,7 @@ impl<E> Life<'_, E> {
                 told.shared.raise();
             }
             let failed = self.run(letter);
-            // First it does not run any more, then it is finished: a snapshot
+            // The work is first shown as not running, then as finished: a snapshot
             // between the two misses it rather than counting it twice.
             told.phase.set(phase + 2);
             self.count(failed.as_ref());
@@ -147,8 +147,8 @@ impl<E> Life<'_, E> {
         }
     }
 
-    /// Gives a work to the `shutdown_now` that waits for it; if that is over,
-    /// to the sender that waits for it.
+    /// Gives a work to the `shutdown_now` that waits for it. If that is over, the work
+    /// goes to its sender, which waits for it.
     #[cold]
     fn lay_down(&self, letter: Letter<E>) {
         let mut board = self.stage.board.lock();
@@ -213,8 +213,8 @@ impl<E> Life<'_, E> {
         self.rest(in_stream)
     }
 
-    /// Would a work that comes now be put into a mailbox, and has this actor a processor
-    /// to itself to look for it?
+    /// Returns `true` if a work that comes now would be put into a mailbox. An actor that
+    /// has rested since its last work does not linger again.
     fn may_linger(&self) -> bool {
         let stage = self.stage;
         let now = stage.state.load();
@@ -224,8 +224,8 @@ impl<E> Life<'_, E> {
             && !now.is_shutting_down()
     }
 
-    /// Looks at the mailbox that senders fill for a moment, before it goes to the
-    /// length of being idle: the next work may be on its way.
+    /// Looks for a moment at the mailbox that senders fill: the next work may be on its way,
+    /// and going idle costs more.
     fn linger(&mut self) -> Option<Letter<E>> {
         for _ in 0..self.stage.spin.lingering {
             pause();
@@ -248,8 +248,8 @@ impl<E> Life<'_, E> {
             stage.open(&mut board, self.id);
             return self.leave(board);
         }
-        // (a) One that was started without a work looks for some at once, so that nobody gives
-        // it another first.
+        // (a) An actor that was started without a work looks for one under this lock, so that
+        // nobody hands it another first.
         let is_new = board.seats[self.id].place == Place::Reserved;
         let token = !is_new && now.awake() < stage.spin.searchers;
         board.idle.push(Idle {
@@ -290,8 +290,8 @@ impl<E> Life<'_, E> {
             match self.slot.call() {
                 Call::Popped => return self.popped(),
                 Call::Search if self.slot.hear_search() => {
-                    // Whoever runs on this processor goes first: often
-                    // it does what there is before this one would.
+                    // The thread that runs on this processor goes first: often it does
+                    // the work before this actor would.
                     yield_now();
                     if let Some(next) = self.search(false) {
                         return next;
@@ -313,10 +313,11 @@ impl<E> Life<'_, E> {
         }
     }
 
-    /// Until when an actor sleeps that has been idle since then. Only the one at the bottom
-    /// of the idle stack watches the clock: otherwise thousands would wake at the same moment
-    /// and stand in line for the board's lock. An actor looks before it sleeps whether it is
-    /// at the bottom; one that leaves the bottom after that wakes the next, which looks again.
+    /// Returns until when an actor sleeps that has been idle since then. Only the actor at
+    /// the bottom of the idle stack has a deadline. Otherwise thousands would wake at the same
+    /// moment and stand in line for the board's lock. An actor looks before it sleeps whether
+    /// it is at the bottom. If the bottom one leaves after that, it wakes the next, which
+    /// looks again.
     fn deadline(&self, board: &mut Board<E>, since: Instant) -> Option<Instant> {
         let is_bottom = board.idle.bottom()?.id == self.id;
         if is_bottom && self.stage.is_dynamic() {
@@ -325,7 +326,8 @@ impl<E> Life<'_, E> {
         None
     }
 
-    /// Takes the actor off the idle stack. From the bottom, the next one watches the clock.
+    /// Takes the actor off the idle stack. If it was at the bottom, wakes the actor that is
+    /// there now, which has to set itself a deadline.
     fn leave_stack(&self, board: &mut Board<E>) -> Option<Idle> {
         let was_bottom = board.idle.bottom()?.id == self.id;
         let idle = board.idle.remove(self.id);
@@ -337,7 +339,8 @@ impl<E> Life<'_, E> {
         idle
     }
 
-    /// Popped: the actor is off the idle stack and has a token.
+    /// Takes what has been handed over, and gives up the token. The actor has been popped:
+    /// it is off the idle stack and has a token.
     fn popped(&mut self) -> Next<E> {
         let next = self.take_over();
         let stage = self.stage;
@@ -348,10 +351,10 @@ impl<E> Life<'_, E> {
         next
     }
 
-    /// Looks for work for a while, then gives the token up. Between two looks
-    /// others may run, on the same processor too: there they may be the
-    /// assigners. Where that takes long, one more look is all: under load the
-    /// system lets one that is woken run before one that looks.
+    /// Looks for work for a while, then gives the token up. Between two looks other
+    /// threads may run, even on the same processor: they may be the assigners. If that
+    /// takes long, one more look is all. Under load the system runs a woken thread before
+    /// one that keeps looking.
     fn search(&mut self, in_stream: bool) -> Option<Next<E>> {
         let stage = self.stage;
         let is_popped = || self.slot.call() == Call::Popped;
@@ -379,8 +382,8 @@ impl<E> Life<'_, E> {
         self.take_as_idle(board)
     }
 
-    /// Takes a work from wherever there is one, and leaves the idle stack with it, unless
-    /// the actor has been popped meanwhile.
+    /// Takes a work from any mailbox, and leaves the idle stack with it. If the actor has
+    /// been popped meanwhile, does what a popped actor does.
     fn take_as_idle(&mut self, board: MutexGuard<'_, Board<E>>) -> Option<Next<E>> {
         if self.slot.call() == Call::Popped {
             drop(board);
@@ -390,7 +393,7 @@ impl<E> Life<'_, E> {
         Some(self.leave_idle(board, letter))
     }
 
-    /// Takes a work from wherever there is one, under the board's lock.
+    /// Takes a work from any mailbox, under the board's lock.
     fn take_ready(&mut self, board: &Board<E>) -> Option<Letter<E>> {
         while self.stage.find_ready(board).is_some() {
             if let Some(letter) = self.take_next() {
@@ -400,8 +403,8 @@ impl<E> Life<'_, E> {
         None
     }
 
-    /// Leaves the idle stack with a work from a mailbox: the place there is free, and
-    /// only now does the actor cease to be idle.
+    /// Leaves the idle stack with a work from a mailbox. The place there is free before the
+    /// actor ceases to be idle.
     fn leave_idle(&mut self, mut board: MutexGuard<'_, Board<E>>, letter: Letter<E>) -> Next<E> {
         let had_token = self.leave_stack(&mut board).is_some_and(|idle| idle.token);
         self.slot.set_call(Call::None);
@@ -412,12 +415,12 @@ impl<E> Life<'_, E> {
 
     // ---- Going --------------------------------------------------------
 
-    /// Leaves a troupe that has more actors than it needs. `None` if the actor is as idle as
-    /// before.
+    /// Leaves a troupe that has more than its fewest actors. `None` if the actor stays, and
+    /// is as idle as before.
     fn retire(&mut self) -> Option<Next<E>> {
         let stage = self.stage;
         let mut board = stage.board.lock();
-        // Those that are only reserved may never be.
+        // Reserved actors do not count: the system may refuse their threads.
         if self.slot.call() != Call::None || board.open <= stage.config.fewest() {
             return None;
         }
@@ -440,7 +443,7 @@ impl<E> Life<'_, E> {
         if before.is_waited_for() {
             stage.waiters.wake_one();
         }
-        // So that they do not pile up until somebody joins.
+        // Otherwise threads would pile up until somebody joins.
         for thread in departed {
             drop_contained(thread.join());
         }

@@ -73,8 +73,8 @@ impl<E: Send + 'static> Stage<E> {
         // A time that overflows the clock is for ever.
         let deadline = timeout.and_then(|timeout| begin.checked_add(timeout));
         let mut letter = work.into_letter(thread_number());
-        // To sleep and be woken takes longer than it often takes until there is
-        // room, and not for one work only.
+        // Room often comes sooner than a thread can sleep and be woken, and then there is
+        // room for more than one work.
         while !is_over(begin, timeout.unwrap_or(TRYING).min(TRYING)) {
             yield_now();
             match self.place(letter) {
@@ -103,9 +103,9 @@ impl<E: Send + 'static> Stage<E> {
         placed
     }
 
-    /// What nearly every assign does while all are busy: one try at the cursor,
-    /// or a refusal, on a path of its own along which the work is never copied.
-    /// `NoRoom` is final: the troupe is full.
+    /// Tries the mailbox at the fill cursor once, or refuses. Nearly every assign takes this
+    /// path while all actors are busy, and the work is never copied on it. `NoRoom` is final:
+    /// the troupe is full.
     #[inline(always)]
     fn place_at_once(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
         let now = self.state.load();
@@ -124,7 +124,7 @@ impl<E: Send + 'static> Stage<E> {
         Sent::Again(letter)
     }
 
-    /// Does a work go to a mailbox, whether somebody is idle or not?
+    /// Returns `true` if a work goes to a mailbox, even if an actor is idle.
     #[inline]
     fn fills_mailboxes(&self, now: Snapshot) -> bool {
         // At max, an actor that is looking for work finds it in a mailbox too,
@@ -136,8 +136,8 @@ impl<E: Send + 'static> Stage<E> {
             && self.has_mailboxes()
     }
 
-    /// Is there no mailbox that may have room? With nobody idle and no way to
-    /// grow, this is the instant at which a work may be refused.
+    /// Returns `true` if no mailbox may have room. If also nobody is idle and the troupe
+    /// cannot grow, a work may be refused at this instant.
     #[inline]
     fn is_full(&self, now: Snapshot) -> bool {
         now.full() == now.live() || !self.has_mailboxes()
@@ -165,9 +165,8 @@ impl<E: Send + 'static> Stage<E> {
                 Sent::Done => return Ok(()),
                 Sent::Again(letter) => letter,
                 Sent::NoRoom(letter) => {
-                    // And yet not all mailboxes are known to be full: one is
-                    // about to open, with its actor, or another thread is in
-                    // the middle of finding out.
+                    // Not all mailboxes are known to be full: a new actor is about to open
+                    // one, or another thread is finding out whether one is full.
                     if self.state.load() == now {
                         drop(self.nursery.lock());
                         backoff.snooze();
@@ -178,8 +177,8 @@ impl<E: Send + 'static> Stage<E> {
         }
     }
 
-    /// Is this the state of the troupe, rather than of an actor that has begun to retire
-    /// and may yet stay?
+    /// Returns `true` if a state is not one that an actor passes through when it begins to
+    /// retire and then stays.
     fn is_settled(&self, now: Snapshot) -> bool {
         let is_as_it_was = || {
             let _board = self.board.lock();
@@ -194,8 +193,8 @@ impl<E: Send + 'static> Stage<E> {
             && (!now.is_refused() || now.live() == 0 || self.may_grow_again())
     }
 
-    /// Assigns a work in the place of the one that has failed on the actor `id`, whose
-    /// handler calls this: it goes into the actor's hand.
+    /// Assigns a retry in the place of the work that has failed on the actor `id`, whose
+    /// handler calls this. The retry goes into the actor's hand.
     pub(crate) fn reassign(&self, id: usize, work: Work<E>) -> Result<(), AssignError<E>> {
         let mut letter = work.into_letter(thread_number());
         if let Some(slot) = self.slot(id) {
@@ -249,7 +248,7 @@ impl<E: Send + 'static> Stage<E> {
         // passes on what it then finds in the mailbox.
         slot.hand_over(in_hand);
         drop(board);
-        // One that has a token is awake, or is being woken.
+        // An actor that has a token is awake, or is being woken.
         if !idle.token {
             idle.thread.unpark();
         }
@@ -270,7 +269,7 @@ impl<E: Send + 'static> Stage<E> {
         }
     }
 
-    /// The mailbox at the cursor is full: makes sure, and moves on to others.
+    /// Makes sure that the mailbox at the fill cursor is full, and tries the next ones.
     #[cold]
     fn place_elsewhere<'a>(
         self: &'a Arc<Self>,
@@ -295,13 +294,13 @@ impl<E: Send + 'static> Stage<E> {
         }
     }
 
-    /// Finds out whether a mailbox that was full a moment ago certainly is. False
-    /// if it may have room again. In a vacant slot there is none.
+    /// Returns `true` if a mailbox that was full a moment ago is known to be full, or its slot
+    /// is vacant. `false` if it may have room again.
     pub(crate) fn is_certainly_full(&self, at: usize, slot: &Slot<E>) -> bool {
         let Some(mark) = slot.gate.mark() else {
             return true;
         };
-        // Before the gate can become full: whoever opens it sets the bit again.
+        // Before the gate can become full: the taker that opens it sets the bit again.
         self.with_room.clear(at);
         let certain = slot.mailbox.is_full() && slot.gate.confirm(mark, &self.state);
         if !certain {
@@ -310,7 +309,7 @@ impl<E: Send + 'static> Stage<E> {
         certain
     }
 
-    /// Sends to a mailbox, and sees to it that the work will be found.
+    /// Sends to a mailbox, and makes sure that the work will be found.
     #[inline(always)]
     fn send(self: &Arc<Self>, at: usize, slot: &Slot<E>, mut letter: Letter<E>) -> Sent<E> {
         let generation = slot.gate.generation();
@@ -331,8 +330,8 @@ impl<E: Send + 'static> Stage<E> {
         }
     }
 
-    /// What a sender does after its send to a slot that had this generation before. Returns
-    /// its work if that came too late.
+    /// Does what a sender has to do after its send to a slot that had this generation before.
+    /// Returns the work if the send came too late.
     #[inline(always)]
     pub(crate) fn follow_up(
         self: &Arc<Self>,
@@ -357,8 +356,8 @@ impl<E: Send + 'static> Stage<E> {
         None
     }
 
-    /// (3) and (4) of a sender whose slot may have changed hands, or whose troupe is
-    /// shutting down.
+    /// Does (3) and (4) for a sender whose slot may have another actor by now, or whose
+    /// troupe is shutting down.
     #[cold]
     fn follow_up_late(self: &Arc<Self>, slot: &Slot<E>) -> Option<Letter<E>> {
         if let Some(letter) = self.take_back_if_late(slot, thread_number()) {
@@ -372,16 +371,15 @@ impl<E: Send + 'static> Stage<E> {
         None
     }
 
-    /// The slot has changed hands, or the troupe is shutting down: takes the
-    /// work back if no actor will ever begin it.
+    /// Takes the work of a sender back if no actor will ever begin it. The slot has another
+    /// generation, or the troupe is shutting down.
     #[cold]
     pub(crate) fn take_back_if_late(&self, slot: &Slot<E>, sender: u32) -> Option<Letter<E>> {
         let mut board = self.board.lock();
-        // What is in the mailbox of an open slot its own actor finds before it leaves.
+        // The actor of an open slot finds what is in its mailbox before it leaves.
         let is_dead = self.is_halted() || slot.gate.generation().is_vacant();
         if is_dead {
-            // All that is there belongs to senders that are here, or on their
-            // way here.
+            // All works there belong to senders that are here, or on their way here.
             while let Some(letter) = slot.mailbox.take() {
                 board.strays.push(letter);
             }
@@ -394,7 +392,7 @@ impl<E: Send + 'static> Stage<E> {
         if !self.is_halted() {
             return None;
         }
-        // An actor may have taken it, and be about to lay it down.
+        // An actor may have taken the work, and be about to lay it down.
         let unsettled = self.unsettled(&board, &HashSet::new());
         drop(board);
         self.settle(&unsettled);

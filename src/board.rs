@@ -1,8 +1,8 @@
 //! What the board's mutex guards: who is idle, which numbers are vacant,
 //! whose threads they are, and what is on its way out.
 //!
-//! Only plain data and plain moves. Who may make which move, and what goes
-//! with it in the state word, is said where the moves are made.
+//! Only plain data and plain moves. The callers say when a move may be made, and
+//! what goes with it in the state word.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -11,19 +11,19 @@ use crate::idle::IdleStack;
 use crate::sync::{JoinHandle, is_finished};
 use crate::work::Letter;
 
-/// A retiring actor looks at this many departed threads: more than the one that it
+/// How many departed threads a retiring actor looks at: more than the one that it
 /// adds, and few, since it holds the lock.
 const LOOKS: usize = 2;
 
-/// Is there an actor of a number?
+/// Whether there is an actor of a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// No: the number can be given.
+    /// There is none: the number can be given.
     #[default]
     Vacant,
-    /// It is about to be started, or about to leave. Nobody sends to it.
+    /// An actor is about to be started, or about to leave. Nobody sends to it.
     Reserved,
-    /// Yes, and its slot is open.
+    /// There is one, and its slot is open.
     Open,
 }
 
@@ -31,11 +31,11 @@ pub(crate) enum Place {
 #[derive(Debug, Default)]
 pub(crate) struct Seat {
     pub(crate) place: Place,
-    /// Which birth of the troupe it was: tells two actors of one number apart.
+    /// The number of the actor's start, which tells two actors of one number apart.
     pub(crate) birth: u64,
-    /// Is it to be counted as grown when its slot is opened?
+    /// Whether the actor is counted as grown when its slot is opened.
     pub(crate) is_growth: bool,
-    /// Its thread, once who started it has filed it.
+    /// The actor's thread, once its starter has filed it.
     pub(crate) thread: Option<JoinHandle<()>>,
 }
 
@@ -51,21 +51,21 @@ pub(crate) struct Board<E> {
     pub(crate) open: usize,
     /// Threads of actors that have left, not yet joined.
     pub(crate) departed: VecDeque<JoinHandle<()>>,
-    /// Is a call of join joining the threads, or has one done so?
+    /// Whether a call of `join` has begun to join the threads.
     pub(crate) joining: bool,
-    /// Have all threads been joined?
+    /// Whether all threads have been joined.
     pub(crate) joined: bool,
     /// How many callers wait in `wait_idle`.
     pub(crate) idle_callers: usize,
-    /// At how many instants the troupe has been idle while somebody waited for that.
+    /// How often the troupe has been found idle while somebody waited for that.
     pub(crate) idle_instants: u64,
     /// Works that actors of a halted troupe had taken and not begun.
     pub(crate) laid_down: Vec<Letter<E>>,
     /// Works that nobody will run, waiting for their senders.
     pub(crate) strays: Vec<Letter<E>>,
-    /// Has a `shutdown_now` collected all that it returns?
+    /// Whether a `shutdown_now` has collected all that it returns.
     pub(crate) halted: bool,
-    /// Has the last actor left, and has the handler been dropped?
+    /// Whether the last actor has left and the handler has been dropped.
     pub(crate) ended: bool,
     pub(crate) tally: Tally,
 }
@@ -78,7 +78,7 @@ pub(crate) struct Tally {
     pub(crate) returned: u64,
     pub(crate) spawn_failures: u64,
     pub(crate) peak: usize,
-    /// What the last snapshot said, so that the next does not say less.
+    /// The count of accepted works in the last snapshot. The next one does not say less.
     pub(crate) accepted: u64,
 }
 
@@ -108,7 +108,7 @@ impl<E> Board<E> {
         self.vacant.peek().map_or(self.seats.len(), |id| id.0)
     }
 
-    /// Gives the lowest vacant number, and the number of the birth.
+    /// Gives the lowest vacant number, and the number of the start.
     pub(crate) fn occupy(&mut self, is_growth: bool) -> (usize, u64) {
         let id = match self.vacant.pop() {
             Some(Reverse(id)) => id,
@@ -134,8 +134,8 @@ impl<E> Board<E> {
         self.vacant.push(Reverse(id));
     }
 
-    /// Files the thread of a birth, also if its actor has left meanwhile.
-    /// True if it is still there.
+    /// Files the thread that a start has given, even if its actor has left meanwhile.
+    /// `true` if the actor is still there.
     pub(crate) fn file(&mut self, id: usize, birth: u64, thread: JoinHandle<()>) -> bool {
         let seat = &mut self.seats[id];
         let there = seat.place != Place::Vacant && seat.birth == birth;
@@ -147,10 +147,9 @@ impl<E> Board<E> {
         there
     }
 
-    /// Takes of the departed threads some that have finished. Not the others: who
-    /// retires would wait for one that waits for one that waits, and each link of
-    /// such a chain is a thread. Actors that come and go could make it grow faster
-    /// than its other end is undone.
+    /// Takes some of the departed threads that have finished. The others are left: a retiring
+    /// actor would wait for one that waits for another, and each link of such a chain is a
+    /// thread. Actors that come and go could make the chain grow faster than it ends.
     pub(crate) fn take_finished(&mut self) -> Vec<JoinHandle<()>> {
         let mut finished = Vec::new();
         for _ in 0..LOOKS {
@@ -163,7 +162,7 @@ impl<E> Board<E> {
         finished
     }
 
-    /// Actors there are, those about to be started included.
+    /// Returns the numbers of all actors, those about to be started included.
     pub(crate) fn occupied(&self) -> impl Iterator<Item = usize> + '_ {
         self.seats
             .iter()

@@ -1,5 +1,5 @@
-//! The ways to an end: shutdown, shutdown_now and join; and
-//! `wait_idle`, which waits without ending anything.
+//! The ways to an end, which are `shutdown`, `shutdown_now` and `join`, and `wait_idle`,
+//! which waits without ending anything.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::unwind::drop_contained;
 use crate::work::{Letter, Work};
 
 impl<E> Stage<E> {
-    /// Stops accepting. True for the call that began it.
+    /// Stops accepting. Returns `true` if this call began the shutdown.
     pub(crate) fn shutdown(&self) -> bool {
         let mut board = self.board.lock();
         if self.state.begin_shutdown().is_shutting_down() {
@@ -29,8 +29,8 @@ impl<E> Stage<E> {
         true
     }
 
-    /// Pops every idle actor, with nothing in its hand: it looks for work once
-    /// more, and leaves.
+    /// Pops every idle actor, with nothing in its hand. Each looks for work once more before
+    /// it leaves.
     fn pop_all(&self, board: &mut Board<E>) -> Vec<Idle> {
         let called: Vec<Idle> = std::iter::from_fn(|| board.idle.pop()).collect();
         for idle in &called {
@@ -42,7 +42,7 @@ impl<E> Stage<E> {
         called
     }
 
-    /// Wakes those that a shutdown has to tell something.
+    /// Wakes the popped actors and all waiting senders.
     fn call_out(&self, called: Vec<Idle>) {
         for idle in called {
             idle.thread.unpark();
@@ -54,8 +54,8 @@ impl<E> Stage<E> {
     pub(crate) fn shutdown_now(&self) -> Vec<Work<E>> {
         let mut board = self.board.lock();
         if self.is_halted() {
-            // Another call returns the works. Nothing may start once this one
-            // has returned either, so it waits for the other's few steps.
+            // Another call returns the works. Nothing may start once this call has returned
+            // either, so it waits for the few steps of the other.
             while !board.halted {
                 let _: Wake = self.has_returned.wait(&mut board, None);
             }
@@ -67,7 +67,7 @@ impl<E> Stage<E> {
         // (2), (3)
         let mut works = Vec::new();
         let mut settled = self.collect(&board, &mut works);
-        // (4) Who is idle holds nothing, and takes under this lock only.
+        // (4) An idle actor holds nothing, and takes under this lock only.
         let called = self.pop_all(&mut board);
         settled.extend(called.iter().map(|idle| idle.id));
         let unsettled = self.unsettled(&board, &settled);
@@ -89,9 +89,8 @@ impl<E> Stage<E> {
         works.into_iter().map(|work| work.into_work(0)).collect()
     }
 
-    /// Empties mailboxes, and then hands. Returns the actors whose hand held a
-    /// work: they hold no other. The mailboxes come first, since such an actor
-    /// would look there next.
+    /// Empties all mailboxes, and then all hands. Returns the actors whose hand held a work:
+    /// they hold no other. The mailboxes come first, since such an actor looks there next.
     fn collect(&self, board: &Board<E>, letters: &mut Vec<Letter<E>>) -> HashSet<usize> {
         let mut settled = HashSet::new();
         for id in 0..board.seats.len() {
@@ -108,8 +107,8 @@ impl<E> Stage<E> {
         settled
     }
 
-    /// The actors, with their phase, that are between two works and may hold
-    /// one that they have not begun. One that is only reserved has taken none yet.
+    /// Returns the actors, with their phases, that are between two works and may hold a work
+    /// that they have not begun. An actor that is only reserved has taken none yet.
     pub(crate) fn unsettled(
         &self,
         board: &Board<E>,
@@ -123,8 +122,8 @@ impl<E> Stage<E> {
             .collect()
     }
 
-    /// Waits until each of them has begun its work or laid it down, or has
-    /// shown that it has none: a few instructions, never a work.
+    /// Waits until each of these actors has begun its work, has laid it down, or has shown
+    /// that it has none. That takes a few instructions of each, never a work.
     pub(crate) fn settle(&self, unsettled: &[(usize, u64)]) {
         for (id, phase) in unsettled {
             let mut backoff = Backoff::default();
@@ -137,7 +136,7 @@ impl<E> Stage<E> {
         }
     }
 
-    /// The last actor has left a troupe that is shutting down.
+    /// Ends a troupe that is shutting down and whose last actor has left.
     pub(crate) fn end(&self) {
         // The handler goes before anybody can see the end.
         let on_failure = self.on_failure.lock().take();
@@ -172,7 +171,7 @@ impl<E> Stage<E> {
         wait(&self.has_ended, &mut board, deadline, |board| board.joined)
     }
 
-    /// Waits for an instant at which the troupe is idle.
+    /// Waits for an instant, later than the call, at which the troupe is idle.
     pub(crate) fn wait_idle(&self, deadline: Option<Instant>) -> Result<(), JoinError> {
         if self.is_own_thread() {
             return Err(JoinError::WouldDeadlock);
@@ -191,7 +190,7 @@ impl<E> Stage<E> {
     }
 }
 
-/// Waits until something is so, about which `event` tells.
+/// Waits until `is_so`. `event` is notified when that may have changed.
 fn wait<E>(
     event: &Condvar,
     board: &mut MutexGuard<'_, Board<E>>,

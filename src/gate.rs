@@ -1,12 +1,12 @@
-//! The gate of a mailbox: is it known to be full?
+//! The gate of a mailbox: whether it is known to be full.
 //!
 //! | state | what it says | who leaves it |
 //! |---|---|---|
-//! | open | nothing is known | a sender that found the mailbox full, to marked; who closes, to closed |
-//! | marked | a sender is about to look once more | that sender, to full; a taker, to open |
-//! | full | the mailbox is full, and counted so in the state word | a taker, to opening |
-//! | opening | that taker is uncounting it | that taker, to open |
-//! | closed | the slot is vacant: do not send here | who opens it for a new actor |
+//! | open | nothing is known | a sender that finds it full, to marked; `close`, to closed |
+//! | marked | a sender is about to look again | a sender, to full; a taker, to open; `close` |
+//! | full | the mailbox is full, and counted so | a taker or `close`, to opening |
+//! | opening | it is being uncounted | the same, to open |
+//! | closed | the slot is vacant: do not send here | `open`, for a new actor |
 //!
 //! The number in the upper bits rises with every step back to open or to
 //! closed, so that an exchange from a mark of long ago fails. Why this makes
@@ -63,20 +63,20 @@ impl Gate {
         Generation(self.generation.load())
     }
 
-    /// Is there anything that a taker has to undo?
+    /// Returns `true` if the gate is not open, so that a taker has to look at it.
     #[inline]
     pub(crate) fn is_shut(&self) -> bool {
         self.word.load() & STATES != OPEN
     }
 
-    /// Is it open or marked, so that trying is worth while?
+    /// Returns `true` if the gate is open or marked, so that a send is worth trying.
     #[inline]
     pub(crate) fn may_have_room(&self) -> bool {
         matches!(self.word.load() & STATES, OPEN | MARKED)
     }
 
-    /// Marks an open gate. `None` if it is neither open nor marked already:
-    /// then there is nothing to find out here at present.
+    /// Marks an open gate. `None` if the gate is neither open nor marked: then there is
+    /// nothing to find out here at present.
     pub(crate) fn mark(&self) -> Option<Mark> {
         loop {
             let now = self.word.load();
@@ -89,9 +89,9 @@ impl Gate {
         }
     }
 
-    /// The mailbox was still full after the mark: makes the gate full and
-    /// counts it. False if the mark is gone, because somebody took a work or
-    /// another sender has counted it.
+    /// Makes the gate full and counts it. The mailbox must have been full after the mark.
+    /// `false` if the mark is gone, because a work was taken or another sender has counted
+    /// the mailbox.
     pub(crate) fn confirm(&self, mark: Mark, state: &State) -> bool {
         let full = self.word.replace(mark.0, mark.0 - MARKED + FULL);
         if full {
@@ -100,9 +100,8 @@ impl Gate {
         full
     }
 
-    /// A work has been taken from the mailbox: nothing that was known of it
-    /// holds any more. Returns the state before the mailbox was uncounted, if
-    /// this call did that.
+    /// Undoes what was known of the mailbox, since a work has been taken from it. Returns the
+    /// state before the mailbox was uncounted, if this call did that.
     pub(crate) fn taken(&self, state: &State) -> Option<Snapshot> {
         let mut backoff = Backoff::default();
         loop {
@@ -124,7 +123,8 @@ impl Gate {
         }
     }
 
-    /// Closes an open gate: the slot becomes vacant. Under the board's lock.
+    /// Closes a gate that is not closed: the slot becomes vacant. Must be called under the
+    /// board's lock.
     pub(crate) fn close(&self, state: &State) {
         self.generation.add(1);
         let mut backoff = Backoff::default();
@@ -141,7 +141,7 @@ impl Gate {
         }
     }
 
-    /// Opens a closed gate: the slot has an actor. Under the board's lock.
+    /// Opens a closed gate: the slot has an actor. Must be called under the board's lock.
     pub(crate) fn open(&self) {
         self.generation.add(1);
         // Nothing but this leaves the closed state.

@@ -21,7 +21,7 @@ struct Refusal<E> {
     before: Snapshot,
 }
 
-/// An actor that is about to be started, and the number of its birth.
+/// An actor that is about to be started, and the number of this start.
 struct Reserved<'a, E> {
     id: usize,
     birth: u64,
@@ -29,13 +29,13 @@ struct Reserved<'a, E> {
 }
 
 impl<E: Send + 'static> Stage<E> {
-    /// Is it time to ask the system again, after a refusal?
+    /// Returns `true` once it is time to ask the system again after a refusal.
     pub(crate) fn may_grow_again(&self) -> bool {
         self.nursery.lock().is_none_or(has_passed)
     }
 
-    /// When it is, if the troupe would grow then. Whoever waits for that is called when
-    /// the system has given or refused a thread meanwhile.
+    /// Returns when it is time to ask the system again, if the troupe would grow then. Senders
+    /// that wait for that instant are woken if the system gives or refuses a thread meanwhile.
     pub(crate) fn next_growth(&self) -> Option<Instant> {
         let now = self.state.load();
         if now.is_refused() && now.live() < self.config.max {
@@ -46,7 +46,7 @@ impl<E: Send + 'static> Stage<E> {
     }
 
     /// Starts a new actor with this work in its hand. `Again` if the troupe need not or
-    /// cannot grow at present, an error if there is no actor and the system refused one.
+    /// cannot grow at present. An error if there is no actor and the system refuses one.
     pub(crate) fn grow(self: &Arc<Self>, letter: Letter<E>) -> Result<Sent<E>, AssignError<E>> {
         let patience = self.nursery.lock();
         let mut board = self.board.lock();
@@ -64,7 +64,7 @@ impl<E: Send + 'static> Stage<E> {
         drop(board);
 
         let Err(refusal) = self.give_birth(patience, &reserved, true) else {
-            // Works may have been waiting since the system refused a thread.
+            // Works may be waiting in mailboxes since the system refused a thread.
             self.grow_for_waiting();
             return Ok(Sent::Done);
         };
@@ -81,15 +81,15 @@ impl<E: Send + 'static> Stage<E> {
         }
     }
 
-    /// Starts a new actor that looks for work, if there is some in a mailbox: it was put
-    /// there because the troupe was at max, or had just been refused a thread. Also beside an actor that is
-    /// idle: it may be given another work.
+    /// Starts a new actor that looks for work, if there is some in a mailbox. The work was
+    /// put there while the troupe was at max, or had just been refused a thread. An idle
+    /// actor does not prevent this, since it may be handed another work.
     #[cold]
     pub(crate) fn grow_for_waiting(self: &Arc<Self>) {
         // If the system refuses, the work waits for an actor that is busy.
         drop(self.start_without_work(true, |patience, board| {
             let now = self.state.load();
-            // Where the system has just refused a thread, works wait in mailboxes.
+            // After a refusal works wait in mailboxes until it is time to ask again.
             patience.is_none_or(has_passed)
                 && !now.is_shutting_down()
                 && now.live() < self.config.max
@@ -102,7 +102,7 @@ impl<E: Send + 'static> Stage<E> {
         self.start_without_work(false, |_, _| true)
     }
 
-    /// Starts an actor that holds nothing, if it is needed. Otherwise returns the name of the
+    /// Starts an actor that holds nothing, if it is needed. The error has the name of the
     /// thread that the system has refused.
     fn start_without_work(
         self: &Arc<Self>,
@@ -127,8 +127,8 @@ impl<E: Send + 'static> Stage<E> {
         }
     }
 
-    /// Counts an actor that is not there yet, and gives it the lowest vacant
-    /// number. `None` if that has no slot yet: it is made without the locks.
+    /// Counts an actor that is not there yet, and gives it the lowest vacant number. `None`
+    /// if that number has no slot yet. Slots are made without the locks.
     fn reserve(&self, board: &mut Board<E>, is_growth: bool) -> Option<Reserved<'_, E>> {
         let slot = self.slot(board.next_id())?;
         let (id, birth) = board.occupy(is_growth);
@@ -151,7 +151,7 @@ impl<E: Send + 'static> Stage<E> {
         let mut board = self.board.lock();
         match spawned {
             Ok(thread) => {
-                // It may have come to its end already. One without a work opens its slot
+                // The actor may have left already. An actor without a work opens its slot
                 // itself, at its first rest.
                 if board.file(id, reserved.birth, thread) && has_work {
                     self.open(&mut board, id);
@@ -185,8 +185,8 @@ impl<E: Send + 'static> Stage<E> {
                     self.state.growth_refused();
                 }
                 drop(patience);
-                // Somebody may have found `Full` because of the reservation, and
-                // nobody knows yet when to grow.
+                // A waiting sender may have found `Full` because of the reservation, and
+                // does not know yet when to ask the system again.
                 if before.is_waited_for() {
                     self.waiters.wake_all();
                 }
@@ -220,8 +220,8 @@ mod tests {
         }
     }
 
-    /// Patience is for a troupe that has an actor: where there is none, the system
-    /// is asked again at once.
+    /// Only a troupe that has an actor has patience. A troupe without one asks the system
+    /// again at once.
     #[test]
     fn without_an_actor_there_is_no_patience() {
         let stage = Arc::new(Stage::<()>::new(Config::dynamic(0, 2), None));
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(stage.join(None), Ok(()));
     }
 
-    /// An actor that may not retire asks again later, and retires if another was started
+    /// An actor that may not retire asks again later, and retires if another has been started
     /// beside it.
     #[test]
     fn an_actor_that_was_needed_retires_when_there_are_more() {
@@ -256,8 +256,8 @@ mod tests {
         assert_eq!(stage.join(None), Ok(()));
     }
 
-    /// Who finds its work below max starts nobody while the system has just refused a
-    /// thread, and somebody as soon as an assign would.
+    /// A sender that finds its work in a mailbox below max starts no actor right after the
+    /// system has refused a thread. It starts one as soon as an assign would.
     #[test]
     fn a_late_sender_has_patience_too() {
         let stage = Arc::new(Stage::<()>::new(
@@ -311,8 +311,8 @@ mod tests {
         assert_eq!(stage.join(None), Ok(()));
     }
 
-    /// Who waits for room asks the system for a thread as soon as an assign would, though
-    /// nobody makes room.
+    /// A sender that waits for room asks the system for a thread as soon as an assign would,
+    /// even if nobody makes room.
     #[test]
     fn who_waits_grows_the_troupe_in_time() {
         let stage = Arc::new(Stage::<()>::new(

@@ -1,8 +1,8 @@
-//! The idle stack: which actors hold nothing, the most recently idle on top.
+//! The idle stack: the actors that hold nothing, the most recently idle on top.
 //!
-//! A list that is linked by actor numbers, so that an actor can be pushed, popped
-//! and removed from the middle in a few instructions: thousands may time out at
-//! the same moment, and each of them does so under the board's lock.
+//! The stack is a list that is linked by actor numbers. An actor is pushed, popped
+//! or removed from the middle in a few instructions. Thousands may time out at the
+//! same moment, and each of them is removed under the board's lock.
 
 use crate::sync::Thread;
 
@@ -11,7 +11,7 @@ use crate::sync::Thread;
 pub(crate) struct Idle {
     pub(crate) id: usize,
     pub(crate) thread: Thread,
-    /// Is it searching, or on its way to?
+    /// Whether the actor is searching, or about to.
     pub(crate) token: bool,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct IdleStack {
 }
 
 impl IdleStack {
-    /// Puts an actor on top. It must not be on the stack.
+    /// Puts an actor on top. The actor must not be on the stack.
     pub(crate) fn push(&mut self, idle: Idle) {
         let id = idle.id;
         if id >= self.links.len() {
@@ -55,7 +55,7 @@ impl IdleStack {
         self.remove(self.top?)
     }
 
-    /// Takes this actor, wherever it is on the stack.
+    /// Takes this actor off the stack, wherever it is there.
     pub(crate) fn remove(&mut self, id: usize) -> Option<Idle> {
         let Link { idle, above, below } = self.links.get_mut(id)?.take()?;
         match self.link(above) {

@@ -3,19 +3,18 @@
 //!
 //! Works that come one by one, each sent once the last has begun, are begun
 //! soonest by an actor that keeps looking. A stream of small works is done
-//! soonest by one that looks away while the assigners run ahead: else the
-//! mailbox's cache lines travel with every single work. Which of the two it
-//! is cannot be seen, but tried out: looking away has paid if many works have
-//! come meanwhile.
+//! soonest by an actor that looks away while the assigners run ahead. Otherwise
+//! the mailbox's cache lines travel with every single work. Which of the two it
+//! is cannot be seen, but it can be tried out: looking away has paid if many works
+//! have come meanwhile.
 
 use crate::sync::{Duration, LINGERING};
 
 /// How many idle actors search at once; others park immediately.
 const SEARCHERS: usize = 2;
 
-/// How long an actor looks away: long enough for the assigners to run ahead, so
-/// that the mailbox's cache lines do not travel with every single work; no
-/// longer, since an assigner may be waiting for the processor.
+/// How long an actor looks away. That is long enough for the assigners to run
+/// ahead, and no longer, since an assigner may be waiting for the processor.
 const LOOK_AWAY: Duration = Duration::from_micros(4);
 
 /// How actors spin, as far as the number of processors decides it.
@@ -41,14 +40,14 @@ impl SpinPolicy {
     }
 }
 
-/// So many works found in a row after a look away have paid for it.
+/// How many works in a row, found after a look away, have paid for it.
 const PAID: u32 = 16;
 
-/// So many works come before the first look away, and before the next if the
+/// How many works come before the first look away, and before the next if the
 /// last has paid.
 const SOON: u32 = 4;
 
-/// So many at most, if it does not pay.
+/// How many works come at most before the next look away, if they do not pay.
 const LATE: u32 = 4_096;
 
 /// What one actor has learned of the works that come to it.
@@ -56,9 +55,9 @@ const LATE: u32 = 4_096;
 pub(crate) struct Pace {
     /// Works run since the last look away was judged.
     works: u32,
-    /// So many come before the next look away.
+    /// How many works come before the next look away.
     wait: u32,
-    /// Did it look away when it ran out of work the last time?
+    /// Whether the actor looked away when it last ran out of work.
     looked_away: bool,
 }
 
@@ -71,8 +70,8 @@ impl Pace {
         }
     }
 
-    /// The actor has run out of work, after so many works since the last time.
-    /// True if it had better look away for a while.
+    /// Notes that the actor has run out of work, and how many works it has run since the last
+    /// time. `true` if the actor should look away for a while.
     pub(crate) fn runs_out(&mut self, works: u32) -> bool {
         if self.looked_away {
             self.works = 0;

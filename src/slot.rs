@@ -14,33 +14,33 @@ pub(crate) enum Call {
     None,
     /// Look for work. The actor stays on the idle stack and has a token.
     Search,
-    /// Look into the hand. It is off the idle stack, and has a token unless it has just been
-    /// started.
+    /// Look into the hand. The actor is off the idle stack, and has a token unless it has
+    /// just been started.
     Popped,
 }
 
 /// One actor's place in the troupe. It outlives the actor, and is given to
 /// the next one of the same number.
 pub(crate) struct Slot<E> {
-    // What assigners and takers read at each work comes first, and is hardly
-    // ever written.
+    // First come the parts that assigners and takers read at each work, and hardly ever
+    // write.
     pub(crate) mailbox: Mailbox<E>,
-    /// Is the slot vacant, and is the mailbox known to be full?
+    /// Whether the slot is vacant, and whether the mailbox is known to be full.
     pub(crate) gate: Gate,
     /// On cache lines of its own: the actor writes here at each work.
     own: Padded<Own<E>>,
 }
 
-/// What the actor writes, or others do while it is idle.
+/// What the actor writes, or others write while the actor is idle.
 struct Own<E> {
-    /// What the actor tells of itself. It alone writes here.
+    /// What the actor tells of itself. The actor alone writes here.
     told: Told,
-    /// A work put straight to this actor. Filled by who popped it, by the
-    /// growth that bears it, and by its own handler; emptied by the actor and
-    /// by `shutdown_now`.
+    /// A work put straight to this actor. Filled by the sender that has popped it, by the
+    /// growth that starts it, and by its own handler. Emptied by the actor, by
+    /// `shutdown_now`, and by a growth that is refused.
     hand: Mutex<Option<Letter<E>>>,
-    /// A [`Call`]. Written by callers under the board's lock; the actor alone
-    /// sets it back.
+    /// A [`Call`]. Written by callers under the board's lock. Set back by the actor, or by a
+    /// growth that is refused.
     call: Announced,
 }
 
@@ -86,21 +86,21 @@ impl<E> Slot<E> {
         }
     }
 
-    /// Calls the actor. Under the board's lock, or by the actor itself.
+    /// Calls the actor. Must be called under the board's lock, or by the actor itself.
     pub(crate) fn set_call(&self, call: Call) {
         self.own.call.store(call as u64);
     }
 
-    /// The actor has heard the call to search. False if it has been popped
-    /// meanwhile.
+    /// Notes that the actor has heard the call to search. `false` if the actor has been
+    /// popped meanwhile.
     pub(crate) fn hear_search(&self) -> bool {
         self.own
             .call
             .replace(Call::Search as u64, Call::None as u64)
     }
 
-    /// Puts a work into the hand, unless `refuse` says no while the hand's
-    /// lock is held.
+    /// Puts a work into the hand, unless `refuse` returns `true` while the hand's lock is
+    /// held.
     pub(crate) fn put_in_hand(
         &self,
         letter: Letter<E>,
@@ -115,15 +115,16 @@ impl<E> Slot<E> {
         Ok(())
     }
 
-    /// Hands a work to the actor, which is idle no more or not born yet: first the work,
-    /// then the call.
+    /// Hands a work to an actor that has been popped or is about to be started: first the
+    /// work, then the call.
     pub(crate) fn hand_over(&self, letter: Letter<E>) {
         let filled = self.put_in_hand(letter, || false);
         debug_assert!(filled.is_ok(), "nobody refuses");
         self.set_call(Call::Popped);
     }
 
-    /// Takes what has been handed over, if it is still there, and the call with it.
+    /// Takes the work that has been handed over, if it is still there, and takes back the
+    /// call.
     pub(crate) fn take_over(&self) -> Option<Letter<E>> {
         self.set_call(Call::None);
         self.take_from_hand()
@@ -139,17 +140,17 @@ impl<E> Slot<E> {
 }
 
 impl Told {
-    /// Shows `shutdown_now` that nothing is begun any more.
+    /// Shows `shutdown_now` that the actor has no work to begin.
     pub(crate) fn step(&self) {
         self.phase.set(self.phase.get() + 2);
     }
 
-    /// Is the actor in a work?
+    /// Returns `true` while the actor runs a work or the error handler.
     pub(crate) fn is_running(&self) -> bool {
         is_running(self.phase.get())
     }
 
-    /// Works that actors of this number have finished.
+    /// Returns how many works actors of this number have finished.
     pub(crate) fn finished(&self) -> u64 {
         self.completed.get() + self.failed.get() + self.panicked.get()
     }
@@ -173,7 +174,7 @@ impl Told {
     }
 }
 
-/// Does this phase say that the actor is in a work?
+/// Returns `true` if this phase says that the actor runs a work.
 #[inline]
 pub(crate) fn is_running(phase: u64) -> bool {
     phase % 2 == 1

@@ -1,8 +1,7 @@
-//! All parts of a troupe together, and the moves that assigners and actors
-//! both make: send, find, wake.
+//! All parts of a troupe together, and the moves that several sides make: find,
+//! take, wake.
 //!
-//! Every handshake between the two sides goes through here; the arguments are
-//! in ARCHITECTURE.md, and the steps are numbered as there.
+//! The arguments are in ARCHITECTURE.md.
 
 use std::cell::Cell;
 
@@ -33,17 +32,18 @@ pub(crate) enum Sent<E> {
     Done,
     /// There is no room here.
     NoRoom(Letter<E>),
-    /// Things are not as they were when the attempt began: look again.
+    /// The state is not what it was when the attempt began: look again.
     Again(Letter<E>),
 }
 
 /// The drain cursor at one moment: the mailbox that actors drain, and the number of this
 /// visit to it, which rises with every move.
 ///
-/// When the only room is in the mailbox that is being drained, senders fill it again behind
-/// the last old work, and it would never be empty while older works wait elsewhere. So a
-/// sender that puts a work there marks it with the visit, and whoever takes such a work
-/// moves on. A mark that is out of date moves the cursor once too early, no more.
+/// If the only room is in the mailbox that is being drained, senders fill that mailbox again
+/// behind the last old work. It would never be empty while older works wait elsewhere. So a
+/// sender that puts a work there marks the work with the visit. An actor that takes a work
+/// with this visit's mark moves the cursor on. A stale mark moves the cursor once too early,
+/// no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Visit(u64);
 
@@ -56,7 +56,7 @@ impl Visit {
         (self.0 % VISIT) as usize
     }
 
-    /// The visit as far as a letter has room for it.
+    /// The number of the visit, cut to what a letter has room for.
     #[inline]
     pub(crate) fn mark(self) -> u32 {
         (self.0 / VISIT) as u32
@@ -77,21 +77,21 @@ pub(crate) trait OnFailure<E>: Send + Sync {
 /// A troupe from inside. Shared by its owner, its handles and its actors.
 pub(crate) struct Stage<E> {
     pub(crate) config: Config,
-    /// No other troupe of the process ever has the same.
+    /// A number that no other troupe of the process ever has.
     number: u64,
-    /// When it was built; stamps count from here.
+    /// When the troupe was built. Stamps count from here.
     pub(crate) birth: Instant,
     pub(crate) spin: SpinPolicy,
     pub(crate) state: State,
-    /// Not zero once nothing may start any more. Actors look at it before each work.
+    /// Not zero once nothing may start any more. Actors check this before each work.
     halted: Padded<Announced>,
     /// The mailbox that senders fill at present.
     fill: Padded<Announced>,
     /// The mailbox that actors drain at present, and the number of this visit: see
     /// [`Visit`].
     drain: Padded<Announced>,
-    /// By number; filled at the first birth of that number. Boxed, because most
-    /// troupes never have as many actors as they may.
+    /// By number. Each is made before the first start of an actor of its number, and boxed,
+    /// because most troupes never have as many actors as they may.
     slots: Box<[OnceLock<Box<Slot<E>>>]>,
     /// Mailboxes that may hold work. A sender sets the bit after every send and before it
     /// loads the state; a bit is cleared only under the board's lock.
@@ -99,13 +99,13 @@ pub(crate) struct Stage<E> {
     /// Mailboxes that may have room. A help, never a proof.
     pub(crate) with_room: Bits,
     pub(crate) board: Mutex<Board<E>>,
-    /// The troupe is idle, and somebody waits for that.
+    /// Notified when the troupe is idle and somebody waits for that.
     pub(crate) is_idle: Condvar,
-    /// `shutdown_now` has collected all that it returns.
+    /// Notified when `shutdown_now` has collected all that it returns.
     pub(crate) has_returned: Condvar,
-    /// The troupe has ended, or all its threads have been joined.
+    /// Notified when the troupe has ended, and when all its threads have been joined.
     pub(crate) has_ended: Condvar,
-    /// Held by who grows. Tells when a refused growth may be tried again.
+    /// Held by a thread that starts an actor. Says when a refused growth may be tried again.
     pub(crate) nursery: Mutex<Option<Instant>>,
     pub(crate) waiters: Waiters,
     pub(crate) counts: Striped,
@@ -150,20 +150,20 @@ impl<E> Stage<E> {
             .map(|slot| &**slot)
     }
 
-    /// Makes the slot of the number that is given next, unless there is one. Not under the
-    /// board's lock: to make a large mailbox takes long.
+    /// Makes the slot of the number that is given next, unless there is one. Must not be
+    /// called under the board's lock, since making a large mailbox takes long.
     pub(crate) fn furnish_next(&self) {
         let id = self.board.lock().next_id();
         if self.slots.get(id).is_some_and(|slot| slot.get().is_none()) {
-            // Two that make the same one at the same time keep the first.
+            // If two threads make the same slot at the same time, the first one is kept.
             drop(self.slots[id].set(Box::new(Slot::new(self.config.mailbox_size))));
         }
     }
 
-    /// Opens the slot of an actor that is there, unless it is open. If the actor was
-    /// born with a work, its parent or the actor itself does this, whichever comes first.
-    /// If not, the actor does, at its first rest, once it counts as idle: a mailbox must
-    /// not be counted full while the place beside it is not counted yet.
+    /// Opens the slot of an actor whose thread exists, unless the slot is open. If the actor
+    /// was started with a work, its starter or the actor itself does this, whichever comes
+    /// first. Otherwise the actor does it at its first rest, once it counts as idle. A mailbox
+    /// must not be counted full before the place of its actor is counted.
     pub(crate) fn open(&self, board: &mut Board<E>, id: usize) {
         let (seat, slot) = (&mut board.seats[id], self.slot(id));
         let Some(slot) = slot.filter(|_| seat.place == Place::Reserved) else {
@@ -194,7 +194,7 @@ impl<E> Stage<E> {
         self.config.mailbox_size > 0
     }
 
-    /// Can the number of actors change before shutdown?
+    /// Returns `true` if the number of actors can change before shutdown.
     pub(crate) fn is_dynamic(&self) -> bool {
         self.config.fewest() < self.config.max
     }
@@ -206,7 +206,7 @@ impl<E> Stage<E> {
         self.halted.load() != 0
     }
 
-    /// Under the board's lock.
+    /// Lets nothing start any more. Must be called under the board's lock.
     pub(crate) fn halt(&self) {
         self.halted.store(1);
     }
@@ -228,8 +228,8 @@ impl<E> Stage<E> {
     pub(crate) fn find_room(&self, full: usize) -> Option<usize> {
         let open =
             |id: usize| id != full && self.slot(id).is_some_and(|slot| slot.gate.may_have_room());
-        // The bits first. They can miss one for a moment, while a sender that
-        // found it full is at work there.
+        // The bits first. They can miss a mailbox for a moment, while a sender that found it
+        // full makes sure.
         self.with_room.find(full, open).or_else(|| {
             let now = self.state.load();
             let maybe = now.full() != now.live();
@@ -241,19 +241,19 @@ impl<E> Stage<E> {
 
     // ---- Finding work -------------------------------------------------
 
-    /// Does this mailbox hold work?
+    /// Returns `true` if this mailbox holds work.
     pub(crate) fn holds_work(&self, id: usize) -> bool {
         self.slot(id).is_some_and(|slot| !slot.mailbox.is_empty())
     }
 
-    /// A work has been put into this mailbox.
+    /// Notes that a work has been put into this mailbox.
     #[inline]
     pub(crate) fn set_ready(&self, id: usize) {
         self.ready.set(id);
     }
 
-    /// A mailbox that holds work, as far as can be seen without the lock: the one that is
-    /// being drained, else the next.
+    /// Returns a mailbox that holds work, as far as can be seen without the lock: the one that
+    /// is being drained, else the next.
     pub(crate) fn find_work(&self) -> Option<usize> {
         let at = self.visit().mailbox();
         if self.holds_work(at) {
@@ -262,15 +262,15 @@ impl<E> Stage<E> {
         self.ready.find(at, |id| self.holds_work(id))
     }
 
-    /// A mailbox that holds work, under the board's lock. If there is none, every work in
-    /// a mailbox is one whose sender has not loaded the state yet.
+    /// Returns a mailbox that holds work, under the board's lock. If there is none, the sender
+    /// of each work that is in a mailbox has not loaded the state yet.
     pub(crate) fn find_ready(&self, _board: &Board<E>) -> Option<usize> {
         self.ready.find(self.visit().mailbox(), |id| {
             if self.holds_work(id) {
                 return true;
             }
             if id == self.fill() {
-                // Senders would set it again at once, and its line would travel.
+                // Senders would set the bit again at once, and its cache line would travel.
                 return false;
             }
             // Clear, then look again: a sender may have seen the bit set before.
@@ -290,8 +290,8 @@ impl<E> Stage<E> {
         Visit(self.drain.load())
     }
 
-    /// Takes the next work, and the number of its mailbox. The mailboxes are drained one
-    /// after the other, in the order in which they are filled.
+    /// Takes the next work, and returns it with the number of its mailbox. The mailboxes are
+    /// drained one after the other, in the order in which they are filled.
     #[inline]
     pub(crate) fn take_next(&self) -> Option<(usize, Letter<E>)> {
         loop {
@@ -310,8 +310,8 @@ impl<E> Stage<E> {
         }
     }
 
-    /// Moves the drain cursor to the next mailbox that holds work, unless somebody has
-    /// moved it. False if there is no such mailbox.
+    /// Moves the drain cursor to the next mailbox that holds work, unless another thread has
+    /// moved it. `false` if there is no such mailbox.
     fn move_drain(&self, from: Visit, is_meant: impl Fn(usize) -> bool) -> bool {
         let next = self
             .ready
@@ -322,7 +322,7 @@ impl<E> Stage<E> {
         .is_some()
     }
 
-    /// Takes the oldest work of a mailbox, and gives its place free.
+    /// Takes the oldest work of a mailbox, and frees its place.
     #[inline(always)]
     pub(crate) fn take_from(&self, id: usize) -> Option<Letter<E>> {
         let slot = self.slot(id)?;
@@ -333,7 +333,7 @@ impl<E> Stage<E> {
         Some(letter)
     }
 
-    /// A work has been taken from a mailbox whose gate was not open.
+    /// Opens the gate of a mailbox from which a work has been taken.
     #[cold]
     fn open_gate(&self, id: usize, slot: &Slot<E>) {
         if let Some(before) = slot.gate.taken(&self.state) {
@@ -346,9 +346,9 @@ impl<E> Stage<E> {
 
     // ---- Waking -------------------------------------------------------
 
-    /// Wakes the most recently idle actor to search, if work is waiting, somebody is idle,
-    /// and nobody searches or is about to. An actor that has left the idle ones does this,
-    /// too: so waiting work wakes a chain, not a herd.
+    /// Wakes the most recently idle actor to search, if work is waiting, an actor is idle, and
+    /// none has a token. An actor that leaves the idle stack with a work does this, too, so
+    /// waiting work wakes one actor after the other, not a herd.
     #[cold]
     pub(crate) fn notify_if_work(&self, mut board: MutexGuard<'_, Board<E>>) {
         if !self.state.load().wants_waking() || self.find_ready(&board).is_none() {
@@ -369,9 +369,9 @@ impl<E> Stage<E> {
 
     // ---- The waits of wait_idle ---------------------------------------
 
-    /// Tells those that wait in `wait_idle` if the troupe is idle at this instant. Called
-    /// wherever that can have become true: an actor has gone idle or has left, a
-    /// reservation has been undone, a sender has taken its work back.
+    /// Wakes the callers that wait in `wait_idle` if the troupe is idle at this instant. Called
+    /// wherever that can have become true: an actor has gone idle or has left, a reservation
+    /// has been undone, or a late sender has emptied a mailbox.
     pub(crate) fn tell_if_idle(&self, board: &mut Board<E>) {
         if board.idle_callers > 0 && self.is_idle_now(board) {
             board.idle_instants += 1;
@@ -379,7 +379,7 @@ impl<E> Stage<E> {
         }
     }
 
-    /// Is every actor idle and every mailbox empty?
+    /// Returns `true` if every actor is idle and no accepted work is in a mailbox.
     pub(crate) fn is_idle_now(&self, board: &Board<E>) -> bool {
         let now = self.state.load();
         now.idle() == now.live() && self.find_ready(board).is_none()
@@ -387,12 +387,12 @@ impl<E> Stage<E> {
 
     // ---- Who is asking ------------------------------------------------
 
-    /// Makes the calling thread known as one of this troupe's.
+    /// Marks the calling thread as one of this troupe's.
     pub(crate) fn adopt_thread(&self) {
         MEMBER_OF.with(|member| member.set(self.number));
     }
 
-    /// Is the calling thread one of this troupe's?
+    /// Returns `true` if the calling thread is one of this troupe's.
     pub(crate) fn is_own_thread(&self) -> bool {
         MEMBER_OF.with(Cell::get) == self.number
     }
@@ -400,10 +400,9 @@ impl<E> Stage<E> {
     // ---- Snapshots ----------------------------------------------------
 
     pub(crate) fn stats(&self) -> Stats {
-        // What has been finished is read before what runs, and that before what
-        // waits, each of all actors: a work on its way from one to the next is
-        // then missed rather than counted twice. All that without the lock, for it takes a
-        // time in proportion to the number of actors.
+        // Of all actors, finished works are read first, then running ones, then waiting ones.
+        // A work that moves on meanwhile is missed rather than counted twice. This is done
+        // without the lock, since it takes a time in proportion to the number of actors.
         let seats = self.board.lock().seats.len();
         let slots = || (0..seats).filter_map(|id| self.slot(id));
         let mut stats = Stats {
@@ -443,7 +442,7 @@ impl<E> Stage<E> {
         tally.accepted = stats.accepted;
         // Some may have come to an end since they were seen running.
         stats.running = running.min(stats.actors - stats.idle);
-        // What has not begun and is not counted may still go back to its sender.
+        // A work that has not begun and is not counted may still go back to its sender.
         let waiting = usize::try_from(stats.accepted - begun).unwrap_or(usize::MAX);
         stats.queued = held.min(waiting).min(stats.capacity - stats.running);
         stats

@@ -3,31 +3,31 @@
 //!
 //! A reading takes as long as a small work. So in a row of small works the
 //! clock is read once in several, and the end of one work is taken for the
-//! begin of the next. Where a row begins and where it ends it is always read.
+//! begin of the next. At the begin and the end of a row it is always read.
 
 use crate::slot::Told;
 use crate::sync::{Duration, Instant};
 
-/// The clock is read once in so much time of works that are shorter: then a
-/// reading costs a hundredth of it.
+/// The time of short works after which the clock is read again: a reading costs
+/// a hundredth of it.
 const READING_WORTH: Duration = Duration::from_nanos(2_500);
 
-/// And once in so many works at least: more would leave the stamps behind for
+/// The most works between two readings. With more, the stamps would be behind for
 /// too long when longer works follow.
 const AT_LEAST_EVERY: u128 = 16;
 
 /// One actor's readings of the clock.
 #[derive(Debug)]
 pub(crate) struct Stamps {
-    /// Of the troupe; stamps count from here.
+    /// When the troupe was built. Stamps count from here.
     birth: Instant,
     /// The last reading.
     last: Instant,
-    /// It is read once in so many works,
+    /// How many works come between the last reading and the next.
     every: u32,
-    /// and after so many more.
+    /// How many works are still to come before the next reading.
     left: u32,
-    /// Has the actor rested since its last work?
+    /// Whether the actor has rested since its last work.
     rested: bool,
 }
 
@@ -42,12 +42,12 @@ impl Stamps {
         }
     }
 
-    /// Has the actor rested since its last work?
+    /// Returns `true` if the actor has rested since its last work.
     pub(crate) fn is_rested(&self) -> bool {
         self.rested
     }
 
-    /// A work begins.
+    /// Notes that a work begins.
     pub(crate) fn begin(&mut self, told: &Told) {
         if self.rested {
             self.read(1);
@@ -58,7 +58,7 @@ impl Stamps {
         }
     }
 
-    /// A work has ended.
+    /// Notes that a work has ended.
     pub(crate) fn end(&mut self, told: &Told) {
         self.left -= 1;
         if self.left == 0 {
@@ -73,7 +73,7 @@ impl Stamps {
         }
     }
 
-    /// The actor has nothing to do. Returns since when.
+    /// Notes that the actor has nothing to do. Returns since when.
     pub(crate) fn rest(&mut self, told: &Told) -> Instant {
         if self.rested || !self.is_fresh() {
             self.read(1);
@@ -85,7 +85,7 @@ impl Stamps {
         self.last
     }
 
-    /// Was the last reading at the end of the last work?
+    /// Returns `true` if the last reading was at the end of the last work.
     fn is_fresh(&self) -> bool {
         self.left == self.every
     }

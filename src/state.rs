@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0..15 | idle: actors on the idle stack | under the board's lock |
 //! | 15..30 | live: actors there are, reserved ones included | under the board's lock |
-//! | 30..45 | awake: tokens that are out | under the board's lock; dropped without it by an actor off the stack |
+//! | 30..45 | awake: tokens that are out | as above; an actor off the stack drops its own without it |
 //! | 45 | shutting down | set once, under the board's lock |
 //! | 46 | somebody waits for room | under the waiters' lock |
 //! | 47 | the system has refused a thread | by who grows, under the nursery's lock |

@@ -40,7 +40,8 @@ fn activity(prefix: &str) -> Activity {
                 sum.switches += count.trim().parse::<u64>().expect("a number");
             }
         }
-        // After the name, which may hold anything: state is the first field, utime and stime are the 12th and 13th.
+        // After the name, which may hold anything, the state is the first field, and utime and
+        // stime are the 12th and 13th.
         let stat = read("stat");
         let fields: Vec<&str> = stat
             .rsplit(") ")
@@ -78,8 +79,8 @@ fn at_rest(prefix: &str) -> Activity {
     }
 }
 
-/// "No thread polls: an idle troupe uses no CPU and causes no context switches apart from one wake per idle_timeout."
-/// Here the timeout is far off: none at all in a second.
+/// "No thread polls: an idle troupe uses no CPU and causes no context switches apart from one
+/// wake per idle_timeout." Here the timeout is far off: there is no switch at all in a second.
 #[test]
 fn an_idle_troupe_does_nothing() {
     for (name, config) in [
@@ -116,7 +117,8 @@ fn an_idle_troupe_does_nothing() {
     }
 }
 
-/// "join, wait_idle and assign_wait wait on condition variables or channels": those who wait use no more than the idle.
+/// "join, wait_idle and assign_wait wait on condition variables or channels": waiting threads
+/// use no more than idle ones.
 #[test]
 fn those_who_wait_do_nothing() {
     let troupe: Troupe =
@@ -176,8 +178,9 @@ fn those_who_wait_do_nothing() {
     });
 }
 
-/// "... apart from one wake per idle_timeout": with a timeout of 100 ms, four actors that `min` keeps are woken about ten
-/// times a second each, not hundreds of times.
+/// "... apart from one wake per idle_timeout": with a timeout of 100 ms, each of four actors that
+/// `min` keeps is woken at most about ten times a second, not hundreds of times. (Only the actor
+/// at the bottom of the idle stack is.)
 #[test]
 fn an_idle_timeout_costs_one_wake() {
     let config = Config::dynamic(4, 5)
@@ -220,10 +223,11 @@ fn sleeps(task: &Path) -> Option<u64> {
         .then(|| sleeps.parse().expect("a number"))
 }
 
-/// Waits until all those threads sleep at the same time, and returns how often they have gone to sleep in all.
+/// Waits until all those threads sleep at the same time, and returns how often they have gone
+/// to sleep in all.
 ///
-/// Two looks in succession agree then. A thread that was asleep in both, with the same count, slept all the time between
-/// them. In particular none of them waits for a lock that another one holds.
+/// Two looks in succession agree then. A thread that was asleep in both, with the same count,
+/// slept all the time between them. So none of them waits for a lock that another one holds.
 #[track_caller]
 fn when_all_sleep(tasks: &[PathBuf]) -> u64 {
     let look = || {
@@ -244,8 +248,8 @@ fn when_all_sleep(tasks: &[PathBuf]) -> u64 {
     sum
 }
 
-/// "join, wait_idle and assign_wait wait on condition variables or channels", each for its own event: an actor that is
-/// born or retires wakes nobody who waits for the end or for rest.
+/// "join, wait_idle and assign_wait wait on condition variables or channels", each for its own
+/// event. An actor that starts or retires wakes no caller of `join` or `wait_idle`.
 ///
 /// The count is exact and its bound generous: 3 wakes per birth, of a thousand threads in all.
 ///
@@ -259,7 +263,7 @@ fn births_wake_nobody_who_waits_for_the_end() {
         .idle_timeout(Duration::ZERO)
         .thread_name("birth");
     let troupe = Arc::new(Troupe::new(config).expect("valid"));
-    // One actor stays busy: there is no rest for `wait_idle` to see.
+    // One actor stays busy, so `wait_idle` does not return.
     let gate = occupy(&troupe, 1);
     let (here, arrivals) = mpsc::channel();
     let callers: Vec<JoinHandle<Result<(), JoinError>>> = (0..CALLERS)

@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use crate::support::Assign;
 
-/// When the last work started, by a clock that all share. 0: not yet.
+/// When the last work started, by a clock that all share. Zero if it has not.
 pub(crate) struct Start {
     clock: Instant,
     nanos: AtomicU64,
 }
 
 impl Start {
-    /// One that lives until the process ends: works may outlive the caller, as
-    /// far as the compiler knows.
+    /// Makes a `Start` that lives until the process ends. As far as the compiler
+    /// knows, works may outlive the caller.
     pub(crate) fn leak() -> &'static Self {
         Box::leak(Box::new(Self {
             clock: Instant::now(),

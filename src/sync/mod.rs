@@ -45,7 +45,7 @@ pub(crate) use std::time::Instant;
 /// public type promises, and is only ever opened by value.
 pub(crate) type Sealed<T> = parking_lot::Mutex<T>;
 
-/// A number that no other call in this process has got.
+/// Returns a number that no other call in this process gets.
 pub(crate) fn troupe_number() -> u64 {
     static LAST: parking_lot::Mutex<u64> = parking_lot::Mutex::new(0);
     let mut last = LAST.lock();
@@ -54,7 +54,7 @@ pub(crate) fn troupe_number() -> u64 {
 }
 
 /// Waits for another thread's next few instructions. That thread may have lost its
-/// processor, or may have to wait for this one's: a yield does not let a thread of lower
+/// processor, or may have to wait for this thread's. A yield does not let a thread of lower
 /// priority run, so after some yields each wait is a short sleep.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
@@ -62,7 +62,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Yields this often before it sleeps.
+    /// How often it yields before it sleeps.
     const YIELDS: u32 = 100;
 
     pub(crate) fn snooze(&mut self) {

@@ -124,7 +124,7 @@ pub(crate) fn has_passed(instant: Instant) -> bool {
     Instant::now() >= instant
 }
 
-/// Sleeps for as long as a thread of lower priority needs to go on.
+/// Sleeps long enough for a thread of lower priority to run a few instructions.
 #[expect(
     clippy::disallowed_methods,
     reason = "a yield does not let a thread of lower priority run"

@@ -236,8 +236,9 @@ fn going_idle_against_assign() {
     });
 }
 
-/// What a hand-off puts behind the work in the hand is known under the board's lock, even
-/// if the sender of the work in the hand has not come so far as to say so.
+/// A work that a hand-off puts into the mailbox is known under the board's lock. That does
+/// not depend on the sender of the work that the hand-off takes out of there, which may not
+/// have set the ready bit yet.
 ///
 /// Fails when a hand-off does not set the ready bit.
 #[test]
@@ -285,9 +286,10 @@ fn a_bit_is_cleared_against_a_send() {
     });
 }
 
-/// The same for an actor that goes for good, after another has looked.
+/// A work that is sent while an actor retires gets an actor, even if a third thread clears
+/// the ready bit meanwhile.
 ///
-/// Fails as the model before.
+/// Fails when a bit is cleared without a second look at the mailbox.
 #[test]
 fn a_bit_is_cleared_against_retire() {
     explore(3, || {
@@ -366,7 +368,7 @@ fn two_waiters_hear_of_two_places() {
 /// `shutdown_now` has returned nothing begins.
 ///
 /// Fails when `shutdown_now` does not wait for actors between two works, and when
-/// an actor does not look at the signals before it begins.
+/// an actor does not check whether the troupe is halted before it begins.
 #[test]
 fn halt_against_the_begin_of_a_work() {
     explore(3, || {
@@ -438,7 +440,7 @@ fn retire_against_assign() {
 /// The same after the system has refused a thread: then no actor is started for
 /// what is in a mailbox, so the sender has to take its work back and ask for one.
 ///
-/// Fails when a sender does not look at the tenancy again after its send.
+/// Fails when a sender does not look at the generation again after its send.
 #[test]
 fn retire_against_assign_after_a_refusal() {
     explore(3, || assign_while_the_only_actor_retires(true));
@@ -489,7 +491,7 @@ fn a_late_sender_against_a_growth_after_a_refusal() {
 /// A work in a mailbox gets an actor below max, even if another growth takes the number
 /// for which a slot has been made.
 ///
-/// Fails when who starts an actor for it then gives up.
+/// Fails when the thread that starts an actor for it then gives up.
 #[test]
 fn two_growths_at_once() {
     explore(2, || {

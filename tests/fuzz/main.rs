@@ -3,13 +3,14 @@
 //! `cargo test --release --features shuttle --test fuzz` runs programs for
 //! some seconds, on as many threads as there are processors:
 //!
-//! - `TROUPE_FUZZ_SECONDS=600` for how long;
-//! - `TROUPE_FUZZ_SEED=7` which programs and schedules, otherwise others each time;
-//! - `TROUPE_FUZZ_REPLAY='..'` runs a single program under a single schedule,
-//!   with the line that a failure has printed;
+//! - `TROUPE_FUZZ_SECONDS=600` sets the time;
+//! - `TROUPE_FUZZ_SEED=7` chooses the programs and schedules, which otherwise differ
+//!   each time;
+//! - `TROUPE_FUZZ_REPLAY='..'` runs a single program under a single schedule. The
+//!   value is the line that a failure has printed;
 //! - `TROUPE_FUZZ_SHRINK=0` prints a failure as it was found.
 //!
-//! A replay line is good for the version of the generator that has printed it.
+//! A replay line is valid for the version of the generator that has printed it.
 
 mod choices;
 mod latch;

@@ -320,13 +320,13 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// For each instant an upper bound of the places that are taken.
+    /// Returns, for each instant, an upper bound of the places that are taken.
     fn taken(&self) -> Vec<usize> {
         // For each actor the work that it has begun last, until it is known to be idle.
         let mut actors: Vec<(usize, usize)> = Vec::new();
         let mut waiting = 0_usize;
-        // A call that is refused has taken nobody's place meanwhile, unless its place was one
-        // for which the system has refused a thread.
+        // A refused call has taken no place meanwhile, unless it was a place for which the
+        // system has refused a thread.
         let is_refused = self.is_refused();
         let passes = |work: usize| !is_refused && self.lives[work].is_full();
         let mut taken = Vec::with_capacity(self.events.len());
@@ -334,7 +334,7 @@ impl Case<'_> {
             match *event {
                 Event::Call { work, .. } if !passes(work) => waiting += 1,
                 Event::Answer { work, answer } => {
-                    // Until then it may have been where another wanted to be.
+                    // Until its answer the work may have been in another one's place.
                     let leaves = answer != Answer::Accepted && !passes(work);
                     waiting -= usize::from(leaves);
                 }
@@ -408,7 +408,7 @@ impl Case<'_> {
             }
             let is_idle = |now: usize| {
                 self.lives.iter().all(|life| {
-                    // What is taken back is the troupe's until then, nobody sees when.
+                    // A returned work is the troupe's until an instant that no event shows.
                     life.returned || life.surely() > now || life.finished(has_handler) <= now
                 })
             };

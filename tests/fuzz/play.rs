@@ -491,7 +491,7 @@ impl Stage {
                 gate.hit();
             }
             Op::WaitIdle { .. } | Op::ShutdownNow | Op::Join { .. } | Op::Actors => {
-                // The troupe is dropped here where the ending has given it away meanwhile.
+                // The troupe is dropped here if the ending has given it away meanwhile.
                 let Some(troupe) = self.troupe() else { return };
                 match *op {
                     Op::WaitIdle { timed } => self.wait_idle(&troupe, timed, at),

@@ -2,8 +2,8 @@
 //!
 //! No program deadlocks by its own fault. Gates are opened by one list of
 //! operations that never waits, the *controller*. Works that wait for other
-//! works are made only where the contract says that both run at once: fewer
-//! works wait so than the troupe has actors, no thread is refused, and nobody
+//! works are made only if the contract says that both run at once. Then fewer
+//! such works wait than the troupe has actors, no thread is refused, and nobody
 //! shuts down before they are done.
 
 use std::fmt;

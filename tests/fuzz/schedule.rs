@@ -70,7 +70,7 @@ pub(crate) struct Driver<F> {
     coins: Random,
     steps: usize,
     spurious: bool,
-    /// The chance to go on with the current task is all but one in so many.
+    /// The current task goes on in all cases but one in this number.
     stickiness: usize,
     /// The steps at which something changes.
     points: [usize; 4],

@@ -3,8 +3,8 @@
 //! The work reads the clock when it starts, so that the caller's own wake-up is
 //! not in the figure. **Hot**: the caller spins until the work has started, and
 //! assigns the next at once. That needs a CPU for each of the two. **Rested**:
-//! the caller sleeps for so long, assigns, and sleeps again, well past the
-//! start: a caller that spun would keep the actor off its CPU, and warm.
+//! the caller sleeps, assigns, and sleeps again, well past the start. A caller
+//! that spun would keep the actor off its CPU, and warm.
 //!
 //! The quantiles are those of all rounds together: a round of the rested is too
 //! short for a p99 of its own.

@@ -77,7 +77,7 @@ impl AssignOrRun for Sender<Boxed> {
     }
 }
 
-/// A work with so many generations below it.
+/// A work with this number of generations below it.
 fn node(pool: &impl AssignOrRun, generations: u32) {
     support::count();
     if generations > 0 {
@@ -98,7 +98,7 @@ fn grow(pool: &impl AssignOrRun, levels: u32) -> f64 {
     took.as_secs_f64() * 1e9 / works as f64
 }
 
-/// A contestant, and what grows a tree of so many levels on it.
+/// A contestant, and what grows a tree with a number of levels on it.
 type Grower = (&'static str, Box<dyn Fn(u32) -> f64>);
 
 fn grower(pool: Pool) -> Grower {

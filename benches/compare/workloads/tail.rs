@@ -1,5 +1,5 @@
-//! Works that queue all the time, in a closed loop: how long the unlucky ones
-//! wait, beside pools that have one queue for all threads.
+//! Works that queue all the time, in a closed loop: how long the unluckiest wait,
+//! beside pools that have one queue for all threads.
 //!
 //! No pool can start works faster than the others here, since the works sleep
 //! and eight run at a time. A longer p99 therefore means that works which came
