@@ -1,6 +1,6 @@
-//! `max` 1: works run in order of acceptance, a retry first.
+//! `max` 1: works run in order of acceptance, a retry first. With more actors, nearly so.
 
-use crate::support::{HANG, Log, Rng, end, occupy, rounds, settle, within};
+use crate::support::{Gate, HANG, Log, Rng, end, eventually, occupy, rounds, settle, within};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -87,6 +87,93 @@ fn every_producers_own_order_is_kept() {
                 .filter(|entry| entry.0 == producer)
                 .map(|entry| entry.1);
             assert!(own.eq(0..2_000), "producer {producer}");
+        }
+    });
+}
+
+/// Of works that ran in this order, numbered as they were accepted: by how many later ones was one overtaken at most?
+fn most_overtaken(ran: &[usize]) -> usize {
+    let overtaken = ran.iter().enumerate().map(|(at, work)| {
+        let before = ran[..at].iter();
+        before.filter(|other| *other > work).count()
+    });
+    overtaken.max().unwrap_or_default()
+}
+
+/// Holds all actors, each with a work that has been handed over: with one gate for all but one, and another for that one.
+fn hold(troupe: &Troupe, actors: usize) -> (Gate, Gate) {
+    let (held, free) = (Gate::new(), Gate::new());
+    settle(troupe);
+    for count in 1..actors {
+        troupe.assign(held.work()).expect("an idle actor");
+        held.wait_for(count);
+    }
+    troupe.assign(free.work()).expect("an idle actor");
+    free.wait_for(1);
+    (held, free)
+}
+
+/// Works that fill all mailboxes, each behind an actor that is busy, are run by the one that is free in the order in
+/// which they were accepted.
+#[test]
+fn a_backlog_runs_in_order() {
+    for (actors, mailbox_size) in [(2, 1), (2, 8), (3, 4), (4, 1), (4, 3), (8, 2)] {
+        let config = Config::fixed(actors).mailbox_size(mailbox_size);
+        let troupe: Troupe = Troupe::new(config).expect("valid");
+        let (held, free) = hold(&troupe, actors);
+        let log = Log::new();
+        let places = actors * mailbox_size;
+        for index in 0..places {
+            let log = log.clone();
+            let work = move || {
+                log.push(index);
+                Ok(())
+            };
+            troupe.assign(work).expect("a mailbox with room");
+        }
+        free.open();
+        eventually(|| log.entries().len() == places);
+        assert!(
+            log.entries().into_iter().eq(0..places),
+            "{:?}",
+            log.entries()
+        );
+        held.open();
+        end(&troupe);
+    }
+}
+
+/// While works queue all the time, and room is only where one is taken, each is overtaken by no more later ones than the
+/// troupe can hold.
+#[test]
+fn what_queues_all_the_time_runs_nearly_in_order() {
+    within(HANG, || {
+        for (actors, mailbox_size) in [(2, 1), (2, 8), (3, 4), (4, 1), (4, 3), (8, 2)] {
+            let config = Config::fixed(actors).mailbox_size(mailbox_size);
+            let troupe: Troupe = Troupe::new(config).expect("valid");
+            let (held, free) = hold(&troupe, actors);
+            let log = Log::new();
+            let work = |index| {
+                let log = log.clone();
+                move || {
+                    log.push(index);
+                    Ok(())
+                }
+            };
+            let places = actors * mailbox_size;
+            for index in 0..places {
+                troupe.assign(work(index)).expect("a mailbox with room");
+            }
+            free.open();
+            let works = places + 1_000;
+            for index in places..works {
+                troupe.assign_wait(work(index)).expect("it waits for room");
+            }
+            held.open();
+            end(&troupe);
+            let most = most_overtaken(&log.entries());
+            assert!(most <= places + actors, "{most} overtook one");
+            assert_eq!(log.entries().len(), works);
         }
     });
 }
