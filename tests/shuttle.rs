@@ -586,7 +586,7 @@ fn wait_idle_against_a_feeder() {
 
 /// One call covers works that works assign, and what those assign.
 ///
-/// Fails when the mailboxes are not looked at.
+/// Fails when an actor counts as idle once it has finished its work.
 #[test]
 fn wait_idle_covers_what_works_assign() {
     fn tree(handle: &Handle<Error>, tally: &Tally, height: usize) -> Work<Error> {
@@ -1296,8 +1296,8 @@ fn min_against_a_refused_growth() {
 /// and on the way they never become fewer.
 ///
 /// Fails when a snapshot reads what runs before what has been finished, when an actor
-/// counts a work as finished that still runs, when what waits is not cut to what is
-/// accepted, and when each snapshot derives anew what has been accepted.
+/// counts a work as finished that still runs, and when what waits is not cut to what is
+/// accepted.
 #[test]
 fn snapshots_against_sharing() {
     check(|| {
@@ -1378,6 +1378,31 @@ fn snapshots_against_what_goes_back() {
         let stats = troupe.stats();
         assert_eq!(stats.accepted, accepted as u64, "{stats:?}");
         assert_eq!(tally.run() + returned, accepted);
+    });
+}
+
+/// What has been accepted is never less than it was, not even while an actor goes from the
+/// work to what it counts, and its sender has not counted yet.
+///
+/// Fails when each snapshot derives anew what has been accepted.
+#[test]
+fn snapshots_against_the_end_of_a_work() {
+    check_held(|| {
+        let troupe = build(Config::fixed(1).mailbox_size(1).thread_name("sure"));
+        let (begun, begin) = mpsc::channel();
+        let (sender, handle) = (troupe.handle(), troupe.handle());
+        let sender = thread::spawn(move || {
+            let work = move || {
+                begun.send(handle.stats().accepted).unwrap();
+                Ok(())
+            };
+            sender.assign(work).unwrap();
+        });
+        let accepted = begin.recv().unwrap();
+        for _ in 0..3 {
+            assert!(troupe.stats().accepted >= accepted);
+        }
+        sender.join().unwrap();
     });
 }
 
