@@ -297,6 +297,10 @@ impl<E: Send + 'static> Stage<E> {
     /// Returns `true` if a mailbox that was full a moment ago is known to be full, or its slot
     /// is vacant. `false` if it may have room again.
     pub(crate) fn is_certainly_full(&self, at: usize, slot: &Slot<E>) -> bool {
+        // While the slot is being closed, its gate may still be open.
+        if slot.gate.generation().is_vacant() {
+            return true;
+        }
         let Some(mark) = slot.gate.mark() else {
             return true;
         };
