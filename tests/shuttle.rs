@@ -1522,7 +1522,7 @@ fn an_actor_that_retires_strands_nothing() {
 /// to do.
 #[test]
 fn full_is_exact_while_actors_retire() {
-    check(|| {
+    check_held(|| {
         let troupe = build(
             Config::dynamic(0, 2)
                 .initial(2)

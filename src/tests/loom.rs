@@ -426,8 +426,9 @@ fn a_bit_is_cleared_against_retire() {
 /// Actors that stay idle retire, whichever of them watches the clock, and whatever another
 /// is called to do meanwhile.
 ///
-/// Fails when an actor that leaves the bottom of the idle stack does not wake the next, and
-/// when one does not look after a search whether it is at the bottom.
+/// Fails when an actor that leaves the bottom of the idle stack does not wake the next,
+/// when one does not look after a search whether it is at the bottom, and when one retires
+/// that has been called to search: its token would be out for ever.
 #[test]
 fn all_idle_actors_retire() {
     explore(2, || {
@@ -440,6 +441,7 @@ fn all_idle_actors_retire() {
         for actor in actors {
             actor.join().unwrap();
         }
+        assert_eq!(stage.state.load().awake(), 0);
         stage.shutdown();
     });
 }
