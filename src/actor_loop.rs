@@ -229,7 +229,7 @@ impl<E> Life<'_, E> {
     fn linger(&mut self) -> Option<Letter<E>> {
         for _ in 0..self.stage.spin.lingering {
             pause();
-            if self.stage.holds_work(self.stage.fill()) {
+            if self.stage.holds_work(self.stage.fill().mailbox()) {
                 if let Some(letter) = self.take_next() {
                     return Some(letter);
                 }

@@ -7,7 +7,7 @@ use crate::board::Board;
 use crate::error::AssignError;
 use crate::gate::Generation;
 use crate::slot::Slot;
-use crate::stage::{Sent, Stage};
+use crate::stage::{Sent, Stage, Visit};
 use crate::state::Snapshot;
 use crate::sync::{Arc, Backoff, Duration, Instant, Wake, is_over, thread_number, yield_now};
 use crate::work::{Letter, Work};
@@ -259,12 +259,12 @@ impl<E: Send + 'static> Stage<E> {
 
     #[inline(always)]
     fn place_in_mailbox(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
-        let at = self.fill();
-        let Some(slot) = self.slot(at) else {
+        let visit = self.fill();
+        let Some(slot) = self.slot(visit.mailbox()) else {
             return Sent::NoRoom(letter);
         };
-        match self.send(at, slot, letter) {
-            Sent::NoRoom(letter) => self.place_elsewhere(at, slot, letter),
+        match self.send(visit, slot, letter) {
+            Sent::NoRoom(letter) => self.place_elsewhere(visit, slot, letter),
             sent => sent,
         }
     }
@@ -273,11 +273,12 @@ impl<E: Send + 'static> Stage<E> {
     #[cold]
     fn place_elsewhere<'a>(
         self: &'a Arc<Self>,
-        mut at: usize,
+        mut visit: Visit,
         mut slot: &'a Slot<E>,
         mut letter: Letter<E>,
     ) -> Sent<E> {
         loop {
+            let at = visit.mailbox();
             if !self.is_certainly_full(at, slot) {
                 return Sent::Again(letter);
             }
@@ -285,9 +286,8 @@ impl<E: Send + 'static> Stage<E> {
             let Some((next, next_slot)) = next else {
                 return Sent::NoRoom(letter);
             };
-            self.move_fill(at, next);
-            (at, slot) = (next, next_slot);
-            match self.send(at, slot, letter) {
+            (visit, slot) = (self.move_fill(visit, next), next_slot);
+            match self.send(visit, slot, letter) {
                 Sent::NoRoom(back) => letter = back,
                 sent => return sent,
             }
@@ -315,13 +315,13 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Sends to a mailbox, and makes sure that the work will be found.
     #[inline(always)]
-    fn send(self: &Arc<Self>, at: usize, slot: &Slot<E>, mut letter: Letter<E>) -> Sent<E> {
+    fn send(self: &Arc<Self>, visit: Visit, slot: &Slot<E>, mut letter: Letter<E>) -> Sent<E> {
         let generation = slot.gate.generation();
         if generation.is_vacant() {
             return Sent::NoRoom(letter);
         }
-        let visit = self.visit();
-        if visit.mailbox() == at {
+        let at = visit.mailbox();
+        if self.drain() == at {
             letter.note().visit = visit.mark();
         }
         // (1)

@@ -36,14 +36,14 @@ pub(crate) enum Sent<E> {
     Again(Letter<E>),
 }
 
-/// The drain cursor at one moment: the mailbox that actors drain, and the number of this
-/// visit to it, which rises with every move.
+/// The fill cursor at one moment: the mailbox that senders fill, and the number of this visit
+/// to it, which rises with every move.
 ///
 /// If the only room is in the mailbox that is being drained, senders fill that mailbox again
 /// behind the last old work. It would never be empty while older works wait elsewhere. So a
-/// sender that puts a work there marks the work with the visit. An actor that takes a work
-/// with this visit's mark moves the cursor on. A stale mark moves the cursor once too early,
-/// no more.
+/// sender that puts a work into the mailbox that is being drained marks the work with the
+/// visit. An actor that takes a work of a visit that still lasts moves the drain cursor on:
+/// all that is left there is younger than what waits elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Visit(u64);
 
@@ -56,7 +56,8 @@ impl Visit {
         (self.0 % VISIT) as usize
     }
 
-    /// The number of the visit, cut to what a letter has room for.
+    /// The number of the visit, cut to what a letter has room for. An old mark that happens
+    /// to be the same moves the drain cursor once too early, no more.
     #[inline]
     pub(crate) fn mark(self) -> u32 {
         (self.0 / VISIT) as u32
@@ -85,10 +86,9 @@ pub(crate) struct Stage<E> {
     pub(crate) state: State,
     /// Not zero once nothing may start any more. Actors check this before each work.
     halted: Padded<Announced>,
-    /// The mailbox that senders fill at present.
+    /// The mailbox that senders fill at present, and the number of this visit: see [`Visit`].
     fill: Padded<Announced>,
-    /// The mailbox that actors drain at present, and the number of this visit: see
-    /// [`Visit`].
+    /// The mailbox that actors drain at present.
     drain: Padded<Announced>,
     /// By number. Each is made before the first start of an actor of its number, and boxed,
     /// because most troupes never have as many actors as they may.
@@ -122,9 +122,9 @@ impl<E> Stage<E> {
             spin: SpinPolicy::of(processors()),
             state: State::default(),
             halted: Padded::default(),
-            fill: Padded::default(),
             // Zero is no visit's mark.
-            drain: Padded(Announced::new(VISIT)),
+            fill: Padded(Announced::new(VISIT)),
+            drain: Padded::default(),
             slots: (0..max).map(|_| OnceLock::new()).collect(),
             ready: Bits::new(max),
             with_room: Bits::new(max),
@@ -214,14 +214,16 @@ impl<E> Stage<E> {
     // ---- The fill cursor ----------------------------------------------
 
     #[inline]
-    pub(crate) fn fill(&self) -> usize {
-        // Slot numbers fit: they are written here as usize.
-        self.fill.load() as usize
+    pub(crate) fn fill(&self) -> Visit {
+        Visit(self.fill.load())
     }
 
-    /// Moves the fill cursor on, unless somebody has done so.
-    pub(crate) fn move_fill(&self, from: usize, to: usize) {
-        self.fill.replace(from as u64, to as u64);
+    /// Moves the fill cursor on, unless another thread has done so. Returns the visit that
+    /// this begins.
+    pub(crate) fn move_fill(&self, from: Visit, to: usize) -> Visit {
+        let next = from.next(to);
+        self.fill.replace(from.0, next.0);
+        next
     }
 
     /// The next mailbox behind `full` that may have room.
@@ -255,7 +257,7 @@ impl<E> Stage<E> {
     /// Returns a mailbox that holds work, as far as can be seen without the lock: the one that
     /// is being drained, else the next.
     pub(crate) fn find_work(&self) -> Option<usize> {
-        let at = self.visit().mailbox();
+        let at = self.drain();
         if self.holds_work(at) {
             return Some(at);
         }
@@ -265,11 +267,11 @@ impl<E> Stage<E> {
     /// Returns a mailbox that holds work, under the board's lock. If there is none, the sender
     /// of each work that is in a mailbox has not loaded the state yet.
     pub(crate) fn find_ready(&self, _board: &Board<E>) -> Option<usize> {
-        self.ready.find(self.visit().mailbox(), |id| {
+        self.ready.find(self.drain(), |id| {
             if self.holds_work(id) {
                 return true;
             }
-            if id == self.fill() {
+            if id == self.fill().mailbox() {
                 // Senders would set the bit again at once, and its cache line would travel.
                 return false;
             }
@@ -285,9 +287,11 @@ impl<E> Stage<E> {
 
     // ---- Taking work --------------------------------------------------
 
+    /// The mailbox that actors drain at present.
     #[inline]
-    pub(crate) fn visit(&self) -> Visit {
-        Visit(self.drain.load())
+    pub(crate) fn drain(&self) -> usize {
+        // Slot numbers fit: they are written here as usize.
+        self.drain.load() as usize
     }
 
     /// Takes the next work, and returns it with the number of its mailbox. The mailboxes are
@@ -295,31 +299,28 @@ impl<E> Stage<E> {
     #[inline]
     pub(crate) fn take_next(&self) -> Option<(usize, Letter<E>)> {
         loop {
-            let visit = self.visit();
-            let id = visit.mailbox();
+            let id = self.drain();
             if let Some(mut letter) = self.take_from(id) {
-                // All that is left here is younger than what waits elsewhere.
-                if self.fill() == id && letter.note().visit == visit.mark() {
-                    self.move_drain(visit, |other| other != id);
+                let fill = self.fill();
+                if fill.mailbox() == id && letter.note().visit == fill.mark() {
+                    let holds_other = |other| other != id && self.holds_work(other);
+                    let next = self.ready.find(id, holds_other);
+                    self.move_drain(id, next.unwrap_or(id));
                 }
                 return Some((id, letter));
             }
-            if !self.move_drain(visit, |_| true) {
-                return None;
-            }
+            let next = self.find_work();
+            // Where there is no work, the next will come to the mailbox that is filled.
+            self.move_drain(id, next.unwrap_or_else(|| self.fill().mailbox()));
+            next?;
         }
     }
 
-    /// Moves the drain cursor to the next mailbox that holds work, unless another thread has
-    /// moved it. `false` if there is no such mailbox.
-    fn move_drain(&self, from: Visit, is_meant: impl Fn(usize) -> bool) -> bool {
-        let next = self
-            .ready
-            .find(from.mailbox(), |id| is_meant(id) && self.holds_work(id));
-        next.inspect(|id| {
-            self.drain.replace(from.0, from.next(*id).0);
-        })
-        .is_some()
+    /// Moves the drain cursor, unless another thread has done so.
+    fn move_drain(&self, from: usize, to: usize) {
+        if from != to {
+            self.drain.replace(from as u64, to as u64);
+        }
     }
 
     /// Takes the oldest work of a mailbox, and frees its place.

@@ -14,7 +14,7 @@ pub(crate) struct Note {
     /// The number of the thread that assigns the work. A thread assigns one work at
     /// a time, so this number identifies the work while its assign has not returned.
     pub(crate) sender: u32,
-    /// The mark of the drain cursor's visit when a sender last tried to put the work into
+    /// The mark of the fill cursor's visit when a sender last tried to put the work into
     /// the mailbox that was being drained. Zero if no sender has tried that.
     pub(crate) visit: u32,
 }

@@ -230,7 +230,7 @@ fn going_idle_against_assign() {
 fn a_hand_off_against_a_send() {
     explore(3, || {
         let stage = stage(Config::fixed(2).mailbox_size(1));
-        stage.move_fill(0, 1);
+        let _ = stage.move_fill(stage.fill(), 1);
         goes_idle(&stage, &mut stage.board.lock(), 0);
         let [first, second] = [(); 2].map(|()| Arc::new(Ghost::default()));
         let early = work(&first);

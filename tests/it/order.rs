@@ -143,6 +143,47 @@ fn a_backlog_runs_in_order() {
     }
 }
 
+/// Works that wait in the mailbox that is being drained are not left behind when another work is put behind them. They
+/// are the oldest of all.
+///
+/// Fails when two visits of the fill cursor have the same number.
+#[test]
+fn a_work_behind_the_oldest_ones_sends_nobody_away_from_them() {
+    for (actors, mailbox_size) in [(2, 2), (2, 4), (3, 4), (8, 2)] {
+        let config = Config::fixed(actors).mailbox_size(mailbox_size);
+        let troupe: Troupe = Troupe::new(config).expect("valid");
+        let (held, free) = hold(&troupe, actors);
+        let (first, log) = (Gate::new(), Log::new());
+        let work = |index| {
+            let log = log.clone();
+            move || {
+                log.push(index);
+                Ok(())
+            }
+        };
+        let places = actors * mailbox_size;
+        troupe.assign(first.work()).expect("a mailbox with room");
+        for index in 1..places {
+            troupe.assign(work(index)).expect("a mailbox with room");
+        }
+        free.open();
+        first.wait_for(1);
+        troupe.assign(work(places)).expect("a place is free");
+        first.open();
+        eventually(|| log.entries().len() == places);
+        let oldest = 1..mailbox_size;
+        let others = mailbox_size..places;
+        let expected = oldest.chain([places]).chain(others);
+        assert!(
+            log.entries().into_iter().eq(expected),
+            "{:?}",
+            log.entries()
+        );
+        held.open();
+        end(&troupe);
+    }
+}
+
 /// While works queue all the time, and room is only where one is taken, each is overtaken by no more later ones than the
 /// troupe can hold.
 #[test]
