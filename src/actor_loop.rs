@@ -290,9 +290,6 @@ impl<E> Life<'_, E> {
             match self.slot.call() {
                 Call::Popped => return self.popped(),
                 Call::Search if self.slot.hear_search() => {
-                    // The thread that runs on this processor goes first: often it does
-                    // the work before this actor would.
-                    yield_now();
                     if let Some(next) = self.search(false) {
                         return next;
                     }
