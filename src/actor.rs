@@ -8,8 +8,8 @@ use crate::config::Config;
 use crate::context::{Context, ErrorHandler};
 use crate::error::{AcceptError, AssignError, BuildError, JoinError};
 use crate::failure::Failure;
-use crate::slot::Slot;
-use crate::stage::{OnFailure, Stage};
+use crate::pool::slot::Slot;
+use crate::pool::{OnFailure, Pool};
 use crate::stats::ActorStats;
 use crate::sync::{Arc, Duration, Instant};
 use crate::work::{BoxError, Work};
@@ -162,7 +162,7 @@ impl<E> fmt::Debug for ActorConfig<E> {
 /// ```
 #[must_use = "an actor that is dropped is shut down"]
 pub struct Actor<E = BoxError> {
-    stage: Arc<Stage<E>>,
+    pool: Arc<Pool<E>>,
 }
 
 impl<E: Send + 'static> Actor<E> {
@@ -189,7 +189,7 @@ impl<E: Send + 'static> Actor<E> {
     /// ```
     pub fn new(config: ActorConfig<E>) -> Result<Self, BuildError> {
         let ActorConfig { config, on_failure } = config;
-        start(config, on_failure).map(|stage| Self { stage })
+        start(config, on_failure).map(|pool| Self { pool })
     }
 
     /// Accepts a work.
@@ -218,7 +218,7 @@ impl<E: Send + 'static> Actor<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn accept(&self, work: impl Into<Work<E>>) -> Result<(), AcceptError<E>> {
-        self.stage
+        self.pool
             .assign(work.into())
             .map_err(|refused| match refused {
                 AssignError::ShuttingDown(work) => AcceptError::ShuttingDown(work),
@@ -247,7 +247,7 @@ impl<E> Actor<E> {
     /// ```
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.told().is_some_and(|told| told.is_busy)
+        self.stats().is_some_and(|stats| stats.is_busy)
     }
 
     /// Returns `true` once the actor has been shut down.
@@ -266,7 +266,7 @@ impl<E> Actor<E> {
     /// ```
     #[must_use]
     pub fn is_shutdown(&self) -> bool {
-        self.stage.state.load().is_shutting_down()
+        self.pool.counts.load().is_shutting_down()
     }
 
     /// When the actor last began a work; see
@@ -286,7 +286,7 @@ impl<E> Actor<E> {
     /// ```
     #[must_use]
     pub fn last_accepted(&self) -> Option<Instant> {
-        self.told().and_then(|told| told.last_accepted)
+        self.stats().and_then(|stats| stats.last_accepted)
     }
 
     /// When the actor last finished a work; see
@@ -307,15 +307,15 @@ impl<E> Actor<E> {
     /// ```
     #[must_use]
     pub fn last_finished(&self) -> Option<Instant> {
-        self.told().and_then(|told| told.last_finished)
+        self.stats().and_then(|stats| stats.last_finished)
     }
 
-    fn told(&self) -> Option<ActorStats> {
-        self.slot().map(|slot| self.stage.actor_stats(0, slot))
+    fn stats(&self) -> Option<ActorStats> {
+        self.slot().map(|slot| self.pool.actor_stats(0, slot))
     }
 
     fn slot(&self) -> Option<&Slot<E>> {
-        self.stage.slot(0)
+        self.pool.slot(0)
     }
 
     /// Stops accepting work. Returns `true` if this call began the shutdown.
@@ -337,7 +337,7 @@ impl<E> Actor<E> {
         reason = "most callers only want it to happen"
     )]
     pub fn shutdown(&self) -> bool {
-        self.stage.shutdown()
+        self.pool.shutdown()
     }
 
     /// Waits until the actor has come to its end, as
@@ -354,7 +354,7 @@ impl<E> Actor<E> {
     ///
     /// See [`Actor`].
     pub fn join(&self) -> Result<(), JoinError> {
-        self.stage.join(None)
+        self.pool.join(None)
     }
 
     /// Waits until the actor has come to its end, for at most `timeout`, as
@@ -379,23 +379,23 @@ impl<E> Actor<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.stage.join(Instant::now().checked_add(timeout))
+        self.pool.join(Instant::now().checked_add(timeout))
     }
 }
 
 impl<E> Drop for Actor<E> {
     fn drop(&mut self) {
-        self.stage.shutdown();
+        self.pool.shutdown();
     }
 }
 
 impl<E> fmt::Debug for Actor<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stage } = self;
+        let Self { pool } = self;
         f.debug_struct("Actor")
-            .field("thread_name", &stage.config.thread_name)
-            .field("mailbox_size", &stage.config.mailbox_size)
-            .field("stats", &self.told())
+            .field("thread_name", &pool.config.thread_name)
+            .field("mailbox_size", &pool.config.mailbox_size)
+            .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
 }

@@ -6,10 +6,10 @@ use crate::config::Config;
 use crate::context::{Context, ErrorHandler};
 use crate::error::BuildError;
 use crate::failure::Failure;
-use crate::stage::{OnFailure, Stage};
+use crate::pool::{OnFailure, Pool};
 use crate::sync::Arc;
+use crate::sync::unwind::drop_contained;
 use crate::troupe::Troupe;
-use crate::unwind::drop_contained;
 use crate::work::BoxError;
 
 /// Builds a [`Troupe`]: its [`Config`], plus what is not plain data.
@@ -91,35 +91,35 @@ impl<E: Send + 'static> Builder<E> {
     /// ```
     pub fn build(self) -> Result<Troupe<E>, BuildError> {
         let Self { config, on_failure } = self;
-        start(config, on_failure).map(Troupe::from_stage)
+        start(config, on_failure).map(Troupe::from_pool)
     }
 }
 
-/// Sets a stage with its first actors on it, or leaves nothing behind.
+/// Sets a pool with its first actors on it, or leaves nothing behind.
 pub(crate) fn start<E: Send + 'static>(
     config: Config,
     on_failure: Option<Arc<dyn OnFailure<E>>>,
-) -> Result<Arc<Stage<E>>, BuildError> {
+) -> Result<Arc<Pool<E>>, BuildError> {
     if let Err(invalid) = config.validate() {
         // Contained, as it is where a troupe ends: the caller is to hear of the setting.
         drop_contained(on_failure);
         return Err(invalid);
     }
     let first = config.to_begin_with();
-    let stage = Arc::new(Stage::new(config, on_failure));
+    let pool = Arc::new(Pool::new(config, on_failure));
     for _ in 0..first {
-        if let Err((thread, source)) = stage.grow_initial() {
-            stage.shutdown();
+        if let Err((thread, source)) = pool.grow_initial() {
+            pool.shutdown();
             // This thread is none of the troupe's, and the wait has no end
             // but the end.
-            let joined = stage.join(None);
+            let joined = pool.join(None);
             debug_assert!(joined.is_ok(), "nobody but an actor deadlocks");
             return Err(BuildError::Spawn { thread, source });
         }
     }
-    let at_rest = stage.wait_idle(None);
+    let at_rest = pool.wait_idle(None);
     debug_assert!(at_rest.is_ok(), "nobody but an actor deadlocks");
-    Ok(stage)
+    Ok(pool)
 }
 
 impl<E: Send + 'static> Troupe<E> {

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::error::AssignError;
 use crate::failure::Failure;
 use crate::handle::Handle;
-use crate::stage::{OnFailure, Stage};
+use crate::pool::{OnFailure, Pool};
 use crate::sync::Arc;
 use crate::work::{BoxError, Work};
 
@@ -127,7 +127,7 @@ impl<E: Send + 'static> Context<'_, E> {
         if self.reassigned.get() {
             return self.handle.assign(work);
         }
-        self.handle.stage().reassign(self.actor_id, work.into())?;
+        self.handle.pool().reassign(self.actor_id, work.into())?;
         self.reassigned.set(true);
         Ok(())
     }
@@ -155,8 +155,8 @@ impl<E, F> OnFailure<E> for ErrorHandler<F>
 where
     F: Fn(Failure<E>, &Context<'_, E>) + Send + Sync,
 {
-    fn on_failure(&self, failure: Failure<E>, stage: &Arc<Stage<E>>, id: usize) {
-        let handle = Handle::new(Arc::clone(stage));
+    fn on_failure(&self, failure: Failure<E>, pool: &Arc<Pool<E>>, id: usize) {
+        let handle = Handle::new(Arc::clone(pool));
         let context = Context {
             handle: &handle,
             actor_id: id,

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::sync::Sealed;
+use crate::sync::SyncWrapper;
 use crate::work::BoxError;
 
 /// How a work failed.
@@ -85,7 +85,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
 pub struct Panic {
     message: Option<Cow<'static, str>>,
     // Never locked: it makes the payload `Sync`.
-    payload: Sealed<Box<dyn Any + Send>>,
+    payload: SyncWrapper<Box<dyn Any + Send>>,
 }
 
 impl Panic {
@@ -99,7 +99,7 @@ impl Panic {
         };
         Self {
             message,
-            payload: Sealed::new(payload),
+            payload: SyncWrapper::new(payload),
         }
     }
 

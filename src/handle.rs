@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::error::AssignError;
-use crate::stage::Stage;
+use crate::pool::Pool;
 use crate::stats::Stats;
 use crate::sync::{Arc, Duration};
 use crate::work::{BoxError, Work};
@@ -44,16 +44,16 @@ use crate::work::{BoxError, Work};
 /// ```
 #[must_use = "a handle does nothing by itself"]
 pub struct Handle<E = BoxError> {
-    stage: Arc<Stage<E>>,
+    pool: Arc<Pool<E>>,
 }
 
 impl<E> Handle<E> {
-    pub(crate) fn new(stage: Arc<Stage<E>>) -> Self {
-        Self { stage }
+    pub(crate) fn new(pool: Arc<Pool<E>>) -> Self {
+        Self { pool }
     }
 
-    pub(crate) fn stage(&self) -> &Arc<Stage<E>> {
-        &self.stage
+    pub(crate) fn pool(&self) -> &Arc<Pool<E>> {
+        &self.pool
     }
 
     /// Stops accepting, as [`Troupe::shutdown`](crate::Troupe::shutdown) does.
@@ -76,7 +76,7 @@ impl<E> Handle<E> {
         reason = "most callers only want it to happen"
     )]
     pub fn shutdown(&self) -> bool {
-        self.stage.shutdown()
+        self.pool.shutdown()
     }
 
     /// Returns `true` once the troupe has been shut down or dropped.
@@ -96,7 +96,7 @@ impl<E> Handle<E> {
     /// ```
     #[must_use]
     pub fn is_shutdown(&self) -> bool {
-        self.stage.state.load().is_shutting_down()
+        self.pool.counts.load().is_shutting_down()
     }
 
     /// A snapshot of what the troupe has done and is doing.
@@ -115,7 +115,7 @@ impl<E> Handle<E> {
     /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stage.stats()
+        self.pool.stats()
     }
 }
 
@@ -139,7 +139,7 @@ impl<E: Send + 'static> Handle<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        self.stage.assign(work.into())
+        self.pool.assign(work.into())
     }
 
     /// Assigns a work, as
@@ -168,7 +168,7 @@ impl<E: Send + 'static> Handle<E> {
         work: impl Into<Work<E>>,
         timeout: Duration,
     ) -> Result<(), AssignError<E>> {
-        self.stage.assign_waiting(work.into(), Some(timeout))
+        self.pool.assign_waiting(work.into(), Some(timeout))
     }
 
     /// Assigns a work, as [`Troupe::assign_wait`](crate::Troupe::assign_wait)
@@ -192,23 +192,23 @@ impl<E: Send + 'static> Handle<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign_wait(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        self.stage.assign_waiting(work.into(), None)
+        self.pool.assign_waiting(work.into(), None)
     }
 }
 
 impl<E> Clone for Handle<E> {
     fn clone(&self) -> Self {
         Self {
-            stage: Arc::clone(&self.stage),
+            pool: Arc::clone(&self.pool),
         }
     }
 }
 
 impl<E> fmt::Debug for Handle<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stage } = self;
+        let Self { pool } = self;
         f.debug_struct("Handle")
-            .field("thread_name", &stage.config.thread_name)
+            .field("thread_name", &pool.config.thread_name)
             .finish_non_exhaustive()
     }
 }

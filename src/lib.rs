@@ -199,8 +199,6 @@
 
 mod sync;
 
-mod atomics;
-mod unwind;
 mod work;
 
 mod config;
@@ -208,25 +206,13 @@ mod error;
 mod failure;
 mod stats;
 
-mod bits;
-mod gate;
-mod idle;
-mod mailbox;
-mod pace;
-mod slot;
-mod stamps;
-mod state;
-
-mod board;
-mod waiters;
-
-mod stage;
+mod pool;
 
 mod actor_loop;
-mod ending;
 
 mod assign;
-mod growth;
+
+mod shutdown;
 
 mod context;
 mod handle;

@@ -6,7 +6,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use crate::config::Config;
 use crate::error::{AssignError, JoinError};
 use crate::handle::Handle;
-use crate::stage::Stage;
+use crate::pool::Pool;
 use crate::stats::{ActorStats, Stats};
 use crate::sync::{Arc, Duration, Instant};
 use crate::work::{BoxError, Work};
@@ -81,12 +81,12 @@ use crate::work::{BoxError, Work};
 /// ```
 #[must_use = "a troupe that is dropped is shut down"]
 pub struct Troupe<E = BoxError> {
-    stage: Arc<Stage<E>>,
+    pool: Arc<Pool<E>>,
 }
 
 impl<E> Troupe<E> {
-    pub(crate) fn from_stage(stage: Arc<Stage<E>>) -> Self {
-        Self { stage }
+    pub(crate) fn from_pool(pool: Arc<Pool<E>>) -> Self {
+        Self { pool }
     }
 }
 
@@ -141,7 +141,7 @@ impl<E: Send + 'static> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        self.stage.assign(work.into())
+        self.pool.assign(work.into())
     }
 
     /// Assigns a work; waits for room for at most `timeout`.
@@ -184,7 +184,7 @@ impl<E: Send + 'static> Troupe<E> {
         work: impl Into<Work<E>>,
         timeout: Duration,
     ) -> Result<(), AssignError<E>> {
-        self.stage.assign_waiting(work.into(), Some(timeout))
+        self.pool.assign_waiting(work.into(), Some(timeout))
     }
 
     /// Assigns a work; waits for room as long as it takes.
@@ -219,7 +219,7 @@ impl<E: Send + 'static> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign_wait(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        self.stage.assign_waiting(work.into(), None)
+        self.pool.assign_waiting(work.into(), None)
     }
 }
 
@@ -247,7 +247,7 @@ impl<E> Troupe<E> {
         reason = "most callers only want it to happen"
     )]
     pub fn shutdown(&self) -> bool {
-        self.stage.shutdown()
+        self.pool.shutdown()
     }
 
     /// Stops accepting work, and takes back every work that has not started.
@@ -284,7 +284,7 @@ impl<E> Troupe<E> {
     /// ```
     #[must_use = "these works were accepted and will not be run"]
     pub fn shutdown_now(&self) -> Vec<Work<E>> {
-        self.stage.shutdown_now()
+        self.pool.shutdown_now()
     }
 
     /// Returns `true` once the troupe has been shut down.
@@ -305,7 +305,7 @@ impl<E> Troupe<E> {
     /// ```
     #[must_use]
     pub fn is_shutdown(&self) -> bool {
-        self.stage.state.load().is_shutting_down()
+        self.pool.counts.load().is_shutting_down()
     }
 
     /// Waits until the troupe has come to its end.
@@ -333,7 +333,7 @@ impl<E> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn join(&self) -> Result<(), JoinError> {
-        self.stage.join(None)
+        self.pool.join(None)
     }
 
     /// Waits until the troupe has come to its end, for at most `timeout`.
@@ -364,7 +364,7 @@ impl<E> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.stage.join(Instant::now().checked_add(timeout))
+        self.pool.join(Instant::now().checked_add(timeout))
     }
 
     /// Waits until the troupe is idle, without ending anything.
@@ -418,7 +418,7 @@ impl<E> Troupe<E> {
     /// # Ok::<(), BoxError>(())
     /// ```
     pub fn wait_idle(&self) -> Result<(), JoinError> {
-        self.stage.wait_idle(None)
+        self.pool.wait_idle(None)
     }
 
     /// Waits until the troupe is idle, for at most `timeout`.
@@ -450,7 +450,7 @@ impl<E> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn wait_idle_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.stage.wait_idle(Instant::now().checked_add(timeout))
+        self.pool.wait_idle(Instant::now().checked_add(timeout))
     }
 
     /// A snapshot of what the troupe has done and is doing.
@@ -470,7 +470,7 @@ impl<E> Troupe<E> {
     /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stage.stats()
+        self.pool.stats()
     }
 
     /// A snapshot of each actor, by number.
@@ -490,7 +490,7 @@ impl<E> Troupe<E> {
     /// ```
     #[must_use]
     pub fn actors(&self) -> Vec<ActorStats> {
-        self.stage.actors()
+        self.pool.actors()
     }
 
     /// A handle, for those who do not own the troupe.
@@ -511,7 +511,7 @@ impl<E> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn handle(&self) -> Handle<E> {
-        Handle::new(Arc::clone(&self.stage))
+        Handle::new(Arc::clone(&self.pool))
     }
 
     /// The settings that the troupe was built with.
@@ -527,22 +527,22 @@ impl<E> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn config(&self) -> Config {
-        self.stage.config.clone()
+        self.pool.config.clone()
     }
 }
 
 impl<E> Drop for Troupe<E> {
     fn drop(&mut self) {
-        self.stage.shutdown();
+        self.pool.shutdown();
     }
 }
 
 impl<E> fmt::Debug for Troupe<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stage } = self;
+        let Self { pool } = self;
         f.debug_struct("Troupe")
-            .field("config", &stage.config)
-            .field("stats", &stage.stats())
+            .field("config", &pool.config)
+            .field("stats", &pool.stats())
             .finish_non_exhaustive()
     }
 }

@@ -1,16 +1,16 @@
-//! `Work`: the boxed closure that a troupe runs, and `Letter`: a work on its
+//! `Work`: the boxed closure that a troupe runs, and `Envelope`: a work on its
 //! way through the troupe.
 
 use std::fmt;
 
-use crate::sync::{Sealed, thread_number};
+use crate::sync::{SyncWrapper, thread_number};
 
 /// The error type of works, unless said otherwise: any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a troupe has to know of a work on its way.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Note {
+pub(crate) struct Header {
     /// The number of the thread that assigns the work. A thread assigns one work at
     /// a time, so this number identifies the work while its assign has not returned.
     pub(crate) sender: u32,
@@ -25,18 +25,18 @@ pub(crate) struct Note {
 const IN_PLACE: usize = 512;
 
 /// A closure in one box with its note.
-struct Noted<F> {
-    note: Note,
+struct Boxed<F> {
+    header: Header,
     code: F,
 }
 
 /// What can be done with the box, whatever the closure is.
-trait Content<E> {
+trait ErasedWork<E> {
     fn run(self: Box<Self>) -> Result<(), E>;
-    fn note(&mut self) -> &mut Note;
+    fn header(&mut self) -> &mut Header;
 }
 
-impl<F, E> Content<E> for Noted<F>
+impl<F, E> ErasedWork<E> for Boxed<F>
 where
     F: FnOnce() -> Result<(), E>,
 {
@@ -44,22 +44,22 @@ where
         (self.code)()
     }
 
-    fn note(&mut self) -> &mut Note {
-        &mut self.note
+    fn header(&mut self) -> &mut Header {
+        &mut self.header
     }
 }
 
 /// A work on its way through the troupe. Two words, which travel in registers:
-/// the note is in the box, so that the mailboxes stay small and nothing has to
+/// the header is in the box, so that the mailboxes stay small and nothing has to
 /// be copied on the way.
-pub(crate) struct Letter<E>(Box<dyn Content<E> + Send>);
+pub(crate) struct Envelope<E>(Box<dyn ErasedWork<E> + Send>);
 
-impl<E> Letter<E> {
-    /// The work as the user made it. `sender` is what its note says.
+impl<E> Envelope<E> {
+    /// The work as the user made it. `sender` is what its header says.
     #[inline]
     pub(crate) fn into_work(self, sender: u32) -> Work<E> {
         Work {
-            letter: Sealed::new(self),
+            envelope: SyncWrapper::new(self),
             sender,
         }
     }
@@ -69,8 +69,8 @@ impl<E> Letter<E> {
         self.0.run()
     }
 
-    pub(crate) fn note(&mut self) -> &mut Note {
-        self.0.note()
+    pub(crate) fn header(&mut self) -> &mut Header {
+        self.0.header()
     }
 }
 
@@ -105,8 +105,8 @@ impl<E> Letter<E> {
 pub struct Work<E = BoxError> {
     // A bare box is not `Sync`, and an error that carries one could not be
     // turned into the usual boxed errors. The mutex is never locked.
-    letter: Sealed<Letter<E>>,
-    /// The sender in the letter's note, known without a look into the box; zero,
+    envelope: SyncWrapper<Envelope<E>>,
+    /// The sender in the envelope's header, known without a look into the box; zero,
     /// which is no thread's number, if it is not known.
     sender: u32,
 }
@@ -135,24 +135,24 @@ impl<E> Work<E> {
     {
         // Most works are assigned by the thread that makes them.
         let sender = thread_number();
-        let note = Note { sender, visit: 0 };
-        let content: Box<dyn Content<E> + Send> = if size_of::<F>() <= IN_PLACE {
-            Box::new(Noted { note, code: work })
+        let header = Header { sender, visit: 0 };
+        let content: Box<dyn ErasedWork<E> + Send> = if size_of::<F>() <= IN_PLACE {
+            Box::new(Boxed { header, code: work })
         } else {
             let code = Box::new(work);
-            Box::new(Noted { note, code })
+            Box::new(Boxed { header, code })
         };
-        Letter(content).into_work(sender)
+        Envelope(content).into_work(sender)
     }
 
     /// The work as it travels, when the thread `sender` assigns it.
     #[inline]
-    pub(crate) fn into_letter(self, sender: u32) -> Letter<E> {
-        let mut letter = self.letter.into_inner();
+    pub(crate) fn into_envelope(self, sender: u32) -> Envelope<E> {
+        let mut envelope = self.envelope.into_inner();
         if self.sender != sender {
-            *letter.note() = Note { sender, visit: 0 };
+            *envelope.header() = Header { sender, visit: 0 };
         }
-        letter
+        envelope
     }
 
     /// Runs the work by hand, on the calling thread.
@@ -186,7 +186,7 @@ impl<E> Work<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn run(self) -> Result<(), E> {
-        self.letter.into_inner().run()
+        self.envelope.into_inner().run()
     }
 }
 
@@ -202,7 +202,7 @@ where
 impl<E> fmt::Debug for Work<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            letter: _,
+            envelope: _,
             sender: _,
         } = self;
         f.write_str("Work(..)")

@@ -8,7 +8,7 @@ use loom::sync as checker;
 #[cfg(not(troupe_loom))]
 use shuttle::sync as checker;
 
-use super::{Instant, Wake, linger, times_out};
+use super::{Instant, Wake, spin, times_out};
 
 /// A mutex in parking_lot's shape: no poisoning.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Condvar {
             .expect("the guard holds its lock outside a wait");
         if deadline.is_some_and(times_out) {
             drop(inner);
-            linger();
+            spin();
             guard.inner = guard.mutex.lock().inner;
             return Wake::TimedOut;
         }

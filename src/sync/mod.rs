@@ -3,10 +3,13 @@
 //!
 //! Everything concurrent in this crate imports its primitives from here, so
 //! that the whole core runs unchanged under a model checker: the feature
-//! `shuttle` swaps [`real`] for a model with the same shape, and the cfg
+//! `shuttle` swaps [`std`] for a model with the same shape, and the cfg
 //! `troupe_loom` for one with weak memory, in which only pieces of the core are
 //! small enough to run. What the primitives are used *for* is none of this
 //! module's business.
+
+pub(crate) mod atomics;
+pub(crate) mod unwind;
 
 #[cfg(any(feature = "shuttle", troupe_loom))]
 #[expect(
@@ -14,36 +17,36 @@
     reason = "a model that breaks its own rules has to stop"
 )]
 mod lock;
-#[cfg(all(feature = "shuttle", not(troupe_loom)))]
-#[expect(
-    clippy::expect_used,
-    reason = "a model that breaks its own rules has to stop"
-)]
-mod model;
-#[cfg(not(any(feature = "shuttle", troupe_loom)))]
-mod real;
 #[cfg(troupe_loom)]
 #[expect(
     clippy::expect_used,
     reason = "a model that breaks its own rules has to stop"
 )]
-mod weak;
-
+mod loom;
 #[cfg(all(feature = "shuttle", not(troupe_loom)))]
-pub(crate) use model::*;
+#[expect(
+    clippy::expect_used,
+    reason = "a model that breaks its own rules has to stop"
+)]
+mod shuttle;
 #[cfg(not(any(feature = "shuttle", troupe_loom)))]
-pub(crate) use real::*;
-#[cfg(troupe_loom)]
-pub(crate) use weak::*;
+mod std;
 
-pub(crate) use std::sync::{Arc, OnceLock};
-pub(crate) use std::time::Duration;
+#[cfg(troupe_loom)]
+pub(crate) use self::loom::*;
+#[cfg(all(feature = "shuttle", not(troupe_loom)))]
+pub(crate) use self::shuttle::*;
+#[cfg(not(any(feature = "shuttle", troupe_loom)))]
+pub(crate) use self::std::*;
+
+pub(crate) use ::std::sync::{Arc, OnceLock};
+pub(crate) use ::std::time::Duration;
 #[cfg(not(troupe_loom))]
-pub(crate) use std::time::Instant;
+pub(crate) use ::std::time::Instant;
 
 /// A mutex that is never locked: it lends a `Send` value the `Sync` that a
 /// public type promises, and is only ever opened by value.
-pub(crate) type Sealed<T> = parking_lot::Mutex<T>;
+pub(crate) type SyncWrapper<T> = parking_lot::Mutex<T>;
 
 /// Returns a number that no other call in this process gets.
 pub(crate) fn troupe_number() -> u64 {

@@ -7,13 +7,13 @@
 //! live that it is about; the others are busy for ever. A lost wake-up is a
 //! deadlock, which loom reports. What is not real is said in `sync/weak.rs`.
 
-use crate::actor_loop::live;
-use crate::atomics::Striped;
-use crate::board::Board;
+use crate::actor_loop::run;
 use crate::config::Config;
-use crate::idle::Idle;
-use crate::slot::Call;
-use crate::stage::Stage;
+use crate::pool::Pool;
+use crate::pool::idle::Idle;
+use crate::pool::roster::Synced;
+use crate::pool::slot::Signal;
+use crate::sync::atomics::StripedCounter;
 use crate::sync::{
     Arc, Condvar, Duration, Ghost, Instant, JoinHandle, Mutex, Wake, current, explore, spawn,
     thread_number,
@@ -22,31 +22,31 @@ use crate::work::Work;
 
 type Error = ();
 
-/// A stage with as many actors as there may be, all of them busy.
-fn stage(config: Config) -> Arc<Stage<Error>> {
-    let stage = Arc::new(Stage::new(config, None));
-    for _ in 0..stage.config.max {
-        stage.furnish_next();
-        let mut board = stage.board.lock();
-        let (id, _) = board.occupy(false);
-        stage.state.reserve();
-        stage.open(&mut board, id);
+/// A pool with as many actors as there may be, all of them busy.
+fn pool(config: Config) -> Arc<Pool<Error>> {
+    let pool = Arc::new(Pool::new(config, None));
+    for _ in 0..pool.config.max {
+        pool.make_next_slot();
+        let mut synced = pool.synced.lock();
+        let (id, _) = synced.reserve_id(false);
+        pool.counts.reserve();
+        pool.open(&mut synced, id);
     }
-    stage
+    pool
 }
 
-/// A thread with the stage.
+/// A thread with the pool.
 fn with(
-    stage: &Arc<Stage<Error>>,
-    body: impl FnOnce(Arc<Stage<Error>>) + Send + 'static,
+    pool: &Arc<Pool<Error>>,
+    body: impl FnOnce(Arc<Pool<Error>>) + Send + 'static,
 ) -> JoinHandle<()> {
-    let stage = Arc::clone(stage);
-    spawn(String::new(), None, move || body(stage)).unwrap()
+    let pool = Arc::clone(pool);
+    spawn(String::new(), None, move || body(pool)).unwrap()
 }
 
 /// The life of one of its actors, which ends with a shutdown.
-fn actor(stage: &Arc<Stage<Error>>, id: usize) -> JoinHandle<()> {
-    with(stage, move |stage| live(&stage, id))
+fn actor(pool: &Arc<Pool<Error>>, id: usize) -> JoinHandle<()> {
+    with(pool, move |pool| run(&pool, id))
 }
 
 /// A work that counts itself.
@@ -59,44 +59,44 @@ fn work(run: &Arc<Ghost>) -> Work<Error> {
 }
 
 /// Puts a work into a mailbox, without any of what an assign does afterwards.
-fn lay_in(stage: &Stage<Error>, id: usize, work: Work<Error>) {
-    let laid = stage
+fn lay_in(pool: &Pool<Error>, id: usize, work: Work<Error>) {
+    let laid = pool
         .slot(id)
         .unwrap()
         .mailbox
-        .put(work.into_letter(thread_number()));
+        .put(work.into_envelope(thread_number()));
     assert!(laid.is_ok());
 }
 
 /// What is left of an actor that has gone: its vacant slot.
-fn take_away(stage: &Stage<Error>, id: usize) {
-    let mut board = stage.board.lock();
-    stage.close(&mut board, id);
-    board.vacate(id);
-    stage.state.actor_is_gone();
+fn take_away(pool: &Pool<Error>, id: usize) {
+    let mut synced = pool.synced.lock();
+    pool.close(&mut synced, id);
+    synced.release_id(id);
+    pool.counts.actor_is_gone();
 }
 
 /// A ready bit of a mailbox that is empty by now.
-fn leave_ready(stage: &Stage<Error>, id: usize) {
-    lay_in(stage, id, work(&Arc::new(Ghost::default())));
-    stage.set_ready(id);
-    assert!(stage.take_from(id).is_some());
+fn leave_ready(pool: &Pool<Error>, id: usize) {
+    lay_in(pool, id, work(&Arc::new(Ghost::default())));
+    pool.set_ready(id);
+    assert!(pool.take_from(id).is_some());
 }
 
 /// One of its actors, busy so far, goes idle as if without a thread.
-fn goes_idle(stage: &Stage<Error>, board: &mut Board<Error>, id: usize) {
-    board.idle.push(Idle {
+fn goes_idle(pool: &Pool<Error>, synced: &mut Synced<Error>, id: usize) {
+    synced.idle.push(Idle {
         id,
         thread: current(),
-        token: false,
+        searching: false,
     });
-    stage.state.actor_goes_idle(false);
+    pool.counts.actor_goes_idle(false);
 }
 
 /// What a sender does after its send, to a slot that is the same actor's as before.
-fn follow_up(stage: &Arc<Stage<Error>>, id: usize) {
-    let slot = stage.slot(id).unwrap();
-    assert!(stage.follow_up(id, slot, slot.gate.generation()).is_none());
+fn after_send(pool: &Arc<Pool<Error>>, id: usize) {
+    let slot = pool.slot(id).unwrap();
+    assert!(pool.after_send(id, slot, slot.gate.generation()).is_none());
 }
 
 /// Waited for until it has been rung so many times.
@@ -144,17 +144,17 @@ impl Bell {
 #[test]
 fn full_counts_no_mailbox_with_room() {
     explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let pool = pool(Config::fixed(1).mailbox_size(1));
         let run = Arc::new(Ghost::default());
-        lay_in(&stage, 0, work(&run));
+        lay_in(&pool, 0, work(&run));
         let late = work(&run);
-        let sender = with(&stage, move |stage| drop(stage.assign(late)));
-        assert!(stage.take_from(0).is_some());
+        let sender = with(&pool, move |pool| drop(pool.assign(late)));
+        assert!(pool.take_from(0).is_some());
         // Below zero for a moment, if it is uncounted before it is counted.
-        assert_ne!(stage.state.load().full(), 1);
+        assert_ne!(pool.counts.load().full(), 1);
         sender.join().unwrap();
-        assert_eq!(stage.state.load().full(), 0);
-        assert!(stage.slot(0).unwrap().gate.may_have_room());
+        assert_eq!(pool.counts.load().full(), 0);
+        assert!(pool.slot(0).unwrap().gate.may_have_room());
     });
 }
 
@@ -166,20 +166,20 @@ fn full_counts_no_mailbox_with_room() {
 #[test]
 fn a_full_mailbox_is_counted_once() {
     explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(1));
-        lay_in(&stage, 0, work(&Arc::new(Ghost::default())));
+        let pool = pool(Config::fixed(1).mailbox_size(1));
+        lay_in(&pool, 0, work(&Arc::new(Ghost::default())));
         let senders: Vec<_> = (0..2)
             .map(|_| {
-                with(&stage, |stage| {
-                    let _ = stage.is_certainly_full(0, stage.slot(0).unwrap());
+                with(&pool, |pool| {
+                    let _ = pool.verify_full(0, pool.slot(0).unwrap());
                 })
             })
             .collect();
-        assert!(stage.take_from(0).is_some());
+        assert!(pool.take_from(0).is_some());
         for sender in senders {
             sender.join().unwrap();
         }
-        assert_eq!(stage.state.load().full(), 0);
+        assert_eq!(pool.counts.load().full(), 0);
     });
 }
 
@@ -190,38 +190,38 @@ fn a_full_mailbox_is_counted_once() {
 #[test]
 fn a_gate_is_closed_against_a_take() {
     explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(1));
-        lay_in(&stage, 0, work(&Arc::new(Ghost::default())));
-        let slot = stage.slot(0).unwrap();
-        assert!(stage.is_certainly_full(0, slot));
-        let taker = with(&stage, |stage| assert!(stage.take_from(0).is_some()));
-        stage.close(&mut stage.board.lock(), 0);
+        let pool = pool(Config::fixed(1).mailbox_size(1));
+        lay_in(&pool, 0, work(&Arc::new(Ghost::default())));
+        let slot = pool.slot(0).unwrap();
+        assert!(pool.verify_full(0, slot));
+        let taker = with(&pool, |pool| assert!(pool.take_from(0).is_some()));
+        pool.close(&mut pool.synced.lock(), 0);
         taker.join().unwrap();
         assert!(slot.gate.mark().is_none());
-        assert_eq!(stage.state.load().full(), 0);
+        assert_eq!(pool.counts.load().full(), 0);
     });
 }
 
 /// A work that is assigned while its actor goes idle is run, though nobody else
 /// ever comes: it is handed over, or found, or the actor is called.
 ///
-/// Fails when an actor parks without a last look after giving up its token, when
+/// Fails when an actor parks without a last look after giving up its searching, when
 /// a sender wakes nobody, and when announced loads are weaker than sequentially
 /// consistent.
 #[test]
 fn going_idle_against_assign() {
     explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let pool = pool(Config::fixed(1).mailbox_size(1));
         let bell = Bell::default();
-        let actor = actor(&stage, 0);
-        stage.assign(bell.work()).unwrap();
+        let actor = actor(&pool, 0);
+        pool.assign(bell.work()).unwrap();
         bell.wait(1);
-        stage.shutdown();
+        pool.shutdown();
         actor.join().unwrap();
     });
 }
 
-/// A work that a hand-off puts into the mailbox is known under the board's lock. That does
+/// A work that a hand-off puts into the mailbox is known under the pool's lock. That does
 /// not depend on the sender of the work that the hand-off takes out of there, which may not
 /// have set the ready bit yet.
 ///
@@ -229,44 +229,44 @@ fn going_idle_against_assign() {
 #[test]
 fn a_hand_off_against_a_send() {
     explore(3, || {
-        let stage = stage(Config::fixed(2).mailbox_size(1));
-        let _ = stage.move_fill(stage.fill(), 1);
-        goes_idle(&stage, &mut stage.board.lock(), 0);
+        let pool = pool(Config::fixed(2).mailbox_size(1));
+        let _ = pool.move_fill(pool.fill(), 1);
+        goes_idle(&pool, &mut pool.synced.lock(), 0);
         let [first, second] = [(); 2].map(|()| Arc::new(Ghost::default()));
         let early = work(&first);
-        let sender = with(&stage, move |stage| lay_in(&stage, 0, early));
-        stage.assign(work(&second)).unwrap();
-        let hand = stage.slot(0).unwrap().take_from_hand();
-        assert!(hand.is_some_and(|letter| letter.run().is_ok()));
+        let sender = with(&pool, move |pool| lay_in(&pool, 0, early));
+        pool.assign(work(&second)).unwrap();
+        let hand = pool.slot(0).unwrap().take_from_handoff();
+        assert!(hand.is_some_and(|envelope| envelope.run().is_ok()));
         if second.get() == 0 {
             // It is accepted.
-            assert_eq!(stage.find_ready(&stage.board.lock()), Some(0));
+            assert_eq!(pool.find_ready(&pool.synced.lock()), Some(0));
         }
         sender.join().unwrap();
     });
 }
 
-/// Under the board's lock a mailbox whose bit is clear is empty, or its sender has not
+/// Under the pool's lock a mailbox whose bit is clear is empty, or its sender has not
 /// loaded the state yet: it then sees who is idle.
 ///
 /// Fails when a bit is cleared without a second look at the mailbox.
 #[test]
 fn a_bit_is_cleared_against_a_send() {
     explore(3, || {
-        let stage = stage(Config::fixed(2).mailbox_size(1));
-        leave_ready(&stage, 1);
-        let sender = with(&stage, |stage| {
-            lay_in(&stage, 1, work(&Arc::new(Ghost::default())));
-            follow_up(&stage, 1);
+        let pool = pool(Config::fixed(2).mailbox_size(1));
+        leave_ready(&pool, 1);
+        let sender = with(&pool, |pool| {
+            lay_in(&pool, 1, work(&Arc::new(Ghost::default())));
+            after_send(&pool, 1);
         });
-        let mut board = stage.board.lock();
-        goes_idle(&stage, &mut board, 0);
-        let found = stage.find_ready(&board).is_some();
-        drop(board);
+        let mut synced = pool.synced.lock();
+        goes_idle(&pool, &mut synced, 0);
+        let found = pool.find_ready(&synced).is_some();
+        drop(synced);
         sender.join().unwrap();
-        assert!(found || stage.slot(0).unwrap().call() == Call::Search);
-        let board = stage.board.lock();
-        assert_eq!(stage.find_ready(&board), Some(1));
+        assert!(found || pool.slot(0).unwrap().signal() == Signal::Search);
+        let synced = pool.synced.lock();
+        assert_eq!(pool.find_ready(&synced), Some(1));
     });
 }
 
@@ -277,16 +277,16 @@ fn a_bit_is_cleared_against_a_send() {
 #[test]
 fn a_waiter_hears_of_room() {
     explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let pool = pool(Config::fixed(1).mailbox_size(1));
         let run = Arc::new(Ghost::default());
-        lay_in(&stage, 0, work(&run));
+        lay_in(&pool, 0, work(&run));
         let late = work(&run);
-        let waiter = with(&stage, move |stage| {
-            stage.assign_waiting(late, None).unwrap();
+        let waiter = with(&pool, move |pool| {
+            pool.assign_waiting(late, None).unwrap();
         });
-        assert!(stage.take_from(0).is_some());
+        assert!(pool.take_from(0).is_some());
         waiter.join().unwrap();
-        assert!(stage.take_from(0).is_some());
+        assert!(pool.take_from(0).is_some());
     });
 }
 
@@ -297,21 +297,21 @@ fn a_waiter_hears_of_room() {
 #[test]
 fn two_waiters_hear_of_two_places() {
     explore(2, || {
-        let stage = stage(Config::fixed(1).mailbox_size(2));
+        let pool = pool(Config::fixed(1).mailbox_size(2));
         let run = Arc::new(Ghost::default());
-        lay_in(&stage, 0, work(&run));
-        lay_in(&stage, 0, work(&run));
-        assert!(stage.is_certainly_full(0, stage.slot(0).unwrap()));
+        lay_in(&pool, 0, work(&run));
+        lay_in(&pool, 0, work(&run));
+        assert!(pool.verify_full(0, pool.slot(0).unwrap()));
         let waiters: Vec<_> = (0..2)
             .map(|_| {
                 let work = work(&run);
-                with(&stage, move |stage| {
-                    stage.assign_waiting(work, None).unwrap();
+                with(&pool, move |pool| {
+                    pool.assign_waiting(work, None).unwrap();
                 })
             })
             .collect();
-        assert!(stage.take_from(0).is_some());
-        assert!(stage.take_from(0).is_some());
+        assert!(pool.take_from(0).is_some());
+        assert!(pool.take_from(0).is_some());
         for waiter in waiters {
             waiter.join().unwrap();
         }
@@ -326,13 +326,13 @@ fn two_waiters_hear_of_two_places() {
 #[test]
 fn halt_against_the_begin_of_a_work() {
     explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(2));
+        let pool = pool(Config::fixed(1).mailbox_size(2));
         let run = Arc::new(Ghost::default());
-        lay_in(&stage, 0, work(&run));
-        lay_in(&stage, 0, work(&run));
-        stage.set_ready(0);
-        let actor = actor(&stage, 0);
-        let returned = stage.shutdown_now().len() as u64;
+        lay_in(&pool, 0, work(&run));
+        lay_in(&pool, 0, work(&run));
+        pool.set_ready(0);
+        let actor = actor(&pool, 0);
+        let returned = pool.shutdown_now().len() as u64;
         let before = run.get();
         actor.join().unwrap();
         assert_eq!(returned + run.get(), 2);
@@ -348,14 +348,14 @@ fn halt_against_the_begin_of_a_work() {
 #[test]
 fn a_snapshot_against_a_work() {
     explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(1));
+        let pool = pool(Config::fixed(1).mailbox_size(1));
         let run = Arc::new(Ghost::default());
-        lay_in(&stage, 0, work(&run));
-        stage.set_ready(0);
-        let actor = actor(&stage, 0);
-        let stats = stage.stats();
+        lay_in(&pool, 0, work(&run));
+        pool.set_ready(0);
+        let actor = actor(&pool, 0);
+        let stats = pool.stats();
         assert!(stats.accepted <= 1, "{stats:?}");
-        stage.shutdown();
+        pool.shutdown();
         actor.join().unwrap();
     });
 }
@@ -366,7 +366,7 @@ fn a_snapshot_against_a_work() {
 #[test]
 fn a_stripe_has_one_owner() {
     explore(3, || {
-        let counts = Arc::new(Striped::default());
+        let counts = Arc::new(StripedCounter::default());
         let others: Vec<_> = (0..2)
             .map(|_| {
                 let counts = Arc::clone(&counts);
@@ -411,15 +411,15 @@ fn retire_against_assign_after_a_refusal() {
 fn a_bit_is_cleared_against_retire() {
     explore(3, || {
         let config = Config::dynamic(0, 2).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
-        leave_ready(&stage, 1);
+        let pool = pool(config.mailbox_size(1));
+        leave_ready(&pool, 1);
         let bell = Bell::default();
-        let actor = actor(&stage, 0);
-        lay_in(&stage, 1, bell.work());
-        follow_up(&stage, 1);
+        let actor = actor(&pool, 0);
+        lay_in(&pool, 1, bell.work());
+        after_send(&pool, 1);
         bell.wait(1);
         actor.join().unwrap();
-        stage.shutdown();
+        pool.shutdown();
     });
 }
 
@@ -428,38 +428,38 @@ fn a_bit_is_cleared_against_retire() {
 ///
 /// Fails when an actor that leaves the bottom of the idle stack does not wake the next,
 /// when one does not look after a search whether it is at the bottom, and when one retires
-/// that has been called to search: its token would be out for ever.
+/// that has been called to search: its searching would be out for ever.
 #[test]
 fn all_idle_actors_retire() {
     explore(2, || {
         let config = Config::dynamic(0, 2).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
-        let actors = [0, 1].map(|id| actor(&stage, id));
-        lay_in(&stage, 0, work(&Arc::new(Ghost::default())));
-        let slot = stage.slot(0).unwrap();
-        drop(stage.follow_up(0, slot, slot.gate.generation()));
+        let pool = pool(config.mailbox_size(1));
+        let actors = [0, 1].map(|id| actor(&pool, id));
+        lay_in(&pool, 0, work(&Arc::new(Ghost::default())));
+        let slot = pool.slot(0).unwrap();
+        drop(pool.after_send(0, slot, slot.gate.generation()));
         for actor in actors {
             actor.join().unwrap();
         }
-        assert_eq!(stage.state.load().awake(), 0);
-        stage.shutdown();
+        assert_eq!(pool.counts.load().searching(), 0);
+        pool.shutdown();
     });
 }
 
 fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
     let config = Config::dynamic(0, 1).idle_timeout(Duration::ZERO);
-    let stage = stage(config.mailbox_size(1));
+    let pool = pool(config.mailbox_size(1));
     if after_a_refusal {
-        *stage.nursery.lock() = Some(Instant::now());
-        stage.state.growth_refused();
+        *pool.spawn_lock.lock() = Some(Instant::now());
+        pool.counts.growth_refused();
     }
     let bell = Bell::default();
-    let actor = actor(&stage, 0);
-    stage.assign(bell.work()).unwrap();
+    let actor = actor(&pool, 0);
+    pool.assign(bell.work()).unwrap();
     bell.wait(1);
     actor.join().unwrap();
-    stage.shutdown();
-    stage.join(None).unwrap();
+    pool.shutdown();
+    pool.join(None).unwrap();
 }
 
 /// A work is not left below max by a sender that has seen how the system refused a thread
@@ -470,21 +470,21 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
 fn a_late_sender_against_a_growth_after_a_refusal() {
     explore(3, || {
         let config = Config::dynamic(0, 2).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
-        take_away(&stage, 1);
-        stage.state.growth_refused();
+        let pool = pool(config.mailbox_size(1));
+        take_away(&pool, 1);
+        pool.counts.growth_refused();
         let first = work(&Arc::new(Ghost::default()));
-        let grower = with(&stage, move |stage| {
-            let letter = first.into_letter(thread_number());
-            drop(stage.grow(letter));
+        let grower = with(&pool, move |pool| {
+            let envelope = first.into_envelope(thread_number());
+            drop(pool.grow(envelope));
         });
         // One that has seen the troupe at max.
         let bell = Bell::default();
-        lay_in(&stage, 0, bell.work());
-        follow_up(&stage, 0);
+        lay_in(&pool, 0, bell.work());
+        after_send(&pool, 0);
         bell.wait(1);
         grower.join().unwrap();
-        stage.shutdown();
+        pool.shutdown();
     });
 }
 
@@ -496,23 +496,23 @@ fn a_late_sender_against_a_growth_after_a_refusal() {
 fn a_late_sender_against_a_new_tenant() {
     explore(3, || {
         let config = Config::dynamic(0, 2).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
-        let before = stage.slot(0).unwrap().gate.generation();
-        take_away(&stage, 0);
+        let pool = pool(config.mailbox_size(1));
+        let before = pool.slot(0).unwrap().gate.generation();
+        take_away(&pool, 0);
         // Another, which is busy.
-        let mut board = stage.board.lock();
-        assert_eq!(board.occupy(true).0, 0);
-        stage.state.reserve();
-        stage.open(&mut board, 0);
-        drop(board);
-        let actor = actor(&stage, 1);
+        let mut synced = pool.synced.lock();
+        assert_eq!(synced.reserve_id(true).0, 0);
+        pool.counts.reserve();
+        pool.open(&mut synced, 0);
+        drop(synced);
+        let actor = actor(&pool, 1);
         let bell = Bell::default();
-        lay_in(&stage, 0, bell.work());
-        let slot = stage.slot(0).unwrap();
-        assert!(stage.follow_up(0, slot, before).is_none());
+        lay_in(&pool, 0, bell.work());
+        let slot = pool.slot(0).unwrap();
+        assert!(pool.after_send(0, slot, before).is_none());
         bell.wait(1);
         actor.join().unwrap();
-        stage.shutdown();
+        pool.shutdown();
     });
 }
 
@@ -523,22 +523,22 @@ fn a_late_sender_against_a_new_tenant() {
 #[test]
 fn a_late_sender_against_an_idle_actor() {
     explore(3, || {
-        let stage = stage(Config::fixed(1).mailbox_size(1));
-        let before = stage.slot(0).unwrap().gate.generation();
-        take_away(&stage, 0);
-        let mut board = stage.board.lock();
-        assert_eq!(board.occupy(true).0, 0);
-        stage.state.reserve();
-        drop(board);
-        let actor = actor(&stage, 0);
+        let pool = pool(Config::fixed(1).mailbox_size(1));
+        let before = pool.slot(0).unwrap().gate.generation();
+        take_away(&pool, 0);
+        let mut synced = pool.synced.lock();
+        assert_eq!(synced.reserve_id(true).0, 0);
+        pool.counts.reserve();
+        drop(synced);
+        let actor = actor(&pool, 0);
         let bell = Bell::default();
-        lay_in(&stage, 0, bell.work());
-        let slot = stage.slot(0).unwrap();
-        if let Some(letter) = stage.follow_up(0, slot, before) {
-            stage.assign(letter.into_work(0)).unwrap();
+        lay_in(&pool, 0, bell.work());
+        let slot = pool.slot(0).unwrap();
+        if let Some(envelope) = pool.after_send(0, slot, before) {
+            pool.assign(envelope.into_work(0)).unwrap();
         }
         bell.wait(1);
-        stage.shutdown();
+        pool.shutdown();
         actor.join().unwrap();
     });
 }
@@ -550,20 +550,20 @@ fn a_late_sender_against_an_idle_actor() {
 #[test]
 fn two_late_senders_and_an_idle_actor() {
     explore(2, || {
-        let stage = stage(Config::dynamic(0, 3).mailbox_size(2));
-        take_away(&stage, 2);
-        let actor = actor(&stage, 1);
+        let pool = pool(Config::dynamic(0, 3).mailbox_size(2));
+        take_away(&pool, 2);
+        let actor = actor(&pool, 1);
         // They meet, which takes two actors.
         let bell = Bell::default();
         for _ in 0..2 {
-            lay_in(&stage, 0, bell.meeting(2));
+            lay_in(&pool, 0, bell.meeting(2));
         }
         // What their senders do then.
         for _ in 0..2 {
-            follow_up(&stage, 0);
+            after_send(&pool, 0);
         }
         bell.wait(2);
-        stage.shutdown();
+        pool.shutdown();
         actor.join().unwrap();
     });
 }
@@ -575,18 +575,18 @@ fn two_late_senders_and_an_idle_actor() {
 #[test]
 fn an_actor_is_born_for_a_work_against_assign() {
     explore(2, || {
-        let stage = stage(Config::dynamic(0, 4).mailbox_size(1));
-        take_away(&stage, 3);
-        take_away(&stage, 2);
+        let pool = pool(Config::dynamic(0, 4).mailbox_size(1));
+        take_away(&pool, 3);
+        take_away(&pool, 2);
         // They meet, which takes two actors.
         let bell = Bell::default();
         let [first, second] = [(); 2].map(|()| bell.meeting(2));
-        lay_in(&stage, 0, first);
-        stage.set_ready(0);
-        stage.grow_for_waiting();
-        stage.assign(second).unwrap();
+        lay_in(&pool, 0, first);
+        pool.set_ready(0);
+        pool.grow_for_mailboxes();
+        pool.assign(second).unwrap();
         bell.wait(2);
-        stage.shutdown();
+        pool.shutdown();
     });
 }
 
@@ -597,25 +597,25 @@ fn an_actor_is_born_for_a_work_against_assign() {
 #[test]
 fn a_late_sender_against_a_hand_off() {
     explore(2, || {
-        let stage = stage(Config::dynamic(0, 2).mailbox_size(1));
-        take_away(&stage, 1);
+        let pool = pool(Config::dynamic(0, 2).mailbox_size(1));
+        take_away(&pool, 1);
         // They meet, which takes two actors.
         let bell = Bell::default();
         let [first, second] = [(); 2].map(|()| bell.meeting(2));
-        lay_in(&stage, 0, first);
-        stage.set_ready(0);
-        goes_idle(&stage, &mut stage.board.lock(), 0);
-        let sender = with(&stage, |stage| stage.grow_for_waiting());
-        stage.assign(second).unwrap();
+        lay_in(&pool, 0, first);
+        pool.set_ready(0);
+        goes_idle(&pool, &mut pool.synced.lock(), 0);
+        let sender = with(&pool, |pool| pool.grow_for_mailboxes());
+        pool.assign(second).unwrap();
         // What the actor finds in its hand when it is called.
-        let hand = with(&stage, |stage| {
-            let hand = stage.slot(0).unwrap().take_from_hand();
-            assert!(hand.is_some_and(|letter| letter.run().is_ok()));
+        let hand = with(&pool, |pool| {
+            let hand = pool.slot(0).unwrap().take_from_handoff();
+            assert!(hand.is_some_and(|envelope| envelope.run().is_ok()));
         });
         bell.wait(2);
         sender.join().unwrap();
         hand.join().unwrap();
-        stage.shutdown();
+        pool.shutdown();
     });
 }
 
@@ -626,18 +626,18 @@ fn a_late_sender_against_a_hand_off() {
 #[test]
 fn a_late_sender_against_the_last_leave() {
     explore(3, || {
-        let stage = stage(Config::fixed(2).mailbox_size(1));
-        stage.shutdown();
-        take_away(&stage, 1);
+        let pool = pool(Config::fixed(2).mailbox_size(1));
+        pool.shutdown();
+        take_away(&pool, 1);
         let [run, back] = [(); 2].map(|()| Arc::new(Ghost::default()));
         let (late, is_back) = (work(&run), Arc::clone(&back));
-        let actor = actor(&stage, 0);
+        let actor = actor(&pool, 0);
         // One that has seen the slot before it became vacant.
-        let sender = with(&stage, move |stage| {
-            lay_in(&stage, 1, late);
-            stage.set_ready(1);
-            let slot = stage.slot(1).unwrap();
-            if stage.take_back_if_late(slot, thread_number()).is_some() {
+        let sender = with(&pool, move |pool| {
+            lay_in(&pool, 1, late);
+            pool.set_ready(1);
+            let slot = pool.slot(1).unwrap();
+            if pool.reclaim_if_late(slot, thread_number()).is_some() {
                 is_back.raise();
             }
         });
@@ -647,7 +647,7 @@ fn a_late_sender_against_the_last_leave() {
     });
 }
 
-/// An actor that has begun to retire and then stays was never away: nobody is told
+/// An actor that has begun to retire and then stays was never away: nobody is progress
 /// `Full` meanwhile, though the system has just refused a thread.
 ///
 /// Fails when `Full` is said below max without a second look.
@@ -655,24 +655,24 @@ fn a_late_sender_against_the_last_leave() {
 fn full_is_exact_while_an_actor_turns_back() {
     explore(3, || {
         let config = Config::dynamic(0, 2).idle_timeout(Duration::ZERO);
-        let stage = stage(config.mailbox_size(1));
-        *stage.nursery.lock() = Some(Instant::now());
-        stage.state.growth_refused();
+        let pool = pool(config.mailbox_size(1));
+        *pool.spawn_lock.lock() = Some(Instant::now());
+        pool.counts.growth_refused();
         let run = Arc::new(Ghost::default());
-        lay_in(&stage, 0, work(&run));
-        goes_idle(&stage, &mut stage.board.lock(), 1);
+        lay_in(&pool, 0, work(&run));
+        goes_idle(&pool, &mut pool.synced.lock(), 1);
         let late = work(&run);
-        let sender = with(&stage, move |stage| stage.assign(late).unwrap());
+        let sender = with(&pool, move |pool| pool.assign(late).unwrap());
         // What an actor does that begins to retire, and finds work.
-        let mut board = stage.board.lock();
-        if let Some(idle) = board.idle.pop() {
-            stage.close(&mut board, 1);
-            stage.state.idle_actor_retires();
-            stage.state.idle_actor_stays();
-            stage.open(&mut board, 1);
-            board.idle.push(idle);
+        let mut synced = pool.synced.lock();
+        if let Some(idle) = synced.idle.pop() {
+            pool.close(&mut synced, 1);
+            pool.counts.idle_actor_retires();
+            pool.counts.idle_actor_stays();
+            pool.open(&mut synced, 1);
+            synced.idle.push(idle);
         }
-        drop(board);
+        drop(synced);
         sender.join().unwrap();
     });
 }

@@ -10,33 +10,20 @@ use std::path::{Path, PathBuf};
 /// reader who goes down the list has always read what is used.
 const IMPORTS: &str = "
 sync:
-atomics: sync
-unwind:
 work: sync
 failure: sync work
 error: work
 config: error sync
 stats: sync
-state: atomics
-gate: atomics state sync
-bits: atomics
-mailbox: sync work
-pace: sync
-slot: atomics gate mailbox sync work
-stamps: slot sync
-idle: sync
-board: idle sync work
-waiters: state sync
-stage: atomics bits board config failure pace slot state stats sync waiters work
-ending: board error idle slot stage sync unwind work
-actor_loop: board failure idle pace slot stage stamps sync unwind work
-growth: actor_loop board error slot stage state sync work
-assign: board error gate slot stage state sync work
-handle: error stage stats sync work
-context: error failure handle stage sync work
-troupe: config error handle stage stats sync work
-builder: config context error failure stage sync troupe unwind work
-actor: builder config context error failure slot stage stats sync work
+pool: config failure stats sync work
+actor_loop: failure pool sync work
+assign: actor_loop error pool sync work
+shutdown: error pool sync work
+handle: error pool stats sync work
+context: error failure handle pool sync work
+troupe: config error handle pool stats sync work
+builder: config context error failure pool sync troupe work
+actor: builder config context error failure pool stats sync work
 guide:
 ";
 
@@ -50,8 +37,8 @@ const PLACES: &[(&str, &[&str])] = &[
     ("std::sync::mpsc", &[]),
     ("std::sync::Barrier", &[]),
     ("loom::", &["src/sync/"]),
-    ("Ordering::", &["src/atomics.rs", "src/sync/weak.rs"]),
-    ("catch_unwind", &["src/unwind.rs"]),
+    ("Ordering::", &["src/sync/atomics.rs", "src/sync/loom.rs"]),
+    ("catch_unwind", &["src/sync/unwind.rs"]),
     ("unbounded", &[]),
 ];
 
@@ -117,7 +104,7 @@ fn each_hazard_has_one_place() {
 
 #[test]
 fn every_ordering_is_argued() {
-    let text = read("src/atomics.rs");
+    let text = read("src/sync/atomics.rs");
     let mut is_argued = false;
     let mut orderings = 0;
     for (index, line) in text.lines().enumerate() {

@@ -3,25 +3,25 @@
 
 use std::collections::HashSet;
 
-use crate::board::{Board, Place};
 use crate::error::JoinError;
-use crate::idle::Idle;
-use crate::slot::{Call, is_running};
-use crate::stage::Stage;
+use crate::pool::Pool;
+use crate::pool::idle::Idle;
+use crate::pool::roster::{Place, Synced};
+use crate::pool::slot::{Signal, is_running};
+use crate::sync::unwind::drop_contained;
 use crate::sync::{Backoff, Condvar, Instant, MutexGuard, Wake};
-use crate::unwind::drop_contained;
-use crate::work::{Letter, Work};
+use crate::work::{Envelope, Work};
 
-impl<E> Stage<E> {
+impl<E> Pool<E> {
     /// Stops accepting. Returns `true` if this call began the shutdown.
     pub(crate) fn shutdown(&self) -> bool {
-        let mut board = self.board.lock();
-        if self.state.begin_shutdown().is_shutting_down() {
+        let mut synced = self.synced.lock();
+        if self.counts.begin_shutdown().is_shutting_down() {
             return false;
         }
-        let called = self.pop_all(&mut board);
-        let nobody = self.state.load().live() == 0;
-        drop(board);
+        let called = self.pop_all(&mut synced);
+        let nobody = self.counts.load().live() == 0;
+        drop(synced);
         self.call_out(called);
         if nobody {
             self.end();
@@ -31,12 +31,12 @@ impl<E> Stage<E> {
 
     /// Pops every idle actor, with nothing in its hand. Each looks for work once more before
     /// it leaves.
-    fn pop_all(&self, board: &mut Board<E>) -> Vec<Idle> {
-        let called: Vec<Idle> = std::iter::from_fn(|| board.idle.pop()).collect();
+    fn pop_all(&self, synced: &mut Synced<E>) -> Vec<Idle> {
+        let called: Vec<Idle> = std::iter::from_fn(|| synced.idle.pop()).collect();
         for idle in &called {
-            self.state.actor_is_popped(idle.token);
+            self.counts.actor_is_popped(idle.searching);
             if let Some(slot) = self.slot(idle.id) {
-                slot.set_call(Call::Popped);
+                slot.set_signal(Signal::HandedOff);
             }
         }
         called
@@ -52,37 +52,37 @@ impl<E> Stage<E> {
 
     /// Stops accepting, and takes back every work that has not started.
     pub(crate) fn shutdown_now(&self) -> Vec<Work<E>> {
-        let mut board = self.board.lock();
+        let mut synced = self.synced.lock();
         if self.is_halted() {
             // Another call returns the works. Nothing may start once this call has returned
             // either, so it waits for the few steps of the other.
-            while !board.halted {
-                let _: Wake = self.has_returned.wait(&mut board, None);
+            while !synced.halted {
+                let _: Wake = self.has_returned.wait(&mut synced, None);
             }
             return Vec::new();
         }
         // (1)
-        let began = !self.state.begin_shutdown().is_shutting_down();
+        let began = !self.counts.begin_shutdown().is_shutting_down();
         self.halt();
         // (2), (3)
         let mut works = Vec::new();
-        let mut settled = self.collect(&board, &mut works);
+        let mut decided = self.collect(&synced, &mut works);
         // (4) An idle actor holds nothing, and takes under this lock only.
-        let called = self.pop_all(&mut board);
-        settled.extend(called.iter().map(|idle| idle.id));
-        let unsettled = self.unsettled(&board, &settled);
-        let nobody = began && self.state.load().live() == 0;
-        drop(board);
+        let called = self.pop_all(&mut synced);
+        decided.extend(called.iter().map(|idle| idle.id));
+        let undecided = self.undecided(&synced, &decided);
+        let nobody = began && self.counts.load().live() == 0;
+        drop(synced);
         self.call_out(called);
 
-        self.settle(&unsettled);
+        self.wait_until_decided(&undecided);
 
-        let mut board = self.board.lock();
-        works.append(&mut board.laid_down);
-        board.tally.returned += works.len() as u64;
-        board.halted = true;
+        let mut synced = self.synced.lock();
+        works.append(&mut synced.not_started);
+        synced.tally.returned += works.len() as u64;
+        synced.halted = true;
         self.has_returned.notify_all();
-        drop(board);
+        drop(synced);
         if nobody {
             self.end();
         }
@@ -91,45 +91,45 @@ impl<E> Stage<E> {
 
     /// Empties all mailboxes, and then all hands. Returns the actors whose hand held a work:
     /// they hold no other. The mailboxes come first, since such an actor looks there next.
-    fn collect(&self, board: &Board<E>, letters: &mut Vec<Letter<E>>) -> HashSet<usize> {
-        let mut settled = HashSet::new();
-        for id in 0..board.seats.len() {
-            while let Some(letter) = self.slot(id).and_then(|slot| slot.mailbox.take()) {
-                letters.push(letter);
+    fn collect(&self, synced: &Synced<E>, envelopes: &mut Vec<Envelope<E>>) -> HashSet<usize> {
+        let mut decided = HashSet::new();
+        for id in 0..synced.entries.len() {
+            while let Some(envelope) = self.slot(id).and_then(|slot| slot.mailbox.take()) {
+                envelopes.push(envelope);
             }
         }
-        for id in board.occupied() {
-            if let Some(letter) = self.slot(id).and_then(|slot| slot.take_from_hand()) {
-                letters.push(letter);
-                settled.insert(id);
+        for id in synced.occupied() {
+            if let Some(envelope) = self.slot(id).and_then(|slot| slot.take_from_handoff()) {
+                envelopes.push(envelope);
+                decided.insert(id);
             }
         }
-        settled
+        decided
     }
 
     /// Returns the actors, with their phases, that are between two works and may hold a work
     /// that they have not begun. An actor that is only reserved has taken none yet.
-    pub(crate) fn unsettled(
+    pub(crate) fn undecided(
         &self,
-        board: &Board<E>,
-        settled: &HashSet<usize>,
+        synced: &Synced<E>,
+        decided: &HashSet<usize>,
     ) -> Vec<(usize, u64)> {
-        board
+        synced
             .occupied()
-            .filter(|id| board.seats[*id].place == Place::Open && !settled.contains(id))
-            .filter_map(|id| self.slot(id).map(|slot| (id, slot.told().phase.get())))
+            .filter(|id| synced.entries[*id].place == Place::Open && !decided.contains(id))
+            .filter_map(|id| self.slot(id).map(|slot| (id, slot.progress().phase.get())))
             .filter(|(_, phase)| !is_running(*phase))
             .collect()
     }
 
     /// Waits until each of these actors has begun its work, has laid it down, or has shown
     /// that it has none. That takes a few instructions of each, never a work.
-    pub(crate) fn settle(&self, unsettled: &[(usize, u64)]) {
-        for (id, phase) in unsettled {
+    pub(crate) fn wait_until_decided(&self, undecided: &[(usize, u64)]) {
+        for (id, phase) in undecided {
             let mut backoff = Backoff::default();
             while self
                 .slot(*id)
-                .is_some_and(|slot| slot.told().phase.get() == *phase)
+                .is_some_and(|slot| slot.progress().phase.get() == *phase)
             {
                 backoff.snooze();
             }
@@ -141,8 +141,8 @@ impl<E> Stage<E> {
         // The handler goes before anybody can see the end.
         let on_failure = self.on_failure.lock().take();
         drop_contained(on_failure);
-        let mut board = self.board.lock();
-        board.ended = true;
+        let mut synced = self.synced.lock();
+        synced.ended = true;
         self.has_ended.notify_all();
     }
 
@@ -151,24 +151,28 @@ impl<E> Stage<E> {
         if self.is_own_thread() {
             return Err(JoinError::WouldDeadlock);
         }
-        let mut board = self.board.lock();
-        wait(&self.has_ended, &mut board, deadline, |board| board.ended)?;
-        drop(board);
+        let mut synced = self.synced.lock();
+        wait(&self.has_ended, &mut synced, deadline, |synced| {
+            synced.ended
+        })?;
+        drop(synced);
         // A parent may be about to store the handle of the thread that it has started.
-        drop(self.nursery.lock());
-        let mut board = self.board.lock();
-        if !std::mem::replace(&mut board.joining, true) {
-            let threads = std::mem::take(&mut board.departed);
-            drop(board);
+        drop(self.spawn_lock.lock());
+        let mut synced = self.synced.lock();
+        if !std::mem::replace(&mut synced.joining, true) {
+            let threads = std::mem::take(&mut synced.exited);
+            drop(synced);
             for thread in threads {
                 // An actor's thread does not panic.
                 drop_contained(thread.join());
             }
-            board = self.board.lock();
-            board.joined = true;
+            synced = self.synced.lock();
+            synced.joined = true;
             self.has_ended.notify_all();
         }
-        wait(&self.has_ended, &mut board, deadline, |board| board.joined)
+        wait(&self.has_ended, &mut synced, deadline, |synced| {
+            synced.joined
+        })
     }
 
     /// Waits for an instant, later than the call, at which the troupe is idle.
@@ -176,16 +180,16 @@ impl<E> Stage<E> {
         if self.is_own_thread() {
             return Err(JoinError::WouldDeadlock);
         }
-        let mut board = self.board.lock();
-        if self.is_idle_now(&board) {
+        let mut synced = self.synced.lock();
+        if self.is_idle_now(&synced) {
             return Ok(());
         }
-        let before = board.idle_instants;
-        board.idle_callers += 1;
-        let waited = wait(&self.is_idle, &mut board, deadline, |board| {
-            board.idle_instants != before
+        let before = synced.idle_instants;
+        synced.idle_callers += 1;
+        let waited = wait(&self.is_idle, &mut synced, deadline, |synced| {
+            synced.idle_instants != before
         });
-        board.idle_callers -= 1;
+        synced.idle_callers -= 1;
         waited
     }
 }
@@ -193,16 +197,16 @@ impl<E> Stage<E> {
 /// Waits until `is_so`. `event` is notified when that may have changed.
 fn wait<E>(
     event: &Condvar,
-    board: &mut MutexGuard<'_, Board<E>>,
+    synced: &mut MutexGuard<'_, Synced<E>>,
     deadline: Option<Instant>,
-    is_so: impl Fn(&Board<E>) -> bool,
+    is_so: impl Fn(&Synced<E>) -> bool,
 ) -> Result<(), JoinError> {
     let mut last_look = false;
-    while !is_so(board) {
+    while !is_so(synced) {
         if last_look {
             return Err(JoinError::Timeout);
         }
-        last_look = event.wait(board, deadline) == Wake::TimedOut;
+        last_look = event.wait(synced, deadline) == Wake::TimedOut;
     }
     Ok(())
 }

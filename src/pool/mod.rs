@@ -3,22 +3,32 @@
 //!
 //! The arguments are in ARCHITECTURE.md.
 
+pub(crate) mod bits;
+pub(crate) mod counts;
+pub(crate) mod idle;
+pub(crate) mod mailbox;
+pub(crate) mod room;
+pub(crate) mod roster;
+pub(crate) mod slot;
+pub(crate) mod spin;
+pub(crate) mod waiters;
+
 use std::cell::Cell;
 
-use crate::atomics::{Announced, Padded, Striped};
-use crate::bits::Bits;
-use crate::board::{Board, Place};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::pace::SpinPolicy;
-use crate::slot::{Call, Slot};
-use crate::state::State;
+use crate::pool::bits::Bits;
+use crate::pool::counts::CountsWord;
+use crate::pool::roster::{Place, Synced};
+use crate::pool::slot::{Signal, Slot};
+use crate::pool::spin::SpinPolicy;
+use crate::pool::waiters::Waiters;
 use crate::stats::{ActorStats, Stats};
+use crate::sync::atomics::{Padded, SeqCstWord, StripedCounter};
 use crate::sync::{
     Arc, Condvar, Instant, Mutex, MutexGuard, OnceLock, processors, thread_local, troupe_number,
 };
-use crate::waiters::Waiters;
-use crate::work::Letter;
+use crate::work::Envelope;
 
 thread_local! {
     /// The number of the troupe that this thread is an actor of; zero if none.
@@ -27,13 +37,13 @@ thread_local! {
 
 /// What came of an attempt to place a work.
 #[must_use]
-pub(crate) enum Sent<E> {
+pub(crate) enum Placed<E> {
     /// The work is accepted.
-    Done,
+    Yes,
     /// There is no room here.
-    NoRoom(Letter<E>),
+    Full(Envelope<E>),
     /// The state is not what it was when the attempt began: look again.
-    Again(Letter<E>),
+    Retry(Envelope<E>),
 }
 
 /// The fill cursor at one moment: the mailbox that senders fill, and the number of this visit
@@ -56,7 +66,7 @@ impl Visit {
         (self.0 % VISIT) as usize
     }
 
-    /// The number of the visit, cut to what a letter has room for. An old mark that happens
+    /// The number of the visit, cut to what a envelope has room for. An old mark that happens
     /// to be the same moves the drain cursor once too early, no more.
     #[inline]
     pub(crate) fn mark(self) -> u32 {
@@ -72,33 +82,33 @@ impl Visit {
 /// need not know what a handler is given.
 pub(crate) trait OnFailure<E>: Send + Sync {
     /// Deals with a failure of the actor `id`, on that actor's thread.
-    fn on_failure(&self, failure: Failure<E>, stage: &Arc<Stage<E>>, id: usize);
+    fn on_failure(&self, failure: Failure<E>, pool: &Arc<Pool<E>>, id: usize);
 }
 
 /// A troupe from inside. Shared by its owner, its handles and its actors.
-pub(crate) struct Stage<E> {
+pub(crate) struct Pool<E> {
     pub(crate) config: Config,
     /// A number that no other troupe of the process ever has.
     number: u64,
-    /// When the troupe was built. Stamps count from here.
+    /// When the troupe was built. Clock count from here.
     pub(crate) birth: Instant,
     pub(crate) spin: SpinPolicy,
-    pub(crate) state: State,
+    pub(crate) counts: CountsWord,
     /// Not zero once nothing may start any more. Actors check this before each work.
-    halted: Padded<Announced>,
+    halted: Padded<SeqCstWord>,
     /// The mailbox that senders fill at present, and the number of this visit: see [`Visit`].
-    fill: Padded<Announced>,
+    fill: Padded<SeqCstWord>,
     /// The mailbox that actors drain at present.
-    drain: Padded<Announced>,
+    drain: Padded<SeqCstWord>,
     /// By number. Each is made before the first start of an actor of its number, and boxed,
     /// because most troupes never have as many actors as they may.
     slots: Box<[OnceLock<Box<Slot<E>>>]>,
     /// Mailboxes that may hold work. A sender sets the bit after every send and before it
-    /// loads the state; a bit is cleared only under the board's lock.
+    /// loads the counts; a bit is cleared only under the pool's lock.
     ready: Bits,
     /// Mailboxes that may have room. A help, never a proof.
     pub(crate) with_room: Bits,
-    pub(crate) board: Mutex<Board<E>>,
+    pub(crate) synced: Mutex<Synced<E>>,
     /// Notified when the troupe is idle and somebody waits for that.
     pub(crate) is_idle: Condvar,
     /// Notified when `shutdown_now` has collected all that it returns.
@@ -106,35 +116,35 @@ pub(crate) struct Stage<E> {
     /// Notified when the troupe has ended, and when all its threads have been joined.
     pub(crate) has_ended: Condvar,
     /// Held by a thread that starts an actor. Says when a refused growth may be tried again.
-    pub(crate) nursery: Mutex<Option<Instant>>,
+    pub(crate) spawn_lock: Mutex<Option<Instant>>,
     pub(crate) waiters: Waiters,
-    pub(crate) counts: Striped,
+    pub(crate) tallies: StripedCounter,
     /// Taken out by the last actor to leave.
     pub(crate) on_failure: Mutex<Option<Arc<dyn OnFailure<E>>>>,
 }
 
-impl<E> Stage<E> {
+impl<E> Pool<E> {
     pub(crate) fn new(config: Config, on_failure: Option<Arc<dyn OnFailure<E>>>) -> Self {
         let max = config.max;
         Self {
             number: troupe_number(),
             birth: Instant::now(),
             spin: SpinPolicy::of(processors()),
-            state: State::default(),
+            counts: CountsWord::default(),
             halted: Padded::default(),
             // Zero is no visit's mark.
-            fill: Padded(Announced::new(VISIT)),
+            fill: Padded(SeqCstWord::new(VISIT)),
             drain: Padded::default(),
             slots: (0..max).map(|_| OnceLock::new()).collect(),
             ready: Bits::new(max),
             with_room: Bits::new(max),
-            board: Mutex::new(Board::new()),
+            synced: Mutex::new(Synced::new()),
             is_idle: Condvar::default(),
             has_returned: Condvar::default(),
             has_ended: Condvar::default(),
-            nursery: Mutex::new(None),
+            spawn_lock: Mutex::new(None),
             waiters: Waiters::default(),
-            counts: Striped::default(),
+            tallies: StripedCounter::default(),
             on_failure: Mutex::new(on_failure),
             config,
         }
@@ -151,9 +161,9 @@ impl<E> Stage<E> {
     }
 
     /// Makes the slot of the number that is given next, unless there is one. Must not be
-    /// called under the board's lock, since making a large mailbox takes long.
-    pub(crate) fn furnish_next(&self) {
-        let id = self.board.lock().next_id();
+    /// called under the pool's lock, since making a large mailbox takes long.
+    pub(crate) fn make_next_slot(&self) {
+        let id = self.synced.lock().next_id();
         if self.slots.get(id).is_some_and(|slot| slot.get().is_none()) {
             // If two threads make the same slot at the same time, the first one is kept.
             drop(self.slots[id].set(Box::new(Slot::new(self.config.mailbox_size))));
@@ -164,15 +174,15 @@ impl<E> Stage<E> {
     /// was started with a work, its starter or the actor itself does this, whichever comes
     /// first. Otherwise the actor does it at its first rest, once it counts as idle. A mailbox
     /// must not be counted full before the place of its actor is counted.
-    pub(crate) fn open(&self, board: &mut Board<E>, id: usize) {
-        let (seat, slot) = (&mut board.seats[id], self.slot(id));
-        let Some(slot) = slot.filter(|_| seat.place == Place::Reserved) else {
+    pub(crate) fn open(&self, synced: &mut Synced<E>, id: usize) {
+        let (entry, slot) = (&mut synced.entries[id], self.slot(id));
+        let Some(slot) = slot.filter(|_| entry.place == Place::Reserved) else {
             return;
         };
-        seat.place = Place::Open;
-        board.tally.grown += u64::from(std::mem::take(&mut seat.is_growth));
-        board.open += 1;
-        board.tally.peak = board.tally.peak.max(board.open);
+        entry.place = Place::Open;
+        synced.tally.grown += u64::from(std::mem::take(&mut entry.is_growth));
+        synced.open += 1;
+        synced.tally.peak = synced.tally.peak.max(synced.open);
         slot.gate.open();
         if self.has_mailboxes() {
             self.with_room.set(id);
@@ -180,12 +190,12 @@ impl<E> Stage<E> {
     }
 
     /// Closes the slot of an actor that leaves.
-    pub(crate) fn close(&self, board: &mut Board<E>, id: usize) {
-        let (seat, slot) = (&mut board.seats[id], self.slot(id));
-        if let Some(slot) = slot.filter(|_| seat.place == Place::Open) {
-            seat.place = Place::Reserved;
-            board.open -= 1;
-            slot.gate.close(&self.state);
+    pub(crate) fn close(&self, synced: &mut Synced<E>, id: usize) {
+        let (entry, slot) = (&mut synced.entries[id], self.slot(id));
+        if let Some(slot) = slot.filter(|_| entry.place == Place::Open) {
+            entry.place = Place::Reserved;
+            synced.open -= 1;
+            slot.gate.close(&self.counts);
             self.with_room.clear(id);
         }
     }
@@ -206,7 +216,7 @@ impl<E> Stage<E> {
         self.halted.load() != 0
     }
 
-    /// Lets nothing start any more. Must be called under the board's lock.
+    /// Lets nothing start any more. Must be called under the pool's lock.
     pub(crate) fn halt(&self) {
         self.halted.store(1);
     }
@@ -233,7 +243,7 @@ impl<E> Stage<E> {
         // The bits first. They can miss a mailbox for a moment, while a sender that found it
         // full makes sure.
         self.with_room.find(full, open).or_else(|| {
-            let now = self.state.load();
+            let now = self.counts.load();
             let maybe = now.full() != now.live();
             maybe
                 .then(|| (0..self.slots.len()).find(|id| open(*id)))
@@ -264,9 +274,9 @@ impl<E> Stage<E> {
         self.ready.find(at, |id| self.holds_work(id))
     }
 
-    /// Returns a mailbox that holds work, under the board's lock. If there is none, the sender
+    /// Returns a mailbox that holds work, under the pool's lock. If there is none, the sender
     /// of each work that is in a mailbox has not loaded the state yet.
-    pub(crate) fn find_ready(&self, _board: &Board<E>) -> Option<usize> {
+    pub(crate) fn find_ready(&self, _board: &Synced<E>) -> Option<usize> {
         self.ready.find(self.drain(), |id| {
             if self.holds_work(id) {
                 return true;
@@ -297,17 +307,17 @@ impl<E> Stage<E> {
     /// Takes the next work, and returns it with the number of its mailbox. The mailboxes are
     /// drained one after the other, in the order in which they are filled.
     #[inline]
-    pub(crate) fn take_next(&self) -> Option<(usize, Letter<E>)> {
+    pub(crate) fn take_next(&self) -> Option<(usize, Envelope<E>)> {
         loop {
             let id = self.drain();
-            if let Some(mut letter) = self.take_from(id) {
+            if let Some(mut envelope) = self.take_from(id) {
                 let fill = self.fill();
-                if fill.mailbox() == id && letter.note().visit == fill.mark() {
+                if fill.mailbox() == id && envelope.header().visit == fill.mark() {
                     let holds_other = |other| other != id && self.holds_work(other);
                     let next = self.ready.find(id, holds_other);
                     self.move_drain(id, next.unwrap_or(id));
                 }
-                return Some((id, letter));
+                return Some((id, envelope));
             }
             let next = self.find_work();
             // Where there is no work, the next will come to the mailbox that is filled.
@@ -325,19 +335,19 @@ impl<E> Stage<E> {
 
     /// Takes the oldest work of a mailbox, and frees its place.
     #[inline(always)]
-    pub(crate) fn take_from(&self, id: usize) -> Option<Letter<E>> {
+    pub(crate) fn take_from(&self, id: usize) -> Option<Envelope<E>> {
         let slot = self.slot(id)?;
-        let letter = slot.mailbox.take()?;
+        let envelope = slot.mailbox.take()?;
         if slot.gate.is_shut() {
             self.open_gate(id, slot);
         }
-        Some(letter)
+        Some(envelope)
     }
 
     /// Opens the gate of a mailbox from which a work has been taken.
     #[cold]
     fn open_gate(&self, id: usize, slot: &Slot<E>) {
-        if let Some(before) = slot.gate.taken(&self.state) {
+        if let Some(before) = slot.gate.on_take(&self.counts) {
             self.with_room.set(id);
             if before.is_waited_for() {
                 self.waiters.wake_one();
@@ -348,23 +358,23 @@ impl<E> Stage<E> {
     // ---- Waking -------------------------------------------------------
 
     /// Wakes the most recently idle actor to search, if work is waiting, an actor is idle, and
-    /// none has a token. An actor that leaves the idle stack with a work does this, too, so
+    /// none has a searching. An actor that leaves the idle stack with a work does this, too, so
     /// waiting work wakes one actor after the other, not a herd.
     #[cold]
-    pub(crate) fn notify_if_work(&self, mut board: MutexGuard<'_, Board<E>>) {
-        if !self.state.load().wants_waking() || self.find_ready(&board).is_none() {
+    pub(crate) fn notify_if_work(&self, mut synced: MutexGuard<'_, Synced<E>>) {
+        if !self.counts.load().should_notify() || self.find_ready(&synced).is_none() {
             return;
         }
-        let Some(idle) = board.idle.top() else {
+        let Some(idle) = synced.idle.top() else {
             return;
         };
-        idle.token = true;
-        self.state.give_token();
+        idle.searching = true;
+        self.counts.starts_searching();
         if let Some(slot) = self.slot(idle.id) {
-            slot.set_call(Call::Search);
+            slot.set_signal(Signal::Search);
         }
         let thread = idle.thread.clone();
-        drop(board);
+        drop(synced);
         thread.unpark();
     }
 
@@ -373,17 +383,17 @@ impl<E> Stage<E> {
     /// Wakes the callers that wait in `wait_idle` if the troupe is idle at this instant. Called
     /// wherever that can have become true: an actor has gone idle or has left, a reservation
     /// has been undone, or a late sender has emptied a mailbox.
-    pub(crate) fn tell_if_idle(&self, board: &mut Board<E>) {
-        if board.idle_callers > 0 && self.is_idle_now(board) {
-            board.idle_instants += 1;
+    pub(crate) fn tell_if_idle(&self, synced: &mut Synced<E>) {
+        if synced.idle_callers > 0 && self.is_idle_now(synced) {
+            synced.idle_instants += 1;
             self.is_idle.notify_all();
         }
     }
 
     /// Returns `true` if every actor is idle and no accepted work is in a mailbox.
-    pub(crate) fn is_idle_now(&self, board: &Board<E>) -> bool {
-        let now = self.state.load();
-        now.idle() == now.live() && self.find_ready(board).is_none()
+    pub(crate) fn is_idle_now(&self, synced: &Synced<E>) -> bool {
+        let now = self.counts.load();
+        now.idle() == now.live() && self.find_ready(synced).is_none()
     }
 
     // ---- Who is asking ------------------------------------------------
@@ -404,32 +414,32 @@ impl<E> Stage<E> {
         // Of all actors, finished works are read first, then running ones, then waiting ones.
         // A work that moves on meanwhile is missed rather than counted twice. This is done
         // without the lock, since it takes a time in proportion to the number of actors.
-        let seats = self.board.lock().seats.len();
-        let slots = || (0..seats).filter_map(|id| self.slot(id));
+        let entries = self.synced.lock().entries.len();
+        let slots = || (0..entries).filter_map(|id| self.slot(id));
         let mut stats = Stats {
-            refused: self.counts.refused(),
+            refused: self.tallies.refused(),
             capacity: self.config.max * (self.config.mailbox_size + 1),
             ..Stats::default()
         };
         for slot in slots() {
-            stats.completed += slot.told().completed.get();
-            stats.failed += slot.told().failed.get();
-            stats.panicked += slot.told().panicked.get();
-            stats.handler_panics += slot.told().handler_panics.get();
-            stats.shared += slot.told().shared.get();
+            stats.completed += slot.progress().completed.get();
+            stats.failed += slot.progress().failed.get();
+            stats.panicked += slot.progress().panicked.get();
+            stats.handler_panics += slot.progress().handler_panics.get();
+            stats.shared += slot.progress().shared.get();
         }
-        let running = slots().filter(|slot| slot.told().is_running()).count();
+        let running = slots().filter(|slot| slot.progress().is_running()).count();
         let held: usize = slots()
             .map(|slot| {
                 // A retry shares the place of the failed work, which is still running.
-                let in_hand = !slot.told().is_running() && !slot.is_hand_empty();
+                let in_hand = !slot.progress().is_running() && !slot.is_handoff_empty();
                 slot.mailbox.len() + usize::from(in_hand)
             })
             .sum();
-        let mut board = self.board.lock();
-        stats.idle = self.state.load().idle();
-        stats.actors = board.open;
-        let tally = &mut board.tally;
+        let mut synced = self.synced.lock();
+        stats.idle = self.counts.load().idle();
+        stats.actors = synced.open;
+        let tally = &mut synced.tally;
         stats.returned = tally.returned;
         stats.grown = tally.grown;
         stats.retired = tally.retired;
@@ -439,7 +449,7 @@ impl<E> Stage<E> {
         // has begun has been accepted, though.
         let finished = stats.completed + stats.failed + stats.panicked + stats.returned;
         let begun = finished + running as u64;
-        stats.accepted = tally.accepted.max(self.counts.accepted()).max(begun);
+        stats.accepted = tally.accepted.max(self.tallies.accepted()).max(begun);
         tally.accepted = stats.accepted;
         // Some may have come to an end since they were seen running.
         stats.running = running.min(stats.actors - stats.idle);
@@ -450,7 +460,7 @@ impl<E> Stage<E> {
     }
 
     pub(crate) fn actors(&self) -> Vec<ActorStats> {
-        let ids: Vec<usize> = self.board.lock().occupied().collect();
+        let ids: Vec<usize> = self.synced.lock().occupied().collect();
         ids.into_iter()
             .filter_map(|id| Some((id, self.slot(id)?)))
             .filter(|(_, slot)| !slot.gate.generation().is_vacant())
@@ -461,11 +471,11 @@ impl<E> Stage<E> {
     pub(crate) fn actor_stats(&self, id: usize, slot: &Slot<E>) -> ActorStats {
         ActorStats {
             id,
-            is_busy: slot.told().is_running(),
+            is_busy: slot.progress().is_running(),
             queued: slot.mailbox.len(),
-            finished: slot.told().finished(),
-            last_accepted: slot.told().last_accepted(self.birth),
-            last_finished: slot.told().last_finished(self.birth),
+            finished: slot.progress().finished(),
+            last_accepted: slot.progress().last_accepted(self.birth),
+            last_finished: slot.progress().last_finished(self.birth),
         }
     }
 }

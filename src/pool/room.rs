@@ -12,14 +12,14 @@
 //! closed, so that an exchange from a mark of long ago fails. Why this makes
 //! `Full` exact is argued in ARCHITECTURE.md.
 
-use crate::atomics::Announced;
-use crate::state::{Snapshot, State};
+use crate::pool::counts::{Counts, CountsWord};
 use crate::sync::Backoff;
+use crate::sync::atomics::SeqCstWord;
 
 const OPEN: u64 = 0;
-const MARKED: u64 = 1;
+const CHECKING: u64 = 1;
 const FULL: u64 = 2;
-const OPENING: u64 = 3;
+const REOPENING: u64 = 3;
 const CLOSED: u64 = 4;
 
 /// The states take three bits; the number is above them.
@@ -29,8 +29,8 @@ const NEXT: u64 = 8;
 /// The gate of one mailbox, and the generation of its actors. Born closed.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    word: Announced,
-    generation: Announced,
+    word: SeqCstWord,
+    generation: SeqCstWord,
 }
 
 /// A number that changes whenever a gate is opened for an actor or closed behind one.
@@ -48,13 +48,13 @@ impl Generation {
 /// A mark that a sender has made or found.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub(crate) struct Mark(u64);
+pub(crate) struct Check(u64);
 
 impl Gate {
     pub(crate) fn new() -> Self {
         Self {
-            word: Announced::new(CLOSED),
-            generation: Announced::new(1),
+            word: SeqCstWord::new(CLOSED),
+            generation: SeqCstWord::new(1),
         }
     }
 
@@ -72,17 +72,19 @@ impl Gate {
     /// Returns `true` if the gate is open or marked, so that a send is worth trying.
     #[inline]
     pub(crate) fn may_have_room(&self) -> bool {
-        matches!(self.word.load() & STATES, OPEN | MARKED)
+        matches!(self.word.load() & STATES, OPEN | CHECKING)
     }
 
     /// Marks an open gate. `None` if the gate is neither open nor marked: then there is
     /// nothing to find out here at present.
-    pub(crate) fn mark(&self) -> Option<Mark> {
+    pub(crate) fn mark(&self) -> Option<Check> {
         loop {
             let now = self.word.load();
             match now & STATES {
-                MARKED => return Some(Mark(now)),
-                OPEN if self.word.replace(now, now + MARKED) => return Some(Mark(now + MARKED)),
+                CHECKING => return Some(Check(now)),
+                OPEN if self.word.replace(now, now + CHECKING) => {
+                    return Some(Check(now + CHECKING));
+                }
                 OPEN => {}
                 _ => return None,
             }
@@ -92,48 +94,48 @@ impl Gate {
     /// Makes the gate full and counts it. The mailbox must have been full after the mark.
     /// `false` if the mark is gone, because a work was taken or another sender has counted
     /// the mailbox.
-    pub(crate) fn confirm(&self, mark: Mark, state: &State) -> bool {
-        let full = self.word.replace(mark.0, mark.0 - MARKED + FULL);
+    pub(crate) fn mark_full(&self, mark: Check, counts: &CountsWord) -> bool {
+        let full = self.word.replace(mark.0, mark.0 - CHECKING + FULL);
         if full {
-            state.count_full();
+            counts.count_full();
         }
         full
     }
 
     /// Undoes what was known of the mailbox, since a work has been taken from it. Returns the
     /// state before the mailbox was uncounted, if this call did that.
-    pub(crate) fn taken(&self, state: &State) -> Option<Snapshot> {
+    pub(crate) fn on_take(&self, counts: &CountsWord) -> Option<Counts> {
         let mut backoff = Backoff::default();
         loop {
             let now = self.word.load();
             let open = (now & !STATES) + NEXT + OPEN;
             match now & STATES {
-                MARKED if self.word.replace(now, open) => return None,
-                FULL if self.word.replace(now, (now & !STATES) + OPENING) => {
-                    let before = state.uncount_full();
+                CHECKING if self.word.replace(now, open) => return None,
+                FULL if self.word.replace(now, (now & !STATES) + REOPENING) => {
+                    let before = counts.uncount_full();
                     self.word.store(open);
                     return Some(before);
                 }
-                MARKED | FULL => {}
+                CHECKING | FULL => {}
                 // Another taker is uncounting. This one's place is not free
                 // before that is done.
-                OPENING => backoff.snooze(),
+                REOPENING => backoff.snooze(),
                 _ => return None,
             }
         }
     }
 
     /// Closes a gate that is not closed: the slot becomes vacant. Must be called under the
-    /// board's lock.
-    pub(crate) fn close(&self, state: &State) {
+    /// synced's lock.
+    pub(crate) fn close(&self, counts: &CountsWord) {
         self.generation.add(1);
         let mut backoff = Backoff::default();
         loop {
             let now = self.word.load();
             match now & STATES {
-                OPENING => backoff.snooze(),
+                REOPENING => backoff.snooze(),
                 FULL => {
-                    self.taken(state);
+                    self.on_take(counts);
                 }
                 _ if self.word.replace(now, (now & !STATES) + NEXT + CLOSED) => return,
                 _ => {}
@@ -141,10 +143,10 @@ impl Gate {
         }
     }
 
-    /// Opens a closed gate: the slot has an actor. Must be called under the board's lock.
+    /// Opens a closed gate: the slot has an actor. Must be called under the pool's lock.
     pub(crate) fn open(&self) {
         self.generation.add(1);
-        // Nothing but this leaves the closed state.
+        // Nothing but this leaves the closed counts.
         self.word.store((self.word.load() & !STATES) + NEXT + OPEN);
     }
 }
@@ -152,82 +154,82 @@ impl Gate {
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
     use super::Gate;
-    use crate::state::State;
+    use crate::pool::counts::CountsWord;
 
-    fn open() -> (Gate, State) {
+    fn open() -> (Gate, CountsWord) {
         let gate = Gate::new();
         assert!(gate.generation().is_vacant() && gate.is_shut() && !gate.may_have_room());
         gate.open();
         assert!(!gate.generation().is_vacant() && !gate.is_shut() && gate.may_have_room());
-        (gate, State::default())
+        (gate, CountsWord::default())
     }
 
     #[test]
     fn a_full_gate_is_counted_once() {
-        let (gate, state) = open();
+        let (gate, counts) = open();
         let first = gate.mark().unwrap();
         let second = gate.mark().unwrap();
-        assert!(gate.confirm(first, &state));
-        assert!(!gate.confirm(second, &state));
+        assert!(gate.mark_full(first, &counts));
+        assert!(!gate.mark_full(second, &counts));
         assert!(gate.mark().is_none());
         assert!(gate.is_shut() && !gate.may_have_room());
-        assert_eq!(state.load().full(), 1);
-        assert_eq!(gate.taken(&state).unwrap().full(), 1);
-        assert!(gate.taken(&state).is_none());
-        assert_eq!(state.load().full(), 0);
+        assert_eq!(counts.load().full(), 1);
+        assert_eq!(gate.on_take(&counts).unwrap().full(), 1);
+        assert!(gate.on_take(&counts).is_none());
+        assert_eq!(counts.load().full(), 0);
         assert!(gate.may_have_room());
     }
 
     #[test]
     fn a_take_undoes_a_mark() {
-        let (gate, state) = open();
+        let (gate, counts) = open();
         let mark = gate.mark().unwrap();
-        assert!(gate.taken(&state).is_none());
-        assert!(!gate.confirm(mark, &state));
+        assert!(gate.on_take(&counts).is_none());
+        assert!(!gate.mark_full(mark, &counts));
         let later = gate.mark().unwrap();
-        assert!(!gate.confirm(mark, &state));
-        assert!(gate.confirm(later, &state));
+        assert!(!gate.mark_full(mark, &counts));
+        assert!(gate.mark_full(later, &counts));
     }
 
     #[test]
     fn a_closed_gate_cannot_be_marked_and_forgets_its_marks() {
-        let (gate, state) = open();
+        let (gate, counts) = open();
         let mark = gate.mark().unwrap();
         let same = gate.mark().unwrap();
-        assert!(gate.confirm(mark, &state));
+        assert!(gate.mark_full(mark, &counts));
         let before = gate.generation();
-        gate.close(&state);
+        gate.close(&counts);
         assert!(gate.generation().is_vacant() && gate.generation() != before);
-        assert_eq!(state.load().full(), 0);
+        assert_eq!(counts.load().full(), 0);
         assert!(gate.mark().is_none());
-        assert!(gate.taken(&state).is_none());
+        assert!(gate.on_take(&counts).is_none());
         gate.open();
         assert!(gate.may_have_room());
-        assert!(!gate.confirm(same, &state));
+        assert!(!gate.mark_full(same, &counts));
     }
 
     #[test]
     fn a_mark_of_long_ago_confirms_nothing() {
-        let (gate, state) = open();
+        let (gate, counts) = open();
         let mut old = Vec::new();
         for _ in 0..4 {
             old.push(gate.mark().unwrap());
             assert!(gate.is_shut() && gate.may_have_room());
-            assert!(gate.taken(&state).is_none());
+            assert!(gate.on_take(&counts).is_none());
             let counted = gate.mark().unwrap();
-            assert!(gate.confirm(counted, &state));
-            assert!(gate.taken(&state).is_some());
+            assert!(gate.mark_full(counted, &counts));
+            assert!(gate.on_take(&counts).is_some());
             old.push(counted);
-            gate.close(&state);
+            gate.close(&counts);
             gate.open();
             old.push(gate.mark().unwrap());
-            gate.close(&state);
+            gate.close(&counts);
             gate.open();
             let fresh = gate.mark().unwrap();
-            assert!(!old.iter().any(|mark| gate.confirm(*mark, &state)));
-            assert!(gate.confirm(fresh, &state));
-            assert!(gate.taken(&state).is_some());
+            assert!(!old.iter().any(|mark| gate.mark_full(*mark, &counts)));
+            assert!(gate.mark_full(fresh, &counts));
+            assert!(gate.on_take(&counts).is_some());
         }
-        assert_eq!(state.load().full(), 0);
+        assert_eq!(counts.load().full(), 0);
     }
 }

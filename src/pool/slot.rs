@@ -1,22 +1,22 @@
 //! What is shared about one actor: its mailbox, its hand, what it is called
 //! to do, and what it tells of itself.
 
-use crate::atomics::{Announced, Owned, Padded};
-use crate::gate::Gate;
-use crate::mailbox::Mailbox;
+use crate::pool::mailbox::Mailbox;
+use crate::pool::room::Gate;
+use crate::sync::atomics::{Padded, SeqCstWord, SingleWriter};
 use crate::sync::{Duration, Instant, Mutex};
-use crate::work::Letter;
+use crate::work::Envelope;
 
 /// What an actor that rests is called to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub(crate) enum Signal {
     /// Nothing.
     None,
-    /// Look for work. The actor stays on the idle stack and has a token.
+    /// Look for work. The actor stays on the idle stack and has a searching.
     Search,
-    /// Look into the hand. The actor is off the idle stack, and has a token unless it has
+    /// Look into the hand. The actor is off the idle stack, and has a searching unless it has
     /// just been started.
-    Popped,
+    HandedOff,
 }
 
 /// One actor's place in the troupe. It outlives the actor, and is given to
@@ -34,28 +34,28 @@ pub(crate) struct Slot<E> {
 /// What the actor writes, or others write while the actor is idle.
 struct Own<E> {
     /// What the actor tells of itself. The actor alone writes here.
-    told: Told,
+    progress: Progress,
     /// A work put straight to this actor. Filled by the sender that has popped it, by the
     /// growth that starts it, and by its own handler. Emptied by the actor, by
     /// `shutdown_now`, and by a growth that is refused.
-    hand: Mutex<Option<Letter<E>>>,
-    /// A [`Call`]. Written by callers under the board's lock. Set back by the actor, or by a
+    handoff: Mutex<Option<Envelope<E>>>,
+    /// A [`Signal`]. Written by callers under the pool's lock. Set back by the actor, or by a
     /// growth that is refused.
-    call: Announced,
+    signal: SeqCstWord,
 }
 
 /// What an actor tells of itself.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Progress {
     /// Even between two works, odd in one. Never the same number twice.
-    pub(crate) phase: Owned,
-    pub(crate) completed: Owned,
-    pub(crate) failed: Owned,
-    pub(crate) panicked: Owned,
-    pub(crate) handler_panics: Owned,
-    pub(crate) shared: Owned,
-    last_accepted: Owned,
-    last_finished: Owned,
+    pub(crate) phase: SingleWriter,
+    pub(crate) completed: SingleWriter,
+    pub(crate) failed: SingleWriter,
+    pub(crate) panicked: SingleWriter,
+    pub(crate) handler_panics: SingleWriter,
+    pub(crate) shared: SingleWriter,
+    last_accepted: SingleWriter,
+    last_finished: SingleWriter,
 }
 
 impl<E> Slot<E> {
@@ -65,81 +65,81 @@ impl<E> Slot<E> {
             mailbox: Mailbox::new(mailbox_size),
             gate: Gate::new(),
             own: Padded(Own {
-                told: Told::default(),
-                hand: Mutex::new(None),
-                call: Announced::new(0),
+                progress: Progress::default(),
+                handoff: Mutex::new(None),
+                signal: SeqCstWord::new(0),
             }),
         }
     }
 
     /// What the actor tells of itself.
     #[inline]
-    pub(crate) fn told(&self) -> &Told {
-        &self.own.told
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.own.progress
     }
 
-    pub(crate) fn call(&self) -> Call {
-        match self.own.call.load() {
-            0 => Call::None,
-            1 => Call::Search,
-            _ => Call::Popped,
+    pub(crate) fn signal(&self) -> Signal {
+        match self.own.signal.load() {
+            0 => Signal::None,
+            1 => Signal::Search,
+            _ => Signal::HandedOff,
         }
     }
 
-    /// Calls the actor. Must be called under the board's lock, or by the actor itself.
-    pub(crate) fn set_call(&self, call: Call) {
-        self.own.call.store(call as u64);
+    /// Calls the actor. Must be called under the pool's lock, or by the actor itself.
+    pub(crate) fn set_signal(&self, call: Signal) {
+        self.own.signal.store(call as u64);
     }
 
     /// Notes that the actor has heard the call to search. `false` if the actor has been
     /// popped meanwhile.
-    pub(crate) fn hear_search(&self) -> bool {
+    pub(crate) fn accept_search(&self) -> bool {
         self.own
-            .call
-            .replace(Call::Search as u64, Call::None as u64)
+            .signal
+            .replace(Signal::Search as u64, Signal::None as u64)
     }
 
     /// Puts a work into the hand, unless `refuse` returns `true` while the hand's lock is
     /// held.
-    pub(crate) fn put_in_hand(
+    pub(crate) fn put_in_handoff(
         &self,
-        letter: Letter<E>,
+        envelope: Envelope<E>,
         refuse: impl FnOnce() -> bool,
-    ) -> Result<(), Letter<E>> {
-        let mut hand = self.own.hand.lock();
+    ) -> Result<(), Envelope<E>> {
+        let mut hand = self.own.handoff.lock();
         if refuse() {
-            return Err(letter);
+            return Err(envelope);
         }
         debug_assert!(hand.is_none(), "a hand is empty before it is filled");
-        *hand = Some(letter);
+        *hand = Some(envelope);
         Ok(())
     }
 
     /// Hands a work to an actor that has been popped or is about to be started: first the
     /// work, then the call.
-    pub(crate) fn hand_over(&self, letter: Letter<E>) {
-        let filled = self.put_in_hand(letter, || false);
+    pub(crate) fn hand_over(&self, envelope: Envelope<E>) {
+        let filled = self.put_in_handoff(envelope, || false);
         debug_assert!(filled.is_ok(), "nobody refuses");
-        self.set_call(Call::Popped);
+        self.set_signal(Signal::HandedOff);
     }
 
     /// Takes the work that has been handed over, if it is still there, and takes back the
     /// call.
-    pub(crate) fn take_over(&self) -> Option<Letter<E>> {
-        self.set_call(Call::None);
-        self.take_from_hand()
+    pub(crate) fn take_over(&self) -> Option<Envelope<E>> {
+        self.set_signal(Signal::None);
+        self.take_from_handoff()
     }
 
-    pub(crate) fn take_from_hand(&self) -> Option<Letter<E>> {
-        self.own.hand.lock().take()
+    pub(crate) fn take_from_handoff(&self) -> Option<Envelope<E>> {
+        self.own.handoff.lock().take()
     }
 
-    pub(crate) fn is_hand_empty(&self) -> bool {
-        self.own.hand.lock().is_none()
+    pub(crate) fn is_handoff_empty(&self) -> bool {
+        self.own.handoff.lock().is_none()
     }
 }
 
-impl Told {
+impl Progress {
     /// Shows `shutdown_now` that the actor has no work to begin.
     pub(crate) fn step(&self) {
         self.phase.set(self.phase.get() + 2);
@@ -155,7 +155,7 @@ impl Told {
         self.completed.get() + self.failed.get() + self.panicked.get()
     }
 
-    /// Stamps are kept as nanoseconds since the troupe's birth, plus one: zero
+    /// Clock are kept as nanoseconds since the troupe's birth, plus one: zero
     /// is never.
     pub(crate) fn stamp_accepted(&self, birth: Instant, now: Instant) {
         self.last_accepted.set(stamp(birth, now));
@@ -193,46 +193,46 @@ fn instant(birth: Instant, stamp: u64) -> Option<Instant> {
 
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
-    use super::{Call, Slot, Told, instant, stamp};
+    use super::{Progress, Signal, Slot, instant, stamp};
     use crate::sync::{Duration, Instant};
     use crate::work::Work;
 
     #[test]
     fn a_search_is_heard_once_and_never_hides_a_pop() {
         let slot = Slot::<()>::new(1);
-        assert_eq!(slot.call(), Call::None);
-        slot.set_call(Call::Search);
-        assert_eq!(slot.call(), Call::Search);
-        assert!(slot.hear_search());
-        assert_eq!(slot.call(), Call::None);
-        assert!(!slot.hear_search());
-        slot.set_call(Call::Popped);
-        assert!(!slot.hear_search());
-        assert_eq!(slot.call(), Call::Popped);
+        assert_eq!(slot.signal(), Signal::None);
+        slot.set_signal(Signal::Search);
+        assert_eq!(slot.signal(), Signal::Search);
+        assert!(slot.accept_search());
+        assert_eq!(slot.signal(), Signal::None);
+        assert!(!slot.accept_search());
+        slot.set_signal(Signal::HandedOff);
+        assert!(!slot.accept_search());
+        assert_eq!(slot.signal(), Signal::HandedOff);
     }
 
     #[test]
     fn a_hand_holds_what_is_not_refused() {
         let slot = Slot::<()>::new(1);
-        let letter = || Work::new(|| Ok(())).into_letter(1);
-        assert!(slot.put_in_hand(letter(), || true).is_err());
-        assert!(slot.is_hand_empty() && slot.take_from_hand().is_none());
-        assert!(slot.put_in_hand(letter(), || false).is_ok());
-        assert!(!slot.is_hand_empty() && slot.take_from_hand().is_some());
-        assert!(slot.is_hand_empty());
+        let envelope = || Work::new(|| Ok(())).into_envelope(1);
+        assert!(slot.put_in_handoff(envelope(), || true).is_err());
+        assert!(slot.is_handoff_empty() && slot.take_from_handoff().is_none());
+        assert!(slot.put_in_handoff(envelope(), || false).is_ok());
+        assert!(!slot.is_handoff_empty() && slot.take_from_handoff().is_some());
+        assert!(slot.is_handoff_empty());
     }
 
     #[test]
     fn each_step_is_a_new_phase_between_works() {
-        let told = Told::default();
-        let mut seen = vec![told.phase.get()];
+        let progress = Progress::default();
+        let mut seen = vec![progress.phase.get()];
         for _ in 0..4 {
-            told.step();
-            assert!(!told.is_running() && !seen.contains(&told.phase.get()));
-            seen.push(told.phase.get());
+            progress.step();
+            assert!(!progress.is_running() && !seen.contains(&progress.phase.get()));
+            seen.push(progress.phase.get());
         }
-        told.phase.set(told.phase.get() + 1);
-        assert!(told.is_running());
+        progress.phase.set(progress.phase.get() + 1);
+        assert!(progress.is_running());
     }
 
     #[test]

@@ -28,7 +28,7 @@
 use std::io;
 use std::ops::Deref;
 
-use super::{Arc, Duration, Sealed, Wake};
+use super::{Arc, Duration, SyncWrapper, Wake};
 
 pub(crate) use super::lock::{Condvar, Mutex, MutexGuard};
 pub(crate) use loom::sync::atomic::Ordering;
@@ -154,7 +154,7 @@ pub(super) fn times_out(_deadline: Instant) -> bool {
 }
 
 /// Nothing: a thread that yields would not run again before the others are stuck.
-pub(super) fn linger() {}
+pub(super) fn spin() {}
 
 /// What a thread parks on. Not loom's own: that forgets a call that comes while
 /// the thread yields.
@@ -183,11 +183,11 @@ pub(crate) fn current() -> Thread {
 }
 
 pub(crate) fn park(deadline: Option<Instant>) -> Wake {
-    let Thread(token) = current();
-    let mut called = token.called.lock();
+    let Thread(searching) = current();
+    let mut called = searching.called.lock();
     let mut wake = Wake::Called;
     while !*called && wake == Wake::Called {
-        wake = token.call.wait(&mut called, deadline);
+        wake = searching.call.wait(&mut called, deadline);
     }
     *called = false;
     wake
@@ -246,10 +246,10 @@ pub(crate) fn is_over(_begin: Instant, _time: Duration) -> bool {
 }
 
 /// As `is_over`.
-pub(crate) const LINGERING: u32 = 0;
+pub(crate) const SPINS: u32 = 0;
 
 /// It makes no difference.
-pub(crate) const PATIENCE: Duration = Duration::ZERO;
+pub(crate) const SPAWN_RETRY: Duration = Duration::ZERO;
 
 /// One, on which all threads meet.
 pub(crate) const STRIPES: usize = 1;
@@ -265,7 +265,7 @@ pub(crate) fn processors() -> usize {
 struct Queue<T> {
     /// How many items have been taken.
     head: AtomicU64,
-    /// How many have been sent.
+    /// How many have been placed.
     tail: AtomicU64,
     places: Box<[Place<T>]>,
 }
@@ -273,7 +273,7 @@ struct Queue<T> {
 #[derive(Debug)]
 struct Place<T> {
     stamp: AtomicU64,
-    item: Sealed<Option<T>>,
+    item: SyncWrapper<Option<T>>,
 }
 
 #[derive(Debug)]
@@ -296,7 +296,7 @@ pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let places = (0..capacity as u64)
         .map(|number| Place {
             stamp: AtomicU64::new(2 * number),
-            item: Sealed::new(None),
+            item: SyncWrapper::new(None),
         })
         .collect();
     let queue = Arc::new(Queue {

@@ -2,7 +2,7 @@
 //!
 //! The stack is a list that is linked by actor numbers. An actor is pushed, popped
 //! or removed from the middle in a few instructions. Thousands may time out at the
-//! same moment, and each of them is removed under the board's lock.
+//! same moment, and each of them is removed under the pool's lock.
 
 use crate::sync::Thread;
 
@@ -12,7 +12,7 @@ pub(crate) struct Idle {
     pub(crate) id: usize,
     pub(crate) thread: Thread,
     /// Whether the actor is searching, or about to.
-    pub(crate) token: bool,
+    pub(crate) searching: bool,
 }
 
 /// An actor on the stack and its neighbours.
@@ -102,7 +102,7 @@ mod tests {
             stack.push(Idle {
                 id: *id,
                 thread: current(),
-                token: false,
+                searching: false,
             });
         }
         stack

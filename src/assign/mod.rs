@@ -1,25 +1,27 @@
 //! An assigner's way: an idle actor, else a new one, else a mailbox with
 //! room, else the work goes back.
 
+mod grow;
+
 use std::collections::HashSet;
 
-use crate::board::Board;
 use crate::error::AssignError;
-use crate::gate::Generation;
-use crate::slot::Slot;
-use crate::stage::{Sent, Stage, Visit};
-use crate::state::Snapshot;
+use crate::pool::counts::Counts;
+use crate::pool::room::Generation;
+use crate::pool::roster::Synced;
+use crate::pool::slot::Slot;
+use crate::pool::{Placed, Pool, Visit};
 use crate::sync::{Arc, Backoff, Duration, Instant, Wake, is_over, thread_number, yield_now};
-use crate::work::{Letter, Work};
+use crate::work::{Envelope, Work};
 
 /// How long an assigner that waits for room tries again before it sleeps.
-const TRYING: Duration = Duration::from_micros(15);
+const RETRY_TIME: Duration = Duration::from_micros(15);
 
-impl<E: Send + 'static> Stage<E> {
+impl<E: Send + 'static> Pool<E> {
     /// Assigns a work; never waits for room.
     #[inline]
     pub(crate) fn assign(self: &Arc<Self>, work: Work<E>) -> Result<(), AssignError<E>> {
-        self.send_off(work.into_letter(thread_number()), Some(Duration::ZERO))
+        self.send_off(work.into_envelope(thread_number()), Some(Duration::ZERO))
     }
 
     /// Assigns a work; waits for room, if a time is given at most that long.
@@ -29,34 +31,34 @@ impl<E: Send + 'static> Stage<E> {
         work: Work<E>,
         timeout: Option<Duration>,
     ) -> Result<(), AssignError<E>> {
-        self.send_off(work.into_letter(thread_number()), timeout)
+        self.send_off(work.into_envelope(thread_number()), timeout)
     }
 
     fn send_off(
         self: &Arc<Self>,
-        letter: Letter<E>,
+        envelope: Envelope<E>,
         timeout: Option<Duration>,
     ) -> Result<(), AssignError<E>> {
         let waits = timeout != Some(Duration::ZERO);
-        let letter = match self.place_at_once(letter) {
-            Sent::Done => return self.accepted(),
-            Sent::NoRoom(letter) if !waits => {
-                self.counts.refuse();
-                return Err(AssignError::Full(letter.into_work(thread_number())));
+        let envelope = match self.place_at_once(envelope) {
+            Placed::Yes => return self.accepted(),
+            Placed::Full(envelope) if !waits => {
+                self.tallies.refuse();
+                return Err(AssignError::Full(envelope.into_work(thread_number())));
             }
-            Sent::NoRoom(letter) | Sent::Again(letter) => letter,
+            Placed::Full(envelope) | Placed::Retry(envelope) => envelope,
         };
-        let placed = match self.place(letter) {
+        let placed = match self.place(envelope) {
             Err(AssignError::Full(work)) if waits => self.wait_for_place(work, timeout),
             placed => placed,
         };
-        placed.inspect_err(|_| self.counts.refuse())?;
+        placed.inspect_err(|_| self.tallies.refuse())?;
         self.accepted()
     }
 
     #[inline(always)]
     fn accepted(&self) -> Result<(), AssignError<E>> {
-        self.counts.accept();
+        self.tallies.accept();
         Ok(())
     }
 
@@ -72,24 +74,24 @@ impl<E: Send + 'static> Stage<E> {
         let begin = Instant::now();
         // A time that overflows the clock is for ever.
         let deadline = timeout.and_then(|timeout| begin.checked_add(timeout));
-        let mut letter = work.into_letter(thread_number());
+        let mut envelope = work.into_envelope(thread_number());
         // Room often comes sooner than a thread can sleep and be woken, and then there is
         // room for more than one work.
-        while !is_over(begin, timeout.unwrap_or(TRYING).min(TRYING)) {
+        while !is_over(begin, timeout.unwrap_or(RETRY_TIME).min(RETRY_TIME)) {
             yield_now();
-            match self.place(letter) {
-                Err(AssignError::Full(work)) => letter = work.into_letter(thread_number()),
+            match self.place(envelope) {
+                Err(AssignError::Full(work)) => envelope = work.into_envelope(thread_number()),
                 placed => return placed,
             }
         }
         let mut last_try = false;
-        self.waiters.enter(&self.state);
+        self.waiters.enter(&self.counts);
         let placed = loop {
             // (1), (2)
             let noted = self.waiters.generation();
-            match self.place(letter) {
+            match self.place(envelope) {
                 Err(AssignError::Full(work)) if !last_try => {
-                    letter = work.into_letter(thread_number());
+                    envelope = work.into_envelope(thread_number());
                 }
                 placed => break placed,
             }
@@ -99,7 +101,7 @@ impl<E: Send + 'static> Stage<E> {
             last_try = timed_out && until == deadline;
         };
         let with_full = placed.as_ref().is_err_and(AssignError::is_full);
-        self.waiters.leave(&self.state, with_full);
+        self.waiters.leave(&self.counts, with_full);
         placed
     }
 
@@ -107,30 +109,30 @@ impl<E: Send + 'static> Stage<E> {
     /// path while all actors are busy, and the work is never copied on it. `NoRoom` is final:
     /// the troupe is full.
     #[inline(always)]
-    fn place_at_once(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
-        let now = self.state.load();
+    fn place_at_once(self: &Arc<Self>, envelope: Envelope<E>) -> Placed<E> {
+        let now = self.counts.load();
         if self.fills_mailboxes(now) {
-            return match self.place_in_mailbox(letter) {
-                Sent::NoRoom(letter) => Sent::Again(letter),
-                sent => sent,
+            return match self.place_in_mailbox(envelope) {
+                Placed::Full(envelope) => Placed::Retry(envelope),
+                placed => placed,
             };
         } else if now.idle() == 0
             && now.live() == self.config.max
             && self.is_full(now)
             && !now.is_shutting_down()
         {
-            return Sent::NoRoom(letter);
+            return Placed::Full(envelope);
         }
-        Sent::Again(letter)
+        Placed::Retry(envelope)
     }
 
     /// Returns `true` if a work goes to a mailbox, even if an actor is idle.
     #[inline]
-    fn fills_mailboxes(&self, now: Snapshot) -> bool {
+    fn fills_mailboxes(&self, now: Counts) -> bool {
         // At max, an actor that is looking for work finds it in a mailbox too,
         // and nobody has to be woken.
         now.live() == self.config.max
-            && (now.idle() == 0 || now.awake() > 0)
+            && (now.idle() == 0 || now.searching() > 0)
             && now.full() != now.live()
             && !now.is_shutting_down()
             && self.has_mailboxes()
@@ -139,39 +141,39 @@ impl<E: Send + 'static> Stage<E> {
     /// Returns `true` if no mailbox may have room. If also nobody is idle and the troupe
     /// cannot grow, a work may be refused at this instant.
     #[inline]
-    fn is_full(&self, now: Snapshot) -> bool {
+    fn is_full(&self, now: Counts) -> bool {
         now.full() == now.live() || !self.has_mailboxes()
     }
 
     /// Finds a place for a work.
-    fn place(self: &Arc<Self>, mut letter: Letter<E>) -> Result<(), AssignError<E>> {
+    fn place(self: &Arc<Self>, mut envelope: Envelope<E>) -> Result<(), AssignError<E>> {
         let mut backoff = Backoff::default();
         loop {
-            let now = self.state.load();
+            let now = self.counts.load();
             let sent = if now.is_shutting_down() {
-                return Err(AssignError::ShuttingDown(letter.into_work(0)));
+                return Err(AssignError::ShuttingDown(envelope.into_work(0)));
             } else if now.idle() > 0 {
-                self.place_with_idle(letter, now)
+                self.place_with_idle(envelope, now)
             } else if self.should_grow(now) {
-                self.grow(letter)?
+                self.grow(envelope)?
             } else if !self.is_full(now) {
-                self.place_in_mailbox(letter)
-            } else if self.is_settled(now) {
-                return Err(AssignError::Full(letter.into_work(0)));
+                self.place_in_mailbox(envelope)
+            } else if self.is_stable(now) {
+                return Err(AssignError::Full(envelope.into_work(0)));
             } else {
-                Sent::Again(letter)
+                Placed::Retry(envelope)
             };
-            letter = match sent {
-                Sent::Done => return Ok(()),
-                Sent::Again(letter) => letter,
-                Sent::NoRoom(letter) => {
+            envelope = match sent {
+                Placed::Yes => return Ok(()),
+                Placed::Retry(envelope) => envelope,
+                Placed::Full(envelope) => {
                     // Not all mailboxes are known to be full: a new actor is about to open
                     // one, or another thread is finding out whether one is full.
-                    if self.state.load() == now {
-                        drop(self.nursery.lock());
+                    if self.counts.load() == now {
+                        drop(self.spawn_lock.lock());
                         backoff.snooze();
                     }
-                    letter
+                    envelope
                 }
             };
         }
@@ -179,15 +181,15 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Returns `true` if a state is not one that an actor passes through when it begins to
     /// retire and then stays.
-    fn is_settled(&self, now: Snapshot) -> bool {
+    fn is_stable(&self, now: Counts) -> bool {
         let is_as_it_was = || {
-            let _board = self.board.lock();
-            self.state.load() == now
+            let _board = self.synced.lock();
+            self.counts.load() == now
         };
         now.live() == self.config.max || is_as_it_was()
     }
 
-    fn should_grow(&self, now: Snapshot) -> bool {
+    fn should_grow(&self, now: Counts) -> bool {
         // After a refusal a troupe that has an actor waits a while.
         now.live() < self.config.max
             && (!now.is_refused() || now.live() == 0 || self.may_grow_again())
@@ -196,76 +198,76 @@ impl<E: Send + 'static> Stage<E> {
     /// Assigns a retry in the place of the work that has failed on the actor `id`, whose
     /// handler calls this. The retry goes into the actor's hand.
     pub(crate) fn reassign(&self, id: usize, work: Work<E>) -> Result<(), AssignError<E>> {
-        let mut letter = work.into_letter(thread_number());
+        let mut envelope = work.into_envelope(thread_number());
         if let Some(slot) = self.slot(id) {
             // Under the hand's lock, so that `shutdown_now` finds the retry there
             // or this finds the shutdown.
-            match slot.put_in_hand(letter, || self.state.load().is_shutting_down()) {
+            match slot.put_in_handoff(envelope, || self.counts.load().is_shutting_down()) {
                 Ok(()) => return self.accepted(),
-                Err(back) => letter = back,
+                Err(back) => envelope = back,
             }
         }
-        self.counts.refuse();
-        Err(AssignError::ShuttingDown(letter.into_work(0)))
+        self.tallies.refuse();
+        Err(AssignError::ShuttingDown(envelope.into_work(0)))
     }
 
     // ---- With an idle actor -------------------------------------------
 
-    fn place_with_idle(self: &Arc<Self>, mut letter: Letter<E>, now: Snapshot) -> Sent<E> {
+    fn place_with_idle(self: &Arc<Self>, mut envelope: Envelope<E>, now: Counts) -> Placed<E> {
         if self.fills_mailboxes(now) {
-            match self.place_in_mailbox(letter) {
-                Sent::NoRoom(back) => letter = back,
-                sent => return sent,
+            match self.place_in_mailbox(envelope) {
+                Placed::Full(back) => envelope = back,
+                placed => return placed,
             }
         }
-        self.hand_off(letter)
+        self.hand_off(envelope)
     }
 
     /// Puts a work into the hand of the most recently idle actor.
     #[cold]
-    fn hand_off(&self, letter: Letter<E>) -> Sent<E> {
-        let mut board = self.board.lock();
+    fn hand_off(&self, envelope: Envelope<E>) -> Placed<E> {
+        let mut synced = self.synced.lock();
         // After a shutdown the stack stays empty, so nobody is popped for a
         // work that would be refused.
-        let slot = board.idle.top().and_then(|idle| self.slot(idle.id));
-        let (Some(slot), Some(idle)) = (slot, board.idle.pop()) else {
-            return Sent::Again(letter);
+        let slot = synced.idle.top().and_then(|idle| self.slot(idle.id));
+        let (Some(slot), Some(idle)) = (slot, synced.idle.pop()) else {
+            return Placed::Retry(envelope);
         };
         // The hand never overtakes the actor's own mailbox. A place there is free before the
         // actor ceases to be idle.
-        let (in_hand, sent) = match self.take_from(idle.id) {
-            None => (letter, Sent::Done),
-            Some(oldest) => match slot.mailbox.put(letter) {
+        let (in_hand, placed) = match self.take_from(idle.id) {
+            None => (envelope, Placed::Yes),
+            Some(oldest) => match slot.mailbox.put(envelope) {
                 Ok(()) => {
                     self.set_ready(idle.id);
-                    (oldest, Sent::Done)
+                    (oldest, Placed::Yes)
                 }
-                Err(letter) => (oldest, Sent::Again(letter)),
+                Err(envelope) => (oldest, Placed::Retry(envelope)),
             },
         };
-        self.state.actor_is_popped(idle.token);
-        // The call comes last: an actor that is awake hears it at once, and
+        self.counts.actor_is_popped(idle.searching);
+        // The call comes last: an actor that is searching hears it at once, and
         // passes on what it then finds in the mailbox.
         slot.hand_over(in_hand);
-        drop(board);
-        // An actor that has a token is awake, or is being woken.
-        if !idle.token {
+        drop(synced);
+        // An actor that has a searching is searching, or is being woken.
+        if !idle.searching {
             idle.thread.unpark();
         }
-        sent
+        placed
     }
 
     // ---- With a mailbox -----------------------------------------------
 
     #[inline(always)]
-    fn place_in_mailbox(self: &Arc<Self>, letter: Letter<E>) -> Sent<E> {
+    fn place_in_mailbox(self: &Arc<Self>, envelope: Envelope<E>) -> Placed<E> {
         let visit = self.fill();
         let Some(slot) = self.slot(visit.mailbox()) else {
-            return Sent::NoRoom(letter);
+            return Placed::Full(envelope);
         };
-        match self.send(visit, slot, letter) {
-            Sent::NoRoom(letter) => self.place_elsewhere(visit, slot, letter),
-            sent => sent,
+        match self.send(visit, slot, envelope) {
+            Placed::Full(envelope) => self.place_elsewhere(visit, slot, envelope),
+            placed => placed,
         }
     }
 
@@ -275,28 +277,28 @@ impl<E: Send + 'static> Stage<E> {
         self: &'a Arc<Self>,
         mut visit: Visit,
         mut slot: &'a Slot<E>,
-        mut letter: Letter<E>,
-    ) -> Sent<E> {
+        mut envelope: Envelope<E>,
+    ) -> Placed<E> {
         loop {
             let at = visit.mailbox();
-            if !self.is_certainly_full(at, slot) {
-                return Sent::Again(letter);
+            if !self.verify_full(at, slot) {
+                return Placed::Retry(envelope);
             }
             let next = self.find_room(at).and_then(|id| Some((id, self.slot(id)?)));
             let Some((next, next_slot)) = next else {
-                return Sent::NoRoom(letter);
+                return Placed::Full(envelope);
             };
             (visit, slot) = (self.move_fill(visit, next), next_slot);
-            match self.send(visit, slot, letter) {
-                Sent::NoRoom(back) => letter = back,
-                sent => return sent,
+            match self.send(visit, slot, envelope) {
+                Placed::Full(back) => envelope = back,
+                placed => return placed,
             }
         }
     }
 
     /// Returns `true` if a mailbox that was full a moment ago is known to be full, or its slot
     /// is vacant. `false` if it may have room again.
-    pub(crate) fn is_certainly_full(&self, at: usize, slot: &Slot<E>) -> bool {
+    pub(crate) fn verify_full(&self, at: usize, slot: &Slot<E>) -> bool {
         // While the slot is being closed, its gate may still be open.
         if slot.gate.generation().is_vacant() {
             return true;
@@ -306,7 +308,7 @@ impl<E: Send + 'static> Stage<E> {
         };
         // Before the gate can become full: the taker that opens it sets the bit again.
         self.with_room.clear(at);
-        let certain = slot.mailbox.is_full() && slot.gate.confirm(mark, &self.state);
+        let certain = slot.mailbox.is_full() && slot.gate.mark_full(mark, &self.counts);
         if !certain {
             self.with_room.set(at);
         }
@@ -315,47 +317,52 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Sends to a mailbox, and makes sure that the work will be found.
     #[inline(always)]
-    fn send(self: &Arc<Self>, visit: Visit, slot: &Slot<E>, mut letter: Letter<E>) -> Sent<E> {
+    fn send(
+        self: &Arc<Self>,
+        visit: Visit,
+        slot: &Slot<E>,
+        mut envelope: Envelope<E>,
+    ) -> Placed<E> {
         let generation = slot.gate.generation();
         if generation.is_vacant() {
-            return Sent::NoRoom(letter);
+            return Placed::Full(envelope);
         }
         let at = visit.mailbox();
         if self.drain() == at {
-            letter.note().visit = visit.mark();
+            envelope.header().visit = visit.mark();
         }
         // (1)
-        if let Err(letter) = slot.mailbox.put(letter) {
-            return Sent::NoRoom(letter);
+        if let Err(envelope) = slot.mailbox.put(envelope) {
+            return Placed::Full(envelope);
         }
-        match self.follow_up(at, slot, generation) {
-            None => Sent::Done,
-            Some(letter) => Sent::Again(letter),
+        match self.after_send(at, slot, generation) {
+            None => Placed::Yes,
+            Some(envelope) => Placed::Retry(envelope),
         }
     }
 
     /// Does what a sender has to do after its send to a slot that had this generation before.
     /// Returns the work if the send came too late.
     #[inline(always)]
-    pub(crate) fn follow_up(
+    pub(crate) fn after_send(
         self: &Arc<Self>,
         at: usize,
         slot: &Slot<E>,
         generation: Generation,
-    ) -> Option<Letter<E>> {
+    ) -> Option<Envelope<E>> {
         // (2)
         self.set_ready(at);
         // (3)
-        let now = self.state.load();
+        let now = self.counts.load();
         if now.is_shutting_down() || slot.gate.generation() != generation {
-            return self.follow_up_late(slot);
+            return self.after_late_send(slot);
         }
-        if now.wants_waking() && self.holds_work(at) {
-            self.notify_if_work(self.board.lock());
+        if now.should_notify() && self.holds_work(at) {
+            self.notify_if_work(self.synced.lock());
         }
         // (4)
         if now.live() < self.config.max {
-            self.grow_for_waiting();
+            self.grow_for_mailboxes();
         }
         None
     }
@@ -363,14 +370,14 @@ impl<E: Send + 'static> Stage<E> {
     /// Does (3) and (4) for a sender whose slot may have another actor by now, or whose
     /// troupe is shutting down.
     #[cold]
-    fn follow_up_late(self: &Arc<Self>, slot: &Slot<E>) -> Option<Letter<E>> {
-        if let Some(letter) = self.take_back_if_late(slot, thread_number()) {
-            return Some(letter);
+    fn after_late_send(self: &Arc<Self>, slot: &Slot<E>) -> Option<Envelope<E>> {
+        if let Some(envelope) = self.reclaim_if_late(slot, thread_number()) {
+            return Some(envelope);
         }
-        self.notify_if_work(self.board.lock());
-        // Others may be there by now than were when it sent.
-        if self.state.load().live() < self.config.max {
-            self.grow_for_waiting();
+        self.notify_if_work(self.synced.lock());
+        // Others may be there by now than were when it placed.
+        if self.counts.load().live() < self.config.max {
+            self.grow_for_mailboxes();
         }
         None
     }
@@ -378,36 +385,36 @@ impl<E: Send + 'static> Stage<E> {
     /// Takes the work of a sender back if no actor will ever begin it. The slot has another
     /// generation, or the troupe is shutting down.
     #[cold]
-    pub(crate) fn take_back_if_late(&self, slot: &Slot<E>, sender: u32) -> Option<Letter<E>> {
-        let mut board = self.board.lock();
+    pub(crate) fn reclaim_if_late(&self, slot: &Slot<E>, sender: u32) -> Option<Envelope<E>> {
+        let mut synced = self.synced.lock();
         // The actor of an open slot finds what is in its mailbox before it leaves.
         let is_dead = self.is_halted() || slot.gate.generation().is_vacant();
         if is_dead {
             // All works there belong to senders that are here, or on their way here.
-            while let Some(letter) = slot.mailbox.take() {
-                board.strays.push(letter);
+            while let Some(envelope) = slot.mailbox.take() {
+                synced.unclaimed.push(envelope);
             }
-            slot.gate.taken(&self.state);
-            self.tell_if_idle(&mut board);
+            slot.gate.on_take(&self.counts);
+            self.tell_if_idle(&mut synced);
         }
-        if let Some(letter) = take_stray(&mut board, sender) {
-            return Some(letter);
+        if let Some(envelope) = take_unclaimed(&mut synced, sender) {
+            return Some(envelope);
         }
         if !self.is_halted() {
             return None;
         }
         // An actor may have taken the work, and be about to lay it down.
-        let unsettled = self.unsettled(&board, &HashSet::new());
-        drop(board);
-        self.settle(&unsettled);
-        take_stray(&mut self.board.lock(), sender)
+        let undecided = self.undecided(&synced, &HashSet::new());
+        drop(synced);
+        self.wait_until_decided(&undecided);
+        take_unclaimed(&mut self.synced.lock(), sender)
     }
 }
 
-fn take_stray<E>(board: &mut Board<E>, sender: u32) -> Option<Letter<E>> {
-    let mine = board
-        .strays
+fn take_unclaimed<E>(synced: &mut Synced<E>, sender: u32) -> Option<Envelope<E>> {
+    let mine = synced
+        .unclaimed
         .iter_mut()
-        .position(|letter| letter.note().sender == sender)?;
-    Some(board.strays.swap_remove(mine))
+        .position(|envelope| envelope.header().sender == sender)?;
+    Some(synced.unclaimed.swap_remove(mine))
 }

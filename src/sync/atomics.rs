@@ -3,16 +3,16 @@
 //! Three kinds of shared number cover all that the core needs, and each has
 //! one rule:
 //!
-//! - an [`Announced`] word takes part in a handshake of the form "I write
+//! - an [`SeqCstWord`] word takes part in a handshake of the form "I write
 //!   mine, then look at yours". All its operations are sequentially
 //!   consistent, and the other side of the handshake is either another
 //!   announced word or the mailbox, whose send and receive are sequentially
 //!   consistent read-modify-writes too (crossbeam's tail and head). On the
 //!   usual processors an announced *load* costs no more than a plain one.
-//! - an [`Owned`] number is written by one thread only and read by others.
+//! - an [`SingleWriter`] number is written by one thread only and read by others.
 //!   The store is a release, the load an acquire: who sees the number sees
 //!   what its owner did before.
-//! - a [`Striped`] counter is raised by many threads that must not fight for
+//! - a [`StripedCounter`] counter is raised by many threads that must not fight for
 //!   a cache line, and summed up rarely.
 
 use std::ops::Deref;
@@ -36,9 +36,9 @@ impl<T> Deref for Padded<T> {
 
 /// A word that takes part in handshakes between threads.
 #[derive(Debug, Default)]
-pub(crate) struct Announced(AtomicU64);
+pub(crate) struct SeqCstWord(AtomicU64);
 
-impl Announced {
+impl SeqCstWord {
     pub(crate) fn new(value: u64) -> Self {
         Self(AtomicU64::new(value))
     }
@@ -88,9 +88,9 @@ impl Announced {
 
 /// A number that one thread writes and others read.
 #[derive(Debug, Default)]
-pub(crate) struct Owned(AtomicU64);
+pub(crate) struct SingleWriter(AtomicU64);
 
-impl Owned {
+impl SingleWriter {
     #[inline]
     pub(crate) fn get(&self) -> u64 {
         // ORDERING: pairs with the release in `set`.
@@ -135,9 +135,9 @@ struct Tally {
 /// mostly without a read-modify-write: the first thread to come to a stripe
 /// owns it.
 #[derive(Debug, Default)]
-pub(crate) struct Striped([Padded<Stripe>; STRIPES]);
+pub(crate) struct StripedCounter([Padded<Stripe>; STRIPES]);
 
-impl Striped {
+impl StripedCounter {
     #[inline]
     pub(crate) fn accept(&self) {
         self.raise(|tally| &tally.accepted);

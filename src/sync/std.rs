@@ -135,11 +135,11 @@ pub(crate) fn nap() {
 
 /// How long a troupe that has an actor does without another after the system
 /// has refused it one.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
+pub(crate) const SPAWN_RETRY: Duration = Duration::from_millis(100);
 
 /// How often an actor that has run out of work looks for more before it goes
 /// idle.
-pub(crate) const LINGERING: u32 = 25;
+pub(crate) const SPINS: u32 = 25;
 
 /// How many lines a striped counter is spread over.
 pub(crate) const STRIPES: usize = 16;

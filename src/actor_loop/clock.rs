@@ -5,21 +5,21 @@
 //! clock is read once in several, and the end of one work is taken for the
 //! begin of the next. At the begin and the end of a row it is always read.
 
-use crate::slot::Told;
+use crate::pool::slot::Progress;
 use crate::sync::{Duration, Instant};
 
 /// The time of short works after which the clock is read again: a reading costs
 /// a hundredth of it.
 const READING_WORTH: Duration = Duration::from_nanos(2_500);
 
-/// The most works between two readings. With more, the stamps would be behind for
+/// The most works between two readings. With more, the clock would be behind for
 /// too long when longer works follow.
 const AT_LEAST_EVERY: u128 = 16;
 
 /// One actor's readings of the clock.
 #[derive(Debug)]
-pub(crate) struct Stamps {
-    /// When the troupe was built. Stamps count from here.
+pub(crate) struct Clock {
+    /// When the troupe was built. Clock count from here.
     birth: Instant,
     /// The last reading.
     last: Instant,
@@ -31,7 +31,7 @@ pub(crate) struct Stamps {
     rested: bool,
 }
 
-impl Stamps {
+impl Clock {
     pub(crate) fn new(birth: Instant) -> Self {
         Self {
             birth,
@@ -48,18 +48,18 @@ impl Stamps {
     }
 
     /// Notes that a work begins.
-    pub(crate) fn begin(&mut self, told: &Told) {
+    pub(crate) fn begin(&mut self, progress: &Progress) {
         if self.rested {
             self.read(1);
             self.rested = false;
-            told.stamp_accepted(self.birth, self.last);
+            progress.stamp_accepted(self.birth, self.last);
         } else if self.is_fresh() {
-            told.stamp_accepted(self.birth, self.last);
+            progress.stamp_accepted(self.birth, self.last);
         }
     }
 
     /// Notes that a work has ended.
-    pub(crate) fn end(&mut self, told: &Told) {
+    pub(crate) fn end(&mut self, progress: &Progress) {
         self.left -= 1;
         if self.left == 0 {
             let (before, works) = (self.last, self.every);
@@ -69,18 +69,18 @@ impl Stamps {
             // At most 16: it fits.
             self.every = worth.clamp(1, AT_LEAST_EVERY) as u32;
             self.left = self.every;
-            told.stamp_finished(self.birth, self.last);
+            progress.stamp_finished(self.birth, self.last);
         }
     }
 
     /// Notes that the actor has nothing to do. Returns since when.
-    pub(crate) fn rest(&mut self, told: &Told) -> Instant {
+    pub(crate) fn rest(&mut self, progress: &Progress) -> Instant {
         if self.rested || !self.is_fresh() {
             self.read(1);
         }
         if !self.rested {
             self.rested = true;
-            told.stamp_finished(self.birth, self.last);
+            progress.stamp_finished(self.birth, self.last);
         }
         self.last
     }

@@ -5,7 +5,7 @@
 //! ARCHITECTURE.md go, the looks that find it full or empty.
 
 use crate::sync::{Receiver, Sender, TrySendError, bounded};
-use crate::work::Letter;
+use crate::work::Envelope;
 
 /// A mailbox; with size 0 one that never holds anything.
 pub(crate) struct Mailbox<E>(Option<Ends<E>>);
@@ -13,8 +13,8 @@ pub(crate) struct Mailbox<E>(Option<Ends<E>>);
 /// Both ends of the channel. They live as long as the mailbox, so it is never
 /// disconnected.
 struct Ends<E> {
-    sender: Sender<Letter<E>>,
-    receiver: Receiver<Letter<E>>,
+    sender: Sender<Envelope<E>>,
+    receiver: Receiver<Envelope<E>>,
 }
 
 impl<E> Mailbox<E> {
@@ -27,21 +27,21 @@ impl<E> Mailbox<E> {
 
     /// Puts a work at the end, or hands it back if there is no room.
     #[inline(always)]
-    pub(crate) fn put(&self, letter: Letter<E>) -> Result<(), Letter<E>> {
+    pub(crate) fn put(&self, envelope: Envelope<E>) -> Result<(), Envelope<E>> {
         match &self.0 {
             Some(ends) => ends
                 .sender
-                .try_send(letter)
+                .try_send(envelope)
                 .map_err(|refused| match refused {
-                    TrySendError::Full(letter) | TrySendError::Disconnected(letter) => letter,
+                    TrySendError::Full(envelope) | TrySendError::Disconnected(envelope) => envelope,
                 }),
-            None => Err(letter),
+            None => Err(envelope),
         }
     }
 
     /// Takes the oldest work.
     #[inline(always)]
-    pub(crate) fn take(&self) -> Option<Letter<E>> {
+    pub(crate) fn take(&self) -> Option<Envelope<E>> {
         self.0.as_ref()?.receiver.try_recv().ok()
     }
 

@@ -8,38 +8,6 @@
 //! is cannot be seen, but it can be tried out: looking away has paid if many works
 //! have come meanwhile.
 
-use crate::sync::{Duration, LINGERING};
-
-/// How many idle actors search at once; others park immediately.
-const SEARCHERS: usize = 2;
-
-/// How long an actor looks away. That is long enough for the assigners to run
-/// ahead, and no longer, since an assigner may be waiting for the processor.
-const LOOK_AWAY: Duration = Duration::from_micros(4);
-
-/// How actors spin, as far as the number of processors decides it.
-#[derive(Debug)]
-pub(crate) struct SpinPolicy {
-    /// At most this many idle actors search at once.
-    pub(crate) searchers: usize,
-    /// How long an actor looks away.
-    pub(crate) look_away: Duration,
-    /// How often an actor looks for more work before it goes idle.
-    pub(crate) lingering: u32,
-}
-
-impl SpinPolicy {
-    /// On one processor spinning only keeps others from running.
-    pub(crate) fn of(processors: usize) -> Self {
-        let has_many = processors > 1;
-        Self {
-            searchers: if has_many { SEARCHERS } else { 1 },
-            look_away: if has_many { LOOK_AWAY } else { Duration::ZERO },
-            lingering: if has_many { LINGERING } else { 0 },
-        }
-    }
-}
-
 /// How many works in a row, found after a look away, have paid for it.
 const PAID: u32 = 16;
 
@@ -58,7 +26,7 @@ pub(crate) struct Pace {
     /// How many works come before the next look away.
     wait: u32,
     /// Whether the actor looked away when it last ran out of work.
-    looked_away: bool,
+    held_off: bool,
 }
 
 impl Pace {
@@ -66,14 +34,14 @@ impl Pace {
         Self {
             works: 0,
             wait: SOON,
-            looked_away: false,
+            held_off: false,
         }
     }
 
     /// Notes that the actor has run out of work, and how many works it has run since the last
     /// time. `true` if the actor should look away for a while.
     pub(crate) fn runs_out(&mut self, works: u32) -> bool {
-        if self.looked_away {
+        if self.held_off {
             self.works = 0;
             self.wait = if works >= PAID {
                 SOON
@@ -82,8 +50,8 @@ impl Pace {
             };
         }
         self.works = self.works.saturating_add(works);
-        self.looked_away = self.works >= self.wait;
-        self.looked_away
+        self.held_off = self.works >= self.wait;
+        self.held_off
     }
 }
 

@@ -1,16 +1,16 @@
 //! One bit for each slot, in as few words as hold them.
 
-use crate::atomics::Announced;
+use crate::sync::atomics::SeqCstWord;
 
 /// One bit for each slot.
 #[derive(Debug)]
-pub(crate) struct Bits(Box<[Announced]>);
+pub(crate) struct Bits(Box<[SeqCstWord]>);
 
 impl Bits {
     pub(crate) fn new(slots: usize) -> Self {
         Self(
             (0..slots.div_ceil(64))
-                .map(|_| Announced::default())
+                .map(|_| SeqCstWord::default())
                 .collect(),
         )
     }
@@ -61,7 +61,7 @@ impl Bits {
     }
 
     #[inline]
-    fn bit(&self, slot: usize) -> (&Announced, u64) {
+    fn bit(&self, slot: usize) -> (&SeqCstWord, u64) {
         (&self.0[slot / 64], 1 << (slot % 64))
     }
 }

@@ -3,22 +3,22 @@
 
 use std::io;
 
-use crate::actor_loop::live;
-use crate::board::Board;
+use crate::actor_loop::run;
 use crate::error::AssignError;
-use crate::slot::Slot;
-use crate::stage::{Sent, Stage};
-use crate::state::Snapshot;
-use crate::sync::{Arc, Instant, MutexGuard, PATIENCE, has_passed, spawn};
-use crate::work::Letter;
+use crate::pool::counts::Counts;
+use crate::pool::roster::Synced;
+use crate::pool::slot::Slot;
+use crate::pool::{Placed, Pool};
+use crate::sync::{Arc, Instant, MutexGuard, SPAWN_RETRY, has_passed, spawn};
+use crate::work::Envelope;
 
 /// The system has refused a thread, and the reservation is undone.
 struct Refusal<E> {
     error: io::Error,
     /// What was in the hand of the actor that was not born.
-    hand: Option<Letter<E>>,
+    hand: Option<Envelope<E>>,
     /// The state before the reservation was undone.
-    before: Snapshot,
+    before: Counts,
 }
 
 /// An actor that is about to be started, and the number of this start.
@@ -28,18 +28,18 @@ struct Reserved<'a, E> {
     slot: &'a Slot<E>,
 }
 
-impl<E: Send + 'static> Stage<E> {
+impl<E: Send + 'static> Pool<E> {
     /// Returns `true` once it is time to ask the system again after a refusal.
     pub(crate) fn may_grow_again(&self) -> bool {
-        self.nursery.lock().is_none_or(has_passed)
+        self.spawn_lock.lock().is_none_or(has_passed)
     }
 
     /// Returns when it is time to ask the system again, if the troupe would grow then. Senders
     /// that wait for that instant are woken if the system gives or refuses a thread meanwhile.
     pub(crate) fn next_growth(&self) -> Option<Instant> {
-        let now = self.state.load();
+        let now = self.counts.load();
         if now.is_refused() && now.live() < self.config.max {
-            *self.nursery.lock()
+            *self.spawn_lock.lock()
         } else {
             None
         }
@@ -47,37 +47,40 @@ impl<E: Send + 'static> Stage<E> {
 
     /// Starts a new actor with this work in its hand. `Again` if the troupe need not or
     /// cannot grow at present. An error if there is no actor and the system refuses one.
-    pub(crate) fn grow(self: &Arc<Self>, letter: Letter<E>) -> Result<Sent<E>, AssignError<E>> {
-        let patience = self.nursery.lock();
-        let mut board = self.board.lock();
-        let now = self.state.load();
-        let too_soon = now.live() > 0 && patience.is_some_and(|patience| !has_passed(patience));
+    pub(crate) fn grow(
+        self: &Arc<Self>,
+        envelope: Envelope<E>,
+    ) -> Result<Placed<E>, AssignError<E>> {
+        let retry_at = self.spawn_lock.lock();
+        let mut synced = self.synced.lock();
+        let now = self.counts.load();
+        let too_soon = now.live() > 0 && retry_at.is_some_and(|retry_at| !has_passed(retry_at));
         if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
-            return Ok(Sent::Again(letter));
+            return Ok(Placed::Retry(envelope));
         }
-        let Some(reserved) = self.reserve(&mut board, true) else {
-            drop((board, patience));
-            self.furnish_next();
-            return Ok(Sent::Again(letter));
+        let Some(reserved) = self.reserve(&mut synced, true) else {
+            drop((synced, retry_at));
+            self.make_next_slot();
+            return Ok(Placed::Retry(envelope));
         };
-        reserved.slot.hand_over(letter);
-        drop(board);
+        reserved.slot.hand_over(envelope);
+        drop(synced);
 
-        let Err(refusal) = self.give_birth(patience, &reserved, true) else {
+        let Err(refusal) = self.spawn_reserved(retry_at, &reserved, true) else {
             // Works may be waiting in mailboxes since the system refused a thread.
-            self.grow_for_waiting();
-            return Ok(Sent::Done);
+            self.grow_for_mailboxes();
+            return Ok(Placed::Yes);
         };
         match refusal.hand {
-            Some(letter) if refusal.before.live() == 1 && !refusal.before.is_shutting_down() => {
+            Some(envelope) if refusal.before.live() == 1 && !refusal.before.is_shutting_down() => {
                 Err(AssignError::Spawn {
-                    work: letter.into_work(0),
+                    work: envelope.into_work(0),
                     source: refusal.error,
                 })
             }
-            Some(letter) => Ok(Sent::Again(letter)),
+            Some(envelope) => Ok(Placed::Retry(envelope)),
             // `shutdown_now` has returned it.
-            None => Ok(Sent::Done),
+            None => Ok(Placed::Yes),
         }
     }
 
@@ -85,15 +88,15 @@ impl<E: Send + 'static> Stage<E> {
     /// put there while the troupe was at max, or had just been refused a thread. An idle
     /// actor does not prevent this, since it may be handed another work.
     #[cold]
-    pub(crate) fn grow_for_waiting(self: &Arc<Self>) {
+    pub(crate) fn grow_for_mailboxes(self: &Arc<Self>) {
         // If the system refuses, the work waits for an actor that is busy.
-        drop(self.start_without_work(true, |patience, board| {
-            let now = self.state.load();
+        drop(self.start_without_work(true, |retry_at, synced| {
+            let now = self.counts.load();
             // After a refusal works wait in mailboxes until it is time to ask again.
-            patience.is_none_or(has_passed)
+            retry_at.is_none_or(has_passed)
                 && !now.is_shutting_down()
                 && now.live() < self.config.max
-                && self.find_ready(board).is_some()
+                && self.find_ready(synced).is_some()
         }));
     }
 
@@ -107,62 +110,62 @@ impl<E: Send + 'static> Stage<E> {
     fn start_without_work(
         self: &Arc<Self>,
         is_growth: bool,
-        is_needed: impl Fn(Option<Instant>, &Board<E>) -> bool,
+        is_needed: impl Fn(Option<Instant>, &Synced<E>) -> bool,
     ) -> Result<(), (String, io::Error)> {
         loop {
-            let patience = self.nursery.lock();
-            let mut board = self.board.lock();
-            if !is_needed(*patience, &board) {
+            let retry_at = self.spawn_lock.lock();
+            let mut synced = self.synced.lock();
+            if !is_needed(*retry_at, &synced) {
                 return Ok(());
             }
-            let reserved = self.reserve(&mut board, is_growth);
-            drop(board);
+            let reserved = self.reserve(&mut synced, is_growth);
+            drop(synced);
             if let Some(reserved) = reserved {
                 return self
-                    .give_birth(patience, &reserved, false)
+                    .spawn_reserved(retry_at, &reserved, false)
                     .map_err(|refusal| (self.config.name_of(reserved.id), refusal.error));
             }
-            drop(patience);
-            self.furnish_next();
+            drop(retry_at);
+            self.make_next_slot();
         }
     }
 
     /// Counts an actor that is not there yet, and gives it the lowest vacant number. `None`
     /// if that number has no slot yet. Slots are made without the locks.
-    fn reserve(&self, board: &mut Board<E>, is_growth: bool) -> Option<Reserved<'_, E>> {
-        let slot = self.slot(board.next_id())?;
-        let (id, birth) = board.occupy(is_growth);
-        self.state.reserve();
+    fn reserve(&self, synced: &mut Synced<E>, is_growth: bool) -> Option<Reserved<'_, E>> {
+        let slot = self.slot(synced.next_id())?;
+        let (id, birth) = synced.reserve_id(is_growth);
+        self.counts.reserve();
         Some(Reserved { id, birth, slot })
     }
 
     /// Starts the thread of a reserved actor, or undoes the reservation.
-    fn give_birth(
+    fn spawn_reserved(
         self: &Arc<Self>,
-        mut patience: MutexGuard<'_, Option<Instant>>,
+        mut retry_at: MutexGuard<'_, Option<Instant>>,
         reserved: &Reserved<'_, E>,
         has_work: bool,
     ) -> Result<(), Refusal<E>> {
         let (id, slot) = (reserved.id, reserved.slot);
-        let stage = Arc::clone(self);
-        let body = move || live(&stage, id);
+        let pool = Arc::clone(self);
+        let body = move || run(&pool, id);
         let spawned = spawn(self.config.name_of(id), self.config.stack_size, body);
 
-        let mut board = self.board.lock();
+        let mut synced = self.synced.lock();
         match spawned {
             Ok(thread) => {
                 // The actor may have left already. An actor without a work opens its slot
                 // itself, at its first rest.
-                if board.file(id, reserved.birth, thread) && has_work {
-                    self.open(&mut board, id);
+                if synced.store_thread(id, reserved.birth, thread) && has_work {
+                    self.open(&mut synced, id);
                 }
-                drop(board);
-                let was_refused = patience.take().is_some();
+                drop(synced);
+                let was_refused = retry_at.take().is_some();
                 if was_refused {
-                    self.state.growth_granted();
+                    self.counts.growth_granted();
                 }
-                drop(patience);
-                if self.state.load().is_waited_for() {
+                drop(retry_at);
+                if self.counts.load().is_waited_for() {
                     if was_refused {
                         self.waiters.wake_all();
                     } else if self.has_mailboxes() {
@@ -174,17 +177,17 @@ impl<E: Send + 'static> Stage<E> {
             }
             Err(error) => {
                 let hand = slot.take_over();
-                board.tally.spawn_failures += 1;
-                board.vacate(id);
-                let before = self.state.actor_is_gone();
-                self.tell_if_idle(&mut board);
-                drop(board);
+                synced.tally.spawn_failures += 1;
+                synced.release_id(id);
+                let before = self.counts.actor_is_gone();
+                self.tell_if_idle(&mut synced);
+                drop(synced);
                 let is_last = before.live() == 1;
                 if !is_last {
-                    *patience = Instant::now().checked_add(PATIENCE);
-                    self.state.growth_refused();
+                    *retry_at = Instant::now().checked_add(SPAWN_RETRY);
+                    self.counts.growth_refused();
                 }
-                drop(patience);
+                drop(retry_at);
                 // A waiting sender may have found `Full` because of the reservation, and
                 // does not know yet when to ask the system again.
                 if before.is_waited_for() {
@@ -208,7 +211,7 @@ mod tests {
     use std::sync::mpsc;
 
     use crate::config::Config;
-    use crate::stage::Stage;
+    use crate::pool::Pool;
     use crate::sync::{Arc, Duration, Instant, spawn, yield_now};
     use crate::work::Work;
 
@@ -220,17 +223,17 @@ mod tests {
         }
     }
 
-    /// Only a troupe that has an actor has patience. A troupe without one asks the system
+    /// Only a troupe that has an actor has retry_at. A troupe without one asks the system
     /// again at once.
     #[test]
     fn without_an_actor_there_is_no_patience() {
-        let stage = Arc::new(Stage::<()>::new(Config::dynamic(0, 2), None));
-        *stage.nursery.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
-        stage.state.growth_refused();
-        assert!(stage.assign(Work::new(|| Ok(()))).is_ok());
-        assert!(!stage.state.load().is_refused());
-        stage.shutdown();
-        assert_eq!(stage.join(None), Ok(()));
+        let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2), None));
+        *pool.spawn_lock.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
+        pool.counts.growth_refused();
+        assert!(pool.assign(Work::new(|| Ok(()))).is_ok());
+        assert!(!pool.counts.load().is_refused());
+        pool.shutdown();
+        assert_eq!(pool.join(None), Ok(()));
     }
 
     /// An actor that may not retire asks again later, and retires if another has been started
@@ -238,50 +241,47 @@ mod tests {
     #[test]
     fn an_actor_that_was_needed_retires_when_there_are_more() {
         let config = Config::dynamic(1, 2).mailbox_size(1);
-        let stage = Arc::new(Stage::<()>::new(config.idle_timeout(Duration::ZERO), None));
+        let pool = Arc::new(Pool::<()>::new(config.idle_timeout(Duration::ZERO), None));
         let (open, gate) = mpsc::channel::<()>();
-        assert!(stage.assign(Work::new(|| Ok(()))).is_ok());
-        assert_eq!(stage.wait_idle(None), Ok(()));
+        assert!(pool.assign(Work::new(|| Ok(()))).is_ok());
+        assert_eq!(pool.wait_idle(None), Ok(()));
         // Every chance for it to ask, and to find that it is needed.
-        eventually(|| stage.state.load().wants_waking());
+        eventually(|| pool.counts.load().should_notify());
         (0..1_000).for_each(|_| yield_now());
-        let letter = Work::new(move || gate.recv().map_err(drop)).into_letter(1);
-        assert!(stage.slot(0).unwrap().mailbox.put(letter).is_ok());
-        stage.set_ready(0);
-        stage.grow_for_waiting();
-        eventually(|| stage.stats().running == 1);
-        eventually(|| stage.stats().actors == 1);
+        let envelope = Work::new(move || gate.recv().map_err(drop)).into_envelope(1);
+        assert!(pool.slot(0).unwrap().mailbox.put(envelope).is_ok());
+        pool.set_ready(0);
+        pool.grow_for_mailboxes();
+        eventually(|| pool.stats().running == 1);
+        eventually(|| pool.stats().actors == 1);
         assert_eq!(open.send(()), Ok(()));
-        stage.shutdown();
-        assert_eq!(stage.join(None), Ok(()));
+        pool.shutdown();
+        assert_eq!(pool.join(None), Ok(()));
     }
 
     /// A sender that finds its work in a mailbox below max starts no actor right after the
     /// system has refused a thread. It starts one as soon as an assign would.
     #[test]
     fn a_late_sender_has_patience_too() {
-        let stage = Arc::new(Stage::<()>::new(
-            Config::dynamic(0, 2).mailbox_size(1),
-            None,
-        ));
+        let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2).mailbox_size(1), None));
         let gates = [(); 2].map(|()| mpsc::channel::<()>());
         let [(first, gate), (second, other_gate)] = gates;
         let work = Work::new(move || gate.recv().map_err(drop));
-        assert!(stage.assign(work).is_ok());
-        eventually(|| stage.stats().running == 1);
-        let letter = Work::new(move || other_gate.recv().map_err(drop)).into_letter(1);
-        assert!(stage.slot(0).unwrap().mailbox.put(letter).is_ok());
-        stage.set_ready(0);
-        stage.state.growth_refused();
-        *stage.nursery.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
-        stage.grow_for_waiting();
-        assert_eq!(stage.state.load().live(), 1);
-        *stage.nursery.lock() = Some(Instant::now());
-        stage.grow_for_waiting();
-        eventually(|| stage.stats().running == 2);
+        assert!(pool.assign(work).is_ok());
+        eventually(|| pool.stats().running == 1);
+        let envelope = Work::new(move || other_gate.recv().map_err(drop)).into_envelope(1);
+        assert!(pool.slot(0).unwrap().mailbox.put(envelope).is_ok());
+        pool.set_ready(0);
+        pool.counts.growth_refused();
+        *pool.spawn_lock.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
+        pool.grow_for_mailboxes();
+        assert_eq!(pool.counts.load().live(), 1);
+        *pool.spawn_lock.lock() = Some(Instant::now());
+        pool.grow_for_mailboxes();
+        eventually(|| pool.stats().running == 2);
         assert_eq!(first.send(()).and(second.send(())), Ok(()));
-        stage.shutdown();
-        assert_eq!(stage.join(None), Ok(()));
+        pool.shutdown();
+        assert_eq!(pool.join(None), Ok(()));
     }
 
     /// Work that was put into a mailbox because the system had just refused a thread does not
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_growth_after_a_refusal_starts_another_for_what_waits() {
         let config = Config::dynamic(0, 4).mailbox_size(4);
-        let stage = Arc::new(Stage::<()>::new(config, None));
+        let pool = Arc::new(Pool::<()>::new(config, None));
         let gates = [(); 3].map(|()| mpsc::channel::<()>());
         let (open, works): (Vec<_>, Vec<_>) = gates
             .into_iter()
@@ -299,33 +299,30 @@ mod tests {
             .unzip();
         for (at, work) in works.into_iter().enumerate() {
             let later = (at == 1).then_some(3_600).map(Duration::from_secs);
-            *stage.nursery.lock() = later.and_then(|later| Instant::now().checked_add(later));
+            *pool.spawn_lock.lock() = later.and_then(|later| Instant::now().checked_add(later));
             if later.is_some() {
-                stage.state.growth_refused();
+                pool.counts.growth_refused();
             }
-            assert!(stage.assign(work).is_ok());
+            assert!(pool.assign(work).is_ok());
         }
-        eventually(|| stage.stats().running == 3);
+        eventually(|| pool.stats().running == 3);
         drop(open);
-        stage.shutdown();
-        assert_eq!(stage.join(None), Ok(()));
+        pool.shutdown();
+        assert_eq!(pool.join(None), Ok(()));
     }
 
     /// A sender that waits for room asks the system for a thread as soon as an assign would,
     /// even if nobody makes room.
     #[test]
     fn who_waits_grows_the_troupe_in_time() {
-        let stage = Arc::new(Stage::<()>::new(
-            Config::dynamic(0, 2).mailbox_size(0),
-            None,
-        ));
+        let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2).mailbox_size(0), None));
         let (open, gate) = mpsc::channel::<()>();
         let work = Work::new(move || gate.recv().map_err(drop));
-        assert!(stage.assign(work).is_ok());
-        *stage.nursery.lock() = Instant::now().checked_add(Duration::from_millis(20));
-        stage.state.growth_refused();
+        assert!(pool.assign(work).is_ok());
+        *pool.spawn_lock.lock() = Instant::now().checked_add(Duration::from_millis(20));
+        pool.counts.growth_refused();
         let (done, is_done) = mpsc::channel();
-        let waiter = Arc::clone(&stage);
+        let waiter = Arc::clone(&pool);
         let wait = move || {
             let placed = waiter.assign_waiting(Work::new(|| Ok(())), None);
             done.send(placed.is_ok()).unwrap();
@@ -334,7 +331,7 @@ mod tests {
         assert_eq!(is_done.recv_timeout(Duration::from_secs(60)), Ok(true));
         waiter.join().unwrap();
         assert_eq!(open.send(()), Ok(()));
-        stage.shutdown();
-        assert_eq!(stage.join(None), Ok(()));
+        pool.shutdown();
+        assert_eq!(pool.join(None), Ok(()));
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn times_out(deadline: Instant) -> bool {
 }
 
 /// Lets others run between zero and three times: a wait that times out.
-pub(super) fn linger() {
+pub(super) fn spin() {
     use shuttle::rand::Rng;
     for _ in 0..shuttle::rand::thread_rng().gen_range(0..4) {
         yield_now();
@@ -75,7 +75,7 @@ pub(crate) fn thread_number() -> u32 {
 pub(crate) fn park(deadline: Option<Instant>) -> Wake {
     // A coin also where an idle time-out is zero, so that some actors stay.
     if deadline.is_some() && coin(30) {
-        linger();
+        spin();
         return Wake::TimedOut;
     }
     shuttle::thread::park();
@@ -85,7 +85,7 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
 /// Lets others run for a while.
 pub(crate) fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
     if !done() {
-        linger();
+        spin();
     }
 }
 
@@ -109,15 +109,15 @@ pub(crate) fn has_passed(_instant: Instant) -> bool {
 }
 
 /// None: time that does not pass by a coin would pass by itself.
-pub(crate) const PATIENCE: Duration = Duration::ZERO;
+pub(crate) const SPAWN_RETRY: Duration = Duration::ZERO;
 
 /// Fewer than in earnest: a look that finds nothing teaches a model nothing.
-pub(crate) const LINGERING: u32 = 1;
+pub(crate) const SPINS: u32 = 1;
 
 /// Two, so that threads share them. Each is many steps of a snapshot.
 pub(crate) const STRIPES: usize = 2;
 
-/// Two, so that lingering and looking away are modelled.
+/// Two, so that spins and looking away are modelled.
 pub(crate) fn processors() -> usize {
     2
 }

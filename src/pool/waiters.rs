@@ -4,7 +4,7 @@
 //! is still the same; who makes room raises it. No lock is held during the
 //! try, so the two sides never wait for each other.
 
-use crate::state::State;
+use crate::pool::counts::CountsWord;
 use crate::sync::{Condvar, Instant, Mutex, Wake};
 
 /// The assigners that wait for room.
@@ -22,21 +22,21 @@ struct Line {
 
 impl Waiters {
     /// Begins to wait: from now on who makes room says so.
-    pub(crate) fn enter(&self, state: &State) {
+    pub(crate) fn enter(&self, counts: &CountsWord) {
         let mut line = self.line.lock();
         line.waiting += 1;
         if line.waiting == 1 {
-            state.somebody_waits();
+            counts.somebody_waits();
         }
     }
 
     /// Ends waiting. Who leaves otherwise than with `Full` wakes the next: there
     /// may be more room than there were calls, or a reason for all to leave.
-    pub(crate) fn leave(&self, state: &State, with_full: bool) {
+    pub(crate) fn leave(&self, counts: &CountsWord, with_full: bool) {
         let mut line = self.line.lock();
         line.waiting -= 1;
         if line.waiting == 0 {
-            state.nobody_waits();
+            counts.nobody_waits();
         } else if !with_full {
             line.generation += 1;
             self.room.notify_one();
@@ -74,34 +74,34 @@ impl Waiters {
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
     use super::Waiters;
-    use crate::state::State;
+    use crate::pool::counts::CountsWord;
 
     #[test]
     fn the_flag_stays_until_the_last_leaves() {
-        let (waiters, state) = (Waiters::default(), State::default());
+        let (waiters, counts) = (Waiters::default(), CountsWord::default());
         for _ in 0..2 {
-            waiters.enter(&state);
-            waiters.enter(&state);
-            waiters.leave(&state, true);
-            assert!(state.load().is_waited_for());
-            waiters.leave(&state, false);
-            assert!(!state.load().is_waited_for());
+            waiters.enter(&counts);
+            waiters.enter(&counts);
+            waiters.leave(&counts, true);
+            assert!(counts.load().is_waited_for());
+            waiters.leave(&counts, false);
+            assert!(!counts.load().is_waited_for());
         }
     }
 
     #[test]
     fn who_leaves_otherwise_than_with_full_calls_the_next() {
-        let (waiters, state) = (Waiters::default(), State::default());
+        let (waiters, counts) = (Waiters::default(), CountsWord::default());
         for _ in 0..4 {
-            waiters.enter(&state);
+            waiters.enter(&counts);
         }
         let noted = waiters.generation();
-        waiters.leave(&state, true);
+        waiters.leave(&counts, true);
         assert_eq!(waiters.generation(), noted);
-        waiters.leave(&state, false);
+        waiters.leave(&counts, false);
         let called = waiters.generation();
         assert_ne!(called, noted);
-        waiters.leave(&state, false);
+        waiters.leave(&counts, false);
         assert!(waiters.generation() != called && waiters.generation() != noted);
         let called = waiters.generation();
         waiters.wake_one();

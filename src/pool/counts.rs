@@ -1,0 +1,259 @@
+//! The state word: the counts and flags of the whole troupe in one atomic.
+//!
+//! | bits | what | changes |
+//! |---|---|---|
+//! | 0..15 | idle: actors on the idle stack | under the pool's lock |
+//! | 15..30 | live: actors there are, reserved ones included | under the pool's lock |
+//! | 30..45 | searching: tokens that are out | as above; an actor off the stack drops its own without it |
+//! | 45 | shutting down | set once, under the pool's lock |
+//! | 46 | somebody waits for room | under the waiters' lock |
+//! | 47 | the system has refused a thread | by who grows, under the spawn_lock's lock |
+//! | 48 | unused | |
+//! | 49..64 | full: mailboxes known to be full | by who moves a gate |
+//!
+//! `full` is on top: an uncount can come before its count (`gate.rs`), and a
+//! number that goes below zero for a while then wraps around without touching
+//! its neighbours. Wrapped, it is 32,767, more than a troupe may have actors; less
+//! if others are held up between the two at the same moment, and to be as few as
+//! 32,000 it would take 768 of them.
+//!
+//! Every transition is one read-modify-write, and returns the word before it,
+//! so that each party knows from it what it has to do.
+
+use crate::sync::atomics::{Padded, SeqCstWord};
+
+const FIELD: u64 = (1 << 15) - 1;
+const IDLE: u64 = 1;
+const LIVE: u64 = 1 << 15;
+const AWAKE: u64 = 1 << 30;
+const SHUTTING_DOWN: u64 = 1 << 45;
+const WAITED_FOR: u64 = 1 << 46;
+const REFUSED: u64 = 1 << 47;
+const FULL: u64 = 1 << 49;
+
+/// The state word at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts(u64);
+
+impl Counts {
+    /// Actors that hold nothing and can be handed a work.
+    #[inline]
+    pub(crate) fn idle(self) -> usize {
+        self.field(IDLE)
+    }
+
+    /// Actors there are, those about to be started included.
+    #[inline]
+    pub(crate) fn live(self) -> usize {
+        self.field(LIVE)
+    }
+
+    /// Actors that are looking for work, or on their way to.
+    #[inline]
+    pub(crate) fn searching(self) -> usize {
+        self.field(AWAKE)
+    }
+
+    /// Mailboxes known to be full.
+    #[inline]
+    pub(crate) fn full(self) -> usize {
+        self.field(FULL)
+    }
+
+    #[inline]
+    pub(crate) fn is_shutting_down(self) -> bool {
+        self.0 & SHUTTING_DOWN != 0
+    }
+
+    /// Does somebody wait for room?
+    #[inline]
+    pub(crate) fn is_waited_for(self) -> bool {
+        self.0 & WAITED_FOR != 0
+    }
+
+    /// Has the system refused the last growth?
+    #[inline]
+    pub(crate) fn is_refused(self) -> bool {
+        self.0 & REFUSED != 0
+    }
+
+    /// Is somebody idle, and nobody on the way to look for work?
+    #[inline]
+    pub(crate) fn should_notify(self) -> bool {
+        self.idle() > 0 && self.searching() == 0
+    }
+
+    #[inline]
+    fn field(self, unit: u64) -> usize {
+        ((self.0 / unit) & FIELD) as usize
+    }
+}
+
+/// The state word.
+#[derive(Debug, Default)]
+pub(crate) struct CountsWord(Padded<SeqCstWord>);
+
+impl CountsWord {
+    #[inline]
+    pub(crate) fn load(&self) -> Counts {
+        Counts(self.0.load())
+    }
+
+    /// An actor goes on the idle stack, with or without a searching.
+    #[inline]
+    pub(crate) fn actor_goes_idle(&self, searching: bool) -> Counts {
+        self.up(IDLE + if_searching(searching))
+    }
+
+    /// An idle actor takes a work from a mailbox itself, and gives back the
+    /// searching that it may have had.
+    #[inline]
+    pub(crate) fn actor_leaves_idle(&self, searching: bool) -> Counts {
+        self.down(IDLE + if_searching(searching))
+    }
+
+    /// An idle actor is popped. From now on it has a searching, if it had none.
+    #[inline]
+    pub(crate) fn actor_is_popped(&self, had_token: bool) -> Counts {
+        let change = if_searching(!had_token).wrapping_sub(IDLE);
+        self.up(change)
+    }
+
+    #[inline]
+    pub(crate) fn starts_searching(&self) -> Counts {
+        self.up(AWAKE)
+    }
+
+    #[inline]
+    pub(crate) fn stops_searching(&self) -> Counts {
+        self.down(AWAKE)
+    }
+
+    /// A growth reserves an actor.
+    #[inline]
+    pub(crate) fn reserve(&self) -> Counts {
+        self.up(LIVE)
+    }
+
+    /// A busy or never born actor is gone.
+    #[inline]
+    pub(crate) fn actor_is_gone(&self) -> Counts {
+        self.down(LIVE)
+    }
+
+    /// An idle actor without a searching is gone.
+    pub(crate) fn idle_actor_retires(&self) -> Counts {
+        self.down(LIVE + IDLE)
+    }
+
+    /// It has changed its mind.
+    pub(crate) fn idle_actor_stays(&self) -> Counts {
+        self.up(LIVE + IDLE)
+    }
+
+    /// A mailbox is known to be full.
+    #[inline]
+    pub(crate) fn count_full(&self) -> Counts {
+        self.up(FULL)
+    }
+
+    /// It has room again.
+    #[inline]
+    pub(crate) fn uncount_full(&self) -> Counts {
+        self.down(FULL)
+    }
+
+    pub(crate) fn begin_shutdown(&self) -> Counts {
+        Counts(self.0.set_bits(SHUTTING_DOWN))
+    }
+
+    pub(crate) fn somebody_waits(&self) -> Counts {
+        Counts(self.0.set_bits(WAITED_FOR))
+    }
+
+    pub(crate) fn nobody_waits(&self) -> Counts {
+        Counts(self.0.clear_bits(WAITED_FOR))
+    }
+
+    pub(crate) fn growth_refused(&self) -> Counts {
+        Counts(self.0.set_bits(REFUSED))
+    }
+
+    pub(crate) fn growth_granted(&self) -> Counts {
+        Counts(self.0.clear_bits(REFUSED))
+    }
+
+    #[inline]
+    fn up(&self, change: u64) -> Counts {
+        Counts(self.0.add(change))
+    }
+
+    #[inline]
+    fn down(&self, change: u64) -> Counts {
+        Counts(self.0.add(change.wrapping_neg()))
+    }
+}
+
+fn if_searching(searching: bool) -> u64 {
+    if searching { AWAKE } else { 0 }
+}
+
+#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+mod tests {
+    use super::CountsWord;
+
+    #[test]
+    fn fields_do_not_touch_each_other() {
+        let counts = CountsWord::default();
+        for _ in 0..3 {
+            counts.reserve();
+        }
+        counts.actor_goes_idle(true);
+        counts.actor_goes_idle(false);
+        counts.begin_shutdown();
+        counts.somebody_waits();
+        counts.growth_refused();
+        let now = counts.load();
+        assert_eq!(
+            (now.idle(), now.live(), now.searching(), now.full()),
+            (2, 3, 1, 0)
+        );
+        assert!(now.is_shutting_down() && now.is_waited_for() && now.is_refused());
+        counts.actor_is_popped(false);
+        counts.nobody_waits();
+        counts.growth_granted();
+        let now = counts.load();
+        assert_eq!(
+            (now.idle(), now.live(), now.searching(), now.full()),
+            (1, 3, 2, 0)
+        );
+        assert!(!now.is_waited_for() && !now.is_refused() && now.is_shutting_down());
+    }
+
+    #[test]
+    fn waking_is_wanted_if_somebody_is_idle_and_nobody_awake() {
+        let counts = CountsWord::default();
+        assert!(!counts.load().should_notify());
+        counts.actor_goes_idle(false);
+        assert!(counts.load().should_notify());
+        counts.starts_searching();
+        assert!(!counts.load().should_notify());
+        counts.actor_leaves_idle(false);
+        assert!(!counts.load().should_notify());
+    }
+
+    #[test]
+    fn an_uncount_before_its_count_is_no_number_of_actors() {
+        let counts = CountsWord::default();
+        counts.reserve();
+        counts.uncount_full();
+        let between = counts.load();
+        assert_eq!(
+            (between.idle(), between.live(), between.searching()),
+            (0, 1, 0)
+        );
+        assert!(between.full() > 32_000);
+        counts.count_full();
+        assert_eq!(counts.load().full(), 0);
+    }
+}
