@@ -50,7 +50,14 @@ fn run_limited(test: &str) {
     fs::create_dir_all(&directory).expect("a directory for the child");
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let binary = directory.join("it");
-    fs::copy(std::env::current_exe().expect("known here"), &binary).expect("a copy for the child");
+    // Copied by a process of its own. If this one wrote the file, a child that another test starts at that moment would
+    // hold it open for writing, and it could not be executed.
+    let copied = Command::new("cp")
+        .arg(std::env::current_exe().expect("known here"))
+        .arg(&binary)
+        .status()
+        .expect("cp runs");
+    assert!(copied.success(), "a copy for the child");
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).expect("it is ours");
     // The limit is one of the user id: each test, and each run, has its own.
     let salt = test.bytes().fold(std::process::id(), |salt, byte| {
