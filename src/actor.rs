@@ -3,13 +3,14 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
+use crate::assign;
 use crate::builder::start;
 use crate::config::Config;
 use crate::context::{Context, ErrorHandler};
 use crate::error::{AcceptError, AssignError, BuildError, JoinError};
 use crate::failure::Failure;
-use crate::pool::slot::Slot;
-use crate::pool::{OnFailure, Pool};
+use crate::pool::{OnFailure, Pool, Slot};
+use crate::shutdown;
 use crate::stats::ActorStats;
 use crate::sync::{Arc, Duration, Instant};
 use crate::work::{BoxError, Work};
@@ -218,15 +219,13 @@ impl<E: Send + 'static> Actor<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn accept(&self, work: impl Into<Work<E>>) -> Result<(), AcceptError<E>> {
-        self.pool
-            .assign(work.into())
-            .map_err(|refused| match refused {
-                AssignError::ShuttingDown(work) => AcceptError::ShuttingDown(work),
-                // A fixed troupe does not grow, and nobody waits here.
-                AssignError::Full(work)
-                | AssignError::Spawn { work, source: _ }
-                | AssignError::WouldDeadlock(work) => AcceptError::Full(work),
-            })
+        assign::assign(&self.pool, work.into()).map_err(|refused| match refused {
+            AssignError::ShuttingDown(work) => AcceptError::ShuttingDown(work),
+            // A fixed troupe does not grow, and nobody waits here.
+            AssignError::Full(work)
+            | AssignError::Spawn { work, source: _ }
+            | AssignError::WouldDeadlock(work) => AcceptError::Full(work),
+        })
     }
 }
 
@@ -337,7 +336,7 @@ impl<E> Actor<E> {
         reason = "most callers only want it to happen"
     )]
     pub fn shutdown(&self) -> bool {
-        self.pool.shutdown()
+        shutdown::shutdown(&self.pool)
     }
 
     /// Waits until the actor has come to its end, as
@@ -354,7 +353,7 @@ impl<E> Actor<E> {
     ///
     /// See [`Actor`].
     pub fn join(&self) -> Result<(), JoinError> {
-        self.pool.join(None)
+        shutdown::join(&self.pool, None)
     }
 
     /// Waits until the actor has come to its end, for at most `timeout`, as
@@ -379,13 +378,13 @@ impl<E> Actor<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.pool.join(Instant::now().checked_add(timeout))
+        shutdown::join(&self.pool, Instant::now().checked_add(timeout))
     }
 }
 
 impl<E> Drop for Actor<E> {
     fn drop(&mut self) {
-        self.pool.shutdown();
+        shutdown::shutdown(&self.pool);
     }
 }
 

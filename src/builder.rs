@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use crate::assign;
 use crate::config::Config;
 use crate::context::{Context, ErrorHandler};
 use crate::error::BuildError;
 use crate::failure::Failure;
 use crate::pool::{OnFailure, Pool};
+use crate::shutdown;
 use crate::sync::Arc;
 use crate::sync::unwind::drop_contained;
 use crate::troupe::Troupe;
@@ -108,16 +110,16 @@ pub(crate) fn start<E: Send + 'static>(
     let first = config.to_begin_with();
     let pool = Arc::new(Pool::new(config, on_failure));
     for _ in 0..first {
-        if let Err((thread, source)) = pool.grow_initial() {
-            pool.shutdown();
+        if let Err((thread, source)) = assign::grow_initial(&pool) {
+            shutdown::shutdown(&pool);
             // This thread is none of the troupe's, and the wait has no end
             // but the end.
-            let joined = pool.join(None);
+            let joined = shutdown::join(&pool, None);
             debug_assert!(joined.is_ok(), "nobody but an actor deadlocks");
             return Err(BuildError::Spawn { thread, source });
         }
     }
-    let at_rest = pool.wait_idle(None);
+    let at_rest = shutdown::wait_idle(&pool, None);
     debug_assert!(at_rest.is_ok(), "nobody but an actor deadlocks");
     Ok(pool)
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
+use crate::assign;
 use crate::error::AssignError;
 use crate::failure::Failure;
 use crate::handle::Handle;
@@ -127,7 +128,7 @@ impl<E: Send + 'static> Context<'_, E> {
         if self.reassigned.get() {
             return self.handle.assign(work);
         }
-        self.handle.pool().reassign(self.actor_id, work.into())?;
+        assign::reassign(self.handle.pool(), self.actor_id, work.into())?;
         self.reassigned.set(true);
         Ok(())
     }

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
+use crate::assign;
 use crate::error::AssignError;
 use crate::pool::Pool;
+use crate::shutdown;
 use crate::stats::Stats;
 use crate::sync::{Arc, Duration};
 use crate::work::{BoxError, Work};
@@ -76,7 +78,7 @@ impl<E> Handle<E> {
         reason = "most callers only want it to happen"
     )]
     pub fn shutdown(&self) -> bool {
-        self.pool.shutdown()
+        shutdown::shutdown(&self.pool)
     }
 
     /// Returns `true` once the troupe has been shut down or dropped.
@@ -139,7 +141,7 @@ impl<E: Send + 'static> Handle<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        self.pool.assign(work.into())
+        assign::assign(&self.pool, work.into())
     }
 
     /// Assigns a work, as
@@ -168,7 +170,7 @@ impl<E: Send + 'static> Handle<E> {
         work: impl Into<Work<E>>,
         timeout: Duration,
     ) -> Result<(), AssignError<E>> {
-        self.pool.assign_waiting(work.into(), Some(timeout))
+        assign::assign_waiting(&self.pool, work.into(), Some(timeout))
     }
 
     /// Assigns a work, as [`Troupe::assign_wait`](crate::Troupe::assign_wait)
@@ -192,7 +194,7 @@ impl<E: Send + 'static> Handle<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign_wait(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        self.pool.assign_waiting(work.into(), None)
+        assign::assign_waiting(&self.pool, work.into(), None)
     }
 }
 

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
+use crate::assign;
 use crate::config::Config;
 use crate::error::{AssignError, JoinError};
 use crate::handle::Handle;
 use crate::pool::Pool;
+use crate::shutdown;
 use crate::stats::{ActorStats, Stats};
 use crate::sync::{Arc, Duration, Instant};
 use crate::work::{BoxError, Work};
@@ -141,7 +143,7 @@ impl<E: Send + 'static> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        self.pool.assign(work.into())
+        assign::assign(&self.pool, work.into())
     }
 
     /// Assigns a work; waits for room for at most `timeout`.
@@ -184,7 +186,7 @@ impl<E: Send + 'static> Troupe<E> {
         work: impl Into<Work<E>>,
         timeout: Duration,
     ) -> Result<(), AssignError<E>> {
-        self.pool.assign_waiting(work.into(), Some(timeout))
+        assign::assign_waiting(&self.pool, work.into(), Some(timeout))
     }
 
     /// Assigns a work; waits for room as long as it takes.
@@ -219,7 +221,7 @@ impl<E: Send + 'static> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign_wait(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        self.pool.assign_waiting(work.into(), None)
+        assign::assign_waiting(&self.pool, work.into(), None)
     }
 }
 
@@ -247,7 +249,7 @@ impl<E> Troupe<E> {
         reason = "most callers only want it to happen"
     )]
     pub fn shutdown(&self) -> bool {
-        self.pool.shutdown()
+        shutdown::shutdown(&self.pool)
     }
 
     /// Stops accepting work, and takes back every work that has not started.
@@ -284,7 +286,7 @@ impl<E> Troupe<E> {
     /// ```
     #[must_use = "these works were accepted and will not be run"]
     pub fn shutdown_now(&self) -> Vec<Work<E>> {
-        self.pool.shutdown_now()
+        shutdown::shutdown_now(&self.pool)
     }
 
     /// Returns `true` once the troupe has been shut down.
@@ -333,7 +335,7 @@ impl<E> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn join(&self) -> Result<(), JoinError> {
-        self.pool.join(None)
+        shutdown::join(&self.pool, None)
     }
 
     /// Waits until the troupe has come to its end, for at most `timeout`.
@@ -364,7 +366,7 @@ impl<E> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.pool.join(Instant::now().checked_add(timeout))
+        shutdown::join(&self.pool, Instant::now().checked_add(timeout))
     }
 
     /// Waits until the troupe is idle, without ending anything.
@@ -418,7 +420,7 @@ impl<E> Troupe<E> {
     /// # Ok::<(), BoxError>(())
     /// ```
     pub fn wait_idle(&self) -> Result<(), JoinError> {
-        self.pool.wait_idle(None)
+        shutdown::wait_idle(&self.pool, None)
     }
 
     /// Waits until the troupe is idle, for at most `timeout`.
@@ -450,7 +452,7 @@ impl<E> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn wait_idle_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
-        self.pool.wait_idle(Instant::now().checked_add(timeout))
+        shutdown::wait_idle(&self.pool, Instant::now().checked_add(timeout))
     }
 
     /// A snapshot of what the troupe has done and is doing.
@@ -533,7 +535,7 @@ impl<E> Troupe<E> {
 
 impl<E> Drop for Troupe<E> {
     fn drop(&mut self) {
-        self.pool.shutdown();
+        shutdown::shutdown(&self.pool);
     }
 }
 

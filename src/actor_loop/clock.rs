@@ -5,7 +5,7 @@
 //! clock is read once in several, and the end of one work is taken for the
 //! begin of the next. At the begin and the end of a row it is always read.
 
-use crate::pool::slot::Progress;
+use crate::pool::Progress;
 use crate::sync::{Duration, Instant};
 
 /// The time of short works after which the clock is read again: a reading costs

@@ -1,207 +1,184 @@
-//! A new actor: the reservation, the spawn, and the way back if the system
-//! refuses.
+//! A new actor: the reservation, the spawn, and the way back if the system refuses.
 
 use std::io;
 
+use super::Placed;
 use crate::actor_loop::run;
 use crate::error::AssignError;
-use crate::pool::counts::Counts;
-use crate::pool::roster::Synced;
-use crate::pool::slot::Slot;
-use crate::pool::{Placed, Pool};
+use crate::pool::{Counts, Locked, Pool, Reserved};
 use crate::sync::{Arc, Instant, MutexGuard, SPAWN_RETRY, has_passed, spawn};
 use crate::work::Envelope;
 
 /// The system has refused a thread, and the reservation is undone.
 struct Refusal<E> {
     error: io::Error,
-    /// What was in the hand of the actor that was not born.
+    /// What was in the hand of the actor that was not started.
     hand: Option<Envelope<E>>,
-    /// The state before the reservation was undone.
+    /// The counts from before the reservation was undone.
     before: Counts,
 }
 
-/// An actor that is about to be started, and the number of this start.
-struct Reserved<'a, E> {
-    id: usize,
-    birth: u64,
-    slot: &'a Slot<E>,
+/// Returns `true` once it is time to ask the system again after a refusal.
+pub(super) fn may_grow_again<E>(pool: &Pool<E>) -> bool {
+    pool.spawn_lock.lock().is_none_or(has_passed)
 }
 
-impl<E: Send + 'static> Pool<E> {
-    /// Returns `true` once it is time to ask the system again after a refusal.
-    pub(crate) fn may_grow_again(&self) -> bool {
-        self.spawn_lock.lock().is_none_or(has_passed)
+/// Returns when it is time to ask the system again, if the troupe would grow then. Senders
+/// that wait for that instant are woken if the system gives or refuses a thread meanwhile.
+pub(super) fn next_growth<E>(pool: &Pool<E>) -> Option<Instant> {
+    let now = pool.counts.load();
+    if now.is_refused() && now.live() < pool.config.max {
+        *pool.spawn_lock.lock()
+    } else {
+        None
     }
+}
 
-    /// Returns when it is time to ask the system again, if the troupe would grow then. Senders
-    /// that wait for that instant are woken if the system gives or refuses a thread meanwhile.
-    pub(crate) fn next_growth(&self) -> Option<Instant> {
-        let now = self.counts.load();
-        if now.is_refused() && now.live() < self.config.max {
-            *self.spawn_lock.lock()
-        } else {
-            None
-        }
+/// Starts a new actor with this work in its hand. `Retry` if the troupe need not or
+/// cannot grow at present. An error if there is no actor and the system refuses one.
+pub(crate) fn grow<E: Send + 'static>(
+    pool: &Arc<Pool<E>>,
+    envelope: Envelope<E>,
+) -> Result<Placed<E>, AssignError<E>> {
+    let retry_at = pool.spawn_lock.lock();
+    let mut locked = pool.lock();
+    let now = pool.counts.load();
+    let too_soon = now.live() > 0 && retry_at.is_some_and(|retry_at| !has_passed(retry_at));
+    if now.is_shutting_down() || now.idle() > 0 || now.live() == pool.config.max || too_soon {
+        return Ok(Placed::Retry(envelope));
     }
+    let Some(reserved) = locked.reserve(true) else {
+        drop((locked, retry_at));
+        pool.make_next_slot();
+        return Ok(Placed::Retry(envelope));
+    };
+    reserved.slot.handoff().hand_over(envelope);
+    drop(locked);
 
-    /// Starts a new actor with this work in its hand. `Again` if the troupe need not or
-    /// cannot grow at present. An error if there is no actor and the system refuses one.
-    pub(crate) fn grow(
-        self: &Arc<Self>,
-        envelope: Envelope<E>,
-    ) -> Result<Placed<E>, AssignError<E>> {
-        let retry_at = self.spawn_lock.lock();
-        let mut synced = self.synced.lock();
-        let now = self.counts.load();
-        let too_soon = now.live() > 0 && retry_at.is_some_and(|retry_at| !has_passed(retry_at));
-        if now.is_shutting_down() || now.idle() > 0 || now.live() >= self.config.max || too_soon {
-            return Ok(Placed::Retry(envelope));
+    let Err(refusal) = spawn_reserved(pool, retry_at, &reserved, true) else {
+        // Works may be waiting in mailboxes since the system refused a thread.
+        grow_for_mailboxes(pool);
+        return Ok(Placed::Yes);
+    };
+    match refusal.hand {
+        Some(envelope) if refusal.before.live() == 1 && !refusal.before.is_shutting_down() => {
+            Err(AssignError::Spawn {
+                work: envelope.into_work(0),
+                source: refusal.error,
+            })
         }
-        let Some(reserved) = self.reserve(&mut synced, true) else {
-            drop((synced, retry_at));
-            self.make_next_slot();
-            return Ok(Placed::Retry(envelope));
-        };
-        reserved.slot.hand_over(envelope);
-        drop(synced);
+        Some(envelope) => Ok(Placed::Retry(envelope)),
+        // `shutdown_now` has returned it.
+        None => Ok(Placed::Yes),
+    }
+}
 
-        let Err(refusal) = self.spawn_reserved(retry_at, &reserved, true) else {
-            // Works may be waiting in mailboxes since the system refused a thread.
-            self.grow_for_mailboxes();
-            return Ok(Placed::Yes);
-        };
-        match refusal.hand {
-            Some(envelope) if refusal.before.live() == 1 && !refusal.before.is_shutting_down() => {
-                Err(AssignError::Spawn {
-                    work: envelope.into_work(0),
-                    source: refusal.error,
-                })
+/// Starts a new actor that looks for work, if there is some in a mailbox. The work was
+/// put there while the troupe was at max, or had just been refused a thread. An idle
+/// actor does not prevent this, since it may be handed another work.
+#[cold]
+pub(crate) fn grow_for_mailboxes<E: Send + 'static>(pool: &Arc<Pool<E>>) {
+    // If the system refuses, the work waits for an actor that is busy.
+    drop(start_without_work(pool, true, |retry_at, locked| {
+        let now = pool.counts.load();
+        // After a refusal works wait in mailboxes until it is time to ask again.
+        retry_at.is_none_or(has_passed)
+            && !now.is_shutting_down()
+            && now.live() < pool.config.max
+            && locked.find_ready().is_some()
+    }));
+}
+
+/// Starts one of the actors that a troupe begins with.
+pub(crate) fn grow_initial<E: Send + 'static>(
+    pool: &Arc<Pool<E>>,
+) -> Result<(), (String, io::Error)> {
+    start_without_work(pool, false, |_, _| true)
+}
+
+/// Starts an actor that holds nothing, if it is needed. The error has the name of the
+/// thread that the system has refused.
+fn start_without_work<E: Send + 'static>(
+    pool: &Arc<Pool<E>>,
+    is_growth: bool,
+    is_needed: impl Fn(Option<Instant>, &Locked<'_, E>) -> bool,
+) -> Result<(), (String, io::Error)> {
+    loop {
+        let retry_at = pool.spawn_lock.lock();
+        let mut locked = pool.lock();
+        if !is_needed(*retry_at, &locked) {
+            return Ok(());
+        }
+        let reserved = locked.reserve(is_growth);
+        drop(locked);
+        if let Some(reserved) = reserved {
+            return spawn_reserved(pool, retry_at, &reserved, false)
+                .map_err(|refusal| (pool.config.name_of(reserved.id), refusal.error));
+        }
+        drop(retry_at);
+        pool.make_next_slot();
+    }
+}
+
+/// Starts the thread of a reserved actor, or undoes the reservation.
+fn spawn_reserved<E: Send + 'static>(
+    pool: &Arc<Pool<E>>,
+    mut retry_at: MutexGuard<'_, Option<Instant>>,
+    reserved: &Reserved<'_, E>,
+    has_work: bool,
+) -> Result<(), Refusal<E>> {
+    let id = reserved.id;
+    let shared = Arc::clone(pool);
+    let body = move || run(&shared, id);
+    let spawned = spawn(pool.config.name_of(id), pool.config.stack_size, body);
+
+    let mut locked = pool.lock();
+    match spawned {
+        Ok(thread) => {
+            // The actor may have left already. An actor without a work opens its slot
+            // itself, when it first goes idle.
+            if locked.store_thread(reserved, thread) && has_work {
+                locked.open(id);
             }
-            Some(envelope) => Ok(Placed::Retry(envelope)),
-            // `shutdown_now` has returned it.
-            None => Ok(Placed::Yes),
-        }
-    }
-
-    /// Starts a new actor that looks for work, if there is some in a mailbox. The work was
-    /// put there while the troupe was at max, or had just been refused a thread. An idle
-    /// actor does not prevent this, since it may be handed another work.
-    #[cold]
-    pub(crate) fn grow_for_mailboxes(self: &Arc<Self>) {
-        // If the system refuses, the work waits for an actor that is busy.
-        drop(self.start_without_work(true, |retry_at, synced| {
-            let now = self.counts.load();
-            // After a refusal works wait in mailboxes until it is time to ask again.
-            retry_at.is_none_or(has_passed)
-                && !now.is_shutting_down()
-                && now.live() < self.config.max
-                && self.find_ready(synced).is_some()
-        }));
-    }
-
-    /// Starts one of the actors that a troupe begins with.
-    pub(crate) fn grow_initial(self: &Arc<Self>) -> Result<(), (String, io::Error)> {
-        self.start_without_work(false, |_, _| true)
-    }
-
-    /// Starts an actor that holds nothing, if it is needed. The error has the name of the
-    /// thread that the system has refused.
-    fn start_without_work(
-        self: &Arc<Self>,
-        is_growth: bool,
-        is_needed: impl Fn(Option<Instant>, &Synced<E>) -> bool,
-    ) -> Result<(), (String, io::Error)> {
-        loop {
-            let retry_at = self.spawn_lock.lock();
-            let mut synced = self.synced.lock();
-            if !is_needed(*retry_at, &synced) {
-                return Ok(());
-            }
-            let reserved = self.reserve(&mut synced, is_growth);
-            drop(synced);
-            if let Some(reserved) = reserved {
-                return self
-                    .spawn_reserved(retry_at, &reserved, false)
-                    .map_err(|refusal| (self.config.name_of(reserved.id), refusal.error));
+            drop(locked);
+            let was_refused = retry_at.take().is_some();
+            if was_refused {
+                pool.counts.growth_granted();
             }
             drop(retry_at);
-            self.make_next_slot();
-        }
-    }
-
-    /// Counts an actor that is not there yet, and gives it the lowest vacant number. `None`
-    /// if that number has no slot yet. Slots are made without the locks.
-    fn reserve(&self, synced: &mut Synced<E>, is_growth: bool) -> Option<Reserved<'_, E>> {
-        let slot = self.slot(synced.next_id())?;
-        let (id, birth) = synced.reserve_id(is_growth);
-        self.counts.reserve();
-        Some(Reserved { id, birth, slot })
-    }
-
-    /// Starts the thread of a reserved actor, or undoes the reservation.
-    fn spawn_reserved(
-        self: &Arc<Self>,
-        mut retry_at: MutexGuard<'_, Option<Instant>>,
-        reserved: &Reserved<'_, E>,
-        has_work: bool,
-    ) -> Result<(), Refusal<E>> {
-        let (id, slot) = (reserved.id, reserved.slot);
-        let pool = Arc::clone(self);
-        let body = move || run(&pool, id);
-        let spawned = spawn(self.config.name_of(id), self.config.stack_size, body);
-
-        let mut synced = self.synced.lock();
-        match spawned {
-            Ok(thread) => {
-                // The actor may have left already. An actor without a work opens its slot
-                // itself, at its first rest.
-                if synced.store_thread(id, reserved.birth, thread) && has_work {
-                    self.open(&mut synced, id);
-                }
-                drop(synced);
-                let was_refused = retry_at.take().is_some();
+            if pool.counts.load().is_waited_for() {
                 if was_refused {
-                    self.counts.growth_granted();
+                    pool.waiters.wake_all();
+                } else if pool.has_mailboxes() {
+                    // Its mailbox is room.
+                    pool.waiters.wake_one();
                 }
-                drop(retry_at);
-                if self.counts.load().is_waited_for() {
-                    if was_refused {
-                        self.waiters.wake_all();
-                    } else if self.has_mailboxes() {
-                        // Its mailbox is room.
-                        self.waiters.wake_one();
-                    }
-                }
-                Ok(())
             }
-            Err(error) => {
-                let hand = slot.take_over();
-                synced.tally.spawn_failures += 1;
-                synced.release_id(id);
-                let before = self.counts.actor_is_gone();
-                self.tell_if_idle(&mut synced);
-                drop(synced);
-                let is_last = before.live() == 1;
-                if !is_last {
-                    *retry_at = Instant::now().checked_add(SPAWN_RETRY);
-                    self.counts.growth_refused();
-                }
-                drop(retry_at);
-                // A waiting sender may have found `Full` because of the reservation, and
-                // does not know yet when to ask the system again.
-                if before.is_waited_for() {
-                    self.waiters.wake_all();
-                }
-                if is_last && before.is_shutting_down() {
-                    self.end();
-                }
-                Err(Refusal {
-                    error,
-                    hand,
-                    before,
-                })
+            Ok(())
+        }
+        Err(error) => {
+            let hand = reserved.slot.handoff().take_over();
+            let before = locked.undo(reserved);
+            drop(locked);
+            let is_last = before.live() == 1;
+            if !is_last {
+                *retry_at = Instant::now().checked_add(SPAWN_RETRY);
+                pool.counts.growth_refused();
             }
+            drop(retry_at);
+            // A waiting sender may have found `Full` because of the reservation, and
+            // does not know yet when to ask the system again.
+            if before.is_waited_for() {
+                pool.waiters.wake_all();
+            }
+            if is_last && before.is_shutting_down() {
+                pool.end();
+            }
+            Err(Refusal {
+                error,
+                hand,
+                before,
+            })
         }
     }
 }
@@ -210,8 +187,11 @@ impl<E: Send + 'static> Pool<E> {
 mod tests {
     use std::sync::mpsc;
 
+    use super::grow_for_mailboxes;
+    use crate::assign::{assign, assign_waiting};
     use crate::config::Config;
     use crate::pool::Pool;
+    use crate::shutdown::{join, shutdown, wait_idle};
     use crate::sync::{Arc, Duration, Instant, spawn, yield_now};
     use crate::work::Work;
 
@@ -230,10 +210,10 @@ mod tests {
         let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2), None));
         *pool.spawn_lock.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
         pool.counts.growth_refused();
-        assert!(pool.assign(Work::new(|| Ok(()))).is_ok());
+        assert!(assign(&pool, Work::new(|| Ok(()))).is_ok());
         assert!(!pool.counts.load().is_refused());
-        pool.shutdown();
-        assert_eq!(pool.join(None), Ok(()));
+        shutdown(&pool);
+        assert_eq!(join(&pool, None), Ok(()));
     }
 
     /// An actor that may not retire asks again later, and retires if another has been started
@@ -243,20 +223,20 @@ mod tests {
         let config = Config::dynamic(1, 2).mailbox_size(1);
         let pool = Arc::new(Pool::<()>::new(config.idle_timeout(Duration::ZERO), None));
         let (open, gate) = mpsc::channel::<()>();
-        assert!(pool.assign(Work::new(|| Ok(()))).is_ok());
-        assert_eq!(pool.wait_idle(None), Ok(()));
+        assert!(assign(&pool, Work::new(|| Ok(()))).is_ok());
+        assert_eq!(wait_idle(&pool, None), Ok(()));
         // Every chance for it to ask, and to find that it is needed.
         eventually(|| pool.counts.load().should_notify());
         (0..1_000).for_each(|_| yield_now());
         let envelope = Work::new(move || gate.recv().map_err(drop)).into_envelope(1);
         assert!(pool.slot(0).unwrap().mailbox.put(envelope).is_ok());
         pool.set_ready(0);
-        pool.grow_for_mailboxes();
+        grow_for_mailboxes(&pool);
         eventually(|| pool.stats().running == 1);
         eventually(|| pool.stats().actors == 1);
         assert_eq!(open.send(()), Ok(()));
-        pool.shutdown();
-        assert_eq!(pool.join(None), Ok(()));
+        shutdown(&pool);
+        assert_eq!(join(&pool, None), Ok(()));
     }
 
     /// A sender that finds its work in a mailbox below max starts no actor right after the
@@ -267,21 +247,21 @@ mod tests {
         let gates = [(); 2].map(|()| mpsc::channel::<()>());
         let [(first, gate), (second, other_gate)] = gates;
         let work = Work::new(move || gate.recv().map_err(drop));
-        assert!(pool.assign(work).is_ok());
+        assert!(assign(&pool, work).is_ok());
         eventually(|| pool.stats().running == 1);
         let envelope = Work::new(move || other_gate.recv().map_err(drop)).into_envelope(1);
         assert!(pool.slot(0).unwrap().mailbox.put(envelope).is_ok());
         pool.set_ready(0);
         pool.counts.growth_refused();
         *pool.spawn_lock.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
-        pool.grow_for_mailboxes();
+        grow_for_mailboxes(&pool);
         assert_eq!(pool.counts.load().live(), 1);
         *pool.spawn_lock.lock() = Some(Instant::now());
-        pool.grow_for_mailboxes();
+        grow_for_mailboxes(&pool);
         eventually(|| pool.stats().running == 2);
         assert_eq!(first.send(()).and(second.send(())), Ok(()));
-        pool.shutdown();
-        assert_eq!(pool.join(None), Ok(()));
+        shutdown(&pool);
+        assert_eq!(join(&pool, None), Ok(()));
     }
 
     /// Work that was put into a mailbox because the system had just refused a thread does not
@@ -303,12 +283,12 @@ mod tests {
             if later.is_some() {
                 pool.counts.growth_refused();
             }
-            assert!(pool.assign(work).is_ok());
+            assert!(assign(&pool, work).is_ok());
         }
         eventually(|| pool.stats().running == 3);
         drop(open);
-        pool.shutdown();
-        assert_eq!(pool.join(None), Ok(()));
+        shutdown(&pool);
+        assert_eq!(join(&pool, None), Ok(()));
     }
 
     /// A sender that waits for room asks the system for a thread as soon as an assign would,
@@ -318,20 +298,20 @@ mod tests {
         let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2).mailbox_size(0), None));
         let (open, gate) = mpsc::channel::<()>();
         let work = Work::new(move || gate.recv().map_err(drop));
-        assert!(pool.assign(work).is_ok());
+        assert!(assign(&pool, work).is_ok());
         *pool.spawn_lock.lock() = Instant::now().checked_add(Duration::from_millis(20));
         pool.counts.growth_refused();
         let (done, is_done) = mpsc::channel();
         let waiter = Arc::clone(&pool);
         let wait = move || {
-            let placed = waiter.assign_waiting(Work::new(|| Ok(())), None);
+            let placed = assign_waiting(&waiter, Work::new(|| Ok(())), None);
             done.send(placed.is_ok()).unwrap();
         };
         let waiter = spawn("waits".to_owned(), None, wait).unwrap();
         assert_eq!(is_done.recv_timeout(Duration::from_secs(60)), Ok(true));
         waiter.join().unwrap();
         assert_eq!(open.send(()), Ok(()));
-        pool.shutdown();
-        assert_eq!(pool.join(None), Ok(()));
+        shutdown(&pool);
+        assert_eq!(join(&pool, None), Ok(()));
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 0..15 | idle: actors on the idle stack | under the pool's lock |
 //! | 15..30 | live: actors there are, reserved ones included | under the pool's lock |
-//! | 30..45 | searching: tokens that are out | as above; an actor off the stack drops its own without it |
+//! | 30..45 | searching: actors that search for work, or are about to | as above; an actor off the stack stops without it |
 //! | 45 | shutting down | set once, under the pool's lock |
 //! | 46 | somebody waits for room | under the waiters' lock |
 //! | 47 | the system has refused a thread | by who grows, under the spawn_lock's lock |
@@ -99,20 +99,19 @@ impl CountsWord {
         Counts(self.0.load())
     }
 
-    /// An actor goes on the idle stack, with or without a searching.
+    /// An actor goes on the idle stack, searching or not.
     #[inline]
     pub(crate) fn actor_goes_idle(&self, searching: bool) -> Counts {
         self.up(IDLE + if_searching(searching))
     }
 
-    /// An idle actor takes a work from a mailbox itself, and gives back the
-    /// searching that it may have had.
+    /// An idle actor takes a work from a mailbox itself, and searches no longer.
     #[inline]
     pub(crate) fn actor_leaves_idle(&self, searching: bool) -> Counts {
         self.down(IDLE + if_searching(searching))
     }
 
-    /// An idle actor is popped. From now on it has a searching, if it had none.
+    /// An idle actor is popped. From now on it counts as searching, if it did not before.
     #[inline]
     pub(crate) fn actor_is_popped(&self, had_token: bool) -> Counts {
         let change = if_searching(!had_token).wrapping_sub(IDLE);
@@ -141,7 +140,7 @@ impl CountsWord {
         self.down(LIVE)
     }
 
-    /// An idle actor without a searching is gone.
+    /// An idle actor that does not search is gone.
     pub(crate) fn idle_actor_retires(&self) -> Counts {
         self.down(LIVE + IDLE)
     }

@@ -1,18 +1,20 @@
-//! The gate of a mailbox: whether it is known to be full.
+//! Which mailboxes have room: the gate of each, which knows whether its mailbox is full, and a
+//! bit for each gate that may be open.
 //!
-//! | state | what it says | who leaves it |
+//! | gate | meaning | left by |
 //! |---|---|---|
-//! | open | nothing is known | a sender that finds it full, to marked; `close`, to closed |
-//! | marked | a sender is about to look again | a sender, to full; a taker, to open; `close` |
-//! | full | the mailbox is full, and counted so | a taker or `close`, to opening |
-//! | opening | it is being uncounted | the same, to open |
+//! | open | nothing is known | a sender that finds the mailbox full, to checking; `close`, to closed |
+//! | checking | a sender is about to look again | a sender, to full; a taker, to open; `close` |
+//! | full | the mailbox is full, and counted as full | a taker or `close`, to reopening |
+//! | reopening | the mailbox is being uncounted | the same thread, to open |
 //! | closed | the slot is vacant: do not send here | `open`, for a new actor |
 //!
-//! The number in the upper bits rises with every step back to open or to
-//! closed, so that an exchange from a mark of long ago fails. Why this makes
-//! `Full` exact is argued in ARCHITECTURE.md.
+//! The number in the upper bits rises with every step back to open or to closed, so an exchange
+//! from a check of long ago fails. ARCHITECTURE.md argues why this makes `Full` exact.
 
-use crate::pool::counts::{Counts, CountsWord};
+use super::bits::Bits;
+use super::counts::{Counts, CountsWord};
+use super::slot::Slot;
 use crate::sync::Backoff;
 use crate::sync::atomics::SeqCstWord;
 
@@ -26,7 +28,7 @@ const CLOSED: u64 = 4;
 const STATES: u64 = 7;
 const NEXT: u64 = 8;
 
-/// The gate of one mailbox, and the generation of its actors. Born closed.
+/// The gate of one mailbox, and the generation of its actors. Closed at first.
 #[derive(Debug)]
 pub(crate) struct Gate {
     word: SeqCstWord,
@@ -45,7 +47,7 @@ impl Generation {
     }
 }
 
-/// A mark that a sender has made or found.
+/// A check that a sender has begun, or found begun.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Check(u64);
@@ -69,15 +71,15 @@ impl Gate {
         self.word.load() & STATES != OPEN
     }
 
-    /// Returns `true` if the gate is open or marked, so that a send is worth trying.
+    /// Returns `true` if the gate is open or being checked, so a send is worth trying.
     #[inline]
     pub(crate) fn may_have_room(&self) -> bool {
         matches!(self.word.load() & STATES, OPEN | CHECKING)
     }
 
-    /// Marks an open gate. `None` if the gate is neither open nor marked: then there is
-    /// nothing to find out here at present.
-    pub(crate) fn mark(&self) -> Option<Check> {
+    /// Begins a check of an open gate. Returns `None` if the gate is neither open nor being
+    /// checked: then there is nothing to find out here at present.
+    pub(crate) fn check(&self) -> Option<Check> {
         loop {
             let now = self.word.load();
             match now & STATES {
@@ -91,11 +93,11 @@ impl Gate {
         }
     }
 
-    /// Makes the gate full and counts it. The mailbox must have been full after the mark.
-    /// `false` if the mark is gone, because a work was taken or another sender has counted
+    /// Makes the gate full and counts it. The mailbox must have been full after the check began.
+    /// Returns `false` if the check is void, because a work was taken or another sender has counted
     /// the mailbox.
-    pub(crate) fn mark_full(&self, mark: Check, counts: &CountsWord) -> bool {
-        let full = self.word.replace(mark.0, mark.0 - CHECKING + FULL);
+    pub(crate) fn mark_full(&self, check: Check, counts: &CountsWord) -> bool {
+        let full = self.word.replace(check.0, check.0 - CHECKING + FULL);
         if full {
             counts.count_full();
         }
@@ -151,6 +153,83 @@ impl Gate {
     }
 }
 
+/// Which mailboxes may have room: a bit for each gate that may be open. A bit is a help, never
+/// a proof.
+#[derive(Debug)]
+pub(crate) struct Room {
+    with_room: Bits,
+    /// `false` with a mailbox size of zero.
+    has_mailboxes: bool,
+}
+
+impl Room {
+    pub(super) fn new(slots: usize, has_mailboxes: bool) -> Self {
+        Self {
+            with_room: Bits::new(slots),
+            has_mailboxes,
+        }
+    }
+
+    /// Opens the gate of a slot that has an actor now.
+    pub(super) fn open(&self, id: usize, gate: &Gate) {
+        gate.open();
+        if self.has_mailboxes {
+            self.with_room.set(id);
+        }
+    }
+
+    /// Closes the gate of a slot whose actor leaves.
+    pub(super) fn close(&self, id: usize, gate: &Gate, counts: &CountsWord) {
+        gate.close(counts);
+        self.with_room.clear(id);
+    }
+
+    /// Undoes what was known of a mailbox, since a work has been taken from it. Returns the
+    /// counts from before the mailbox was uncounted, if this call did that.
+    pub(crate) fn on_take(&self, id: usize, gate: &Gate, counts: &CountsWord) -> Option<Counts> {
+        let before = gate.on_take(counts)?;
+        self.with_room.set(id);
+        Some(before)
+    }
+
+    /// Returns `true` if a mailbox that was full a moment ago is known to be full, or its slot
+    /// is vacant. Returns `false` if it may have room again.
+    pub(crate) fn verify_full<E>(&self, id: usize, slot: &Slot<E>, counts: &CountsWord) -> bool {
+        // While the slot is being closed, its gate may still be open.
+        if slot.gate.generation().is_vacant() {
+            return true;
+        }
+        let Some(check) = slot.gate.check() else {
+            return true;
+        };
+        // Before the gate can become full: the taker that opens it sets the bit again.
+        self.with_room.clear(id);
+        let certain = slot.mailbox.is_full() && slot.gate.mark_full(check, counts);
+        if !certain {
+            self.with_room.set(id);
+        }
+        certain
+    }
+
+    /// The next mailbox behind `full` for which `may_have_room` holds.
+    pub(super) fn find(
+        &self,
+        full: usize,
+        counts: &CountsWord,
+        slots: usize,
+        may_have_room: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let open = |id: usize| id != full && may_have_room(id);
+        // The bits first. They can miss a mailbox for a moment, while a sender that found it
+        // full makes sure.
+        self.with_room.find(full, open).or_else(|| {
+            let now = counts.load();
+            let maybe = now.full() != now.live();
+            maybe.then(|| (0..slots).find(|id| open(*id))).flatten()
+        })
+    }
+}
+
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
     use super::Gate;
@@ -167,11 +246,11 @@ mod tests {
     #[test]
     fn a_full_gate_is_counted_once() {
         let (gate, counts) = open();
-        let first = gate.mark().unwrap();
-        let second = gate.mark().unwrap();
+        let first = gate.check().unwrap();
+        let second = gate.check().unwrap();
         assert!(gate.mark_full(first, &counts));
         assert!(!gate.mark_full(second, &counts));
-        assert!(gate.mark().is_none());
+        assert!(gate.check().is_none());
         assert!(gate.is_shut() && !gate.may_have_room());
         assert_eq!(counts.load().full(), 1);
         assert_eq!(gate.on_take(&counts).unwrap().full(), 1);
@@ -183,10 +262,10 @@ mod tests {
     #[test]
     fn a_take_undoes_a_mark() {
         let (gate, counts) = open();
-        let mark = gate.mark().unwrap();
+        let mark = gate.check().unwrap();
         assert!(gate.on_take(&counts).is_none());
         assert!(!gate.mark_full(mark, &counts));
-        let later = gate.mark().unwrap();
+        let later = gate.check().unwrap();
         assert!(!gate.mark_full(mark, &counts));
         assert!(gate.mark_full(later, &counts));
     }
@@ -194,14 +273,14 @@ mod tests {
     #[test]
     fn a_closed_gate_cannot_be_marked_and_forgets_its_marks() {
         let (gate, counts) = open();
-        let mark = gate.mark().unwrap();
-        let same = gate.mark().unwrap();
+        let mark = gate.check().unwrap();
+        let same = gate.check().unwrap();
         assert!(gate.mark_full(mark, &counts));
         let before = gate.generation();
         gate.close(&counts);
         assert!(gate.generation().is_vacant() && gate.generation() != before);
         assert_eq!(counts.load().full(), 0);
-        assert!(gate.mark().is_none());
+        assert!(gate.check().is_none());
         assert!(gate.on_take(&counts).is_none());
         gate.open();
         assert!(gate.may_have_room());
@@ -213,19 +292,19 @@ mod tests {
         let (gate, counts) = open();
         let mut old = Vec::new();
         for _ in 0..4 {
-            old.push(gate.mark().unwrap());
+            old.push(gate.check().unwrap());
             assert!(gate.is_shut() && gate.may_have_room());
             assert!(gate.on_take(&counts).is_none());
-            let counted = gate.mark().unwrap();
+            let counted = gate.check().unwrap();
             assert!(gate.mark_full(counted, &counts));
             assert!(gate.on_take(&counts).is_some());
             old.push(counted);
             gate.close(&counts);
             gate.open();
-            old.push(gate.mark().unwrap());
+            old.push(gate.check().unwrap());
             gate.close(&counts);
             gate.open();
-            let fresh = gate.mark().unwrap();
+            let fresh = gate.check().unwrap();
             assert!(!old.iter().any(|mark| gate.mark_full(*mark, &counts)));
             assert!(gate.mark_full(fresh, &counts));
             assert!(gate.on_take(&counts).is_some());

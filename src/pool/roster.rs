@@ -1,23 +1,19 @@
-//! What the synced's mutex guards: who is idle, which numbers are vacant,
-//! whose threads they are, and what is on its way out.
-//!
-//! Only plain data and plain moves. The callers say when a move may be made, and
-//! what goes with it in the state word.
+//! Which actors there are: their numbers, their threads, and the threads of those that have
+//! left.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Range;
 
-use crate::pool::idle::IdleStack;
 use crate::sync::{JoinHandle, is_finished};
-use crate::work::Envelope;
 
-/// How many exited threads a retiring actor looks at: more than the one that it
-/// adds, and few, since it holds the lock.
+/// How many exited threads a retiring actor tries to reap: more than the one that it adds, and
+/// few, since it holds the lock.
 const REAPED_AT_ONCE: usize = 2;
 
 /// Whether there is an actor of a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Place {
+enum Place {
     /// There is none: the number can be given.
     #[default]
     Vacant,
@@ -29,87 +25,42 @@ pub(crate) enum Place {
 
 /// What is known of the actor of one number.
 #[derive(Debug, Default)]
-pub(crate) struct Entry {
-    pub(crate) place: Place,
+struct Entry {
+    place: Place,
     /// The number of the actor's start, which tells two actors of one number apart.
-    pub(crate) birth: u64,
+    spawn: u64,
     /// Whether the actor is counted as grown when its slot is opened.
-    pub(crate) is_growth: bool,
-    /// The actor's thread, once its starter has filed it.
-    pub(crate) thread: Option<JoinHandle<()>>,
+    is_growth: bool,
+    /// The actor's thread, once its starter has stored it.
+    thread: Option<JoinHandle<()>>,
 }
 
-/// The synced.
-pub(crate) struct Synced<E> {
-    pub(crate) idle: IdleStack,
-    /// By number, as far as numbers have been given.
-    pub(crate) entries: Vec<Entry>,
+/// The actors by number, and how many there have been.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    /// As far as numbers have been given.
+    entries: Vec<Entry>,
     /// Numbers that have been given and are vacant again, lowest first.
     vacant: BinaryHeap<Reverse<usize>>,
     spawns: u64,
-    /// How many slots are open.
-    pub(crate) open: usize,
+    open: usize,
     /// Threads of actors that have left, not yet joined.
-    pub(crate) exited: VecDeque<JoinHandle<()>>,
-    /// Whether a call of `join` has begun to join the threads.
-    pub(crate) joining: bool,
-    /// Whether all threads have been joined.
-    pub(crate) joined: bool,
-    /// How many callers wait in `wait_idle`.
-    pub(crate) idle_callers: usize,
-    /// How often the troupe has been found idle while somebody waited for that.
-    pub(crate) idle_instants: u64,
-    /// Works that actors of a halted troupe had taken and not begun.
-    pub(crate) not_started: Vec<Envelope<E>>,
-    /// Works that nobody will run, waiting for their senders.
-    pub(crate) unclaimed: Vec<Envelope<E>>,
-    /// Whether a `shutdown_now` has collected all that it returns.
-    pub(crate) halted: bool,
-    /// Whether the last actor has left and the handler has been dropped.
-    pub(crate) ended: bool,
-    pub(crate) tally: Tally,
+    exited: VecDeque<JoinHandle<()>>,
+    pub(super) grown: u64,
+    pub(super) retired: u64,
+    pub(super) spawn_failures: u64,
+    /// The most slots that have been open at the same time.
+    pub(super) peak: usize,
 }
 
-/// What is counted under the pool's lock.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) grown: u64,
-    pub(crate) retired: u64,
-    pub(crate) returned: u64,
-    pub(crate) spawn_failures: u64,
-    pub(crate) peak: usize,
-    /// The count of accepted works in the last snapshot. The next one does not say less.
-    pub(crate) accepted: u64,
-}
-
-impl<E> Synced<E> {
-    pub(crate) fn new() -> Self {
-        Self {
-            idle: IdleStack::default(),
-            entries: Vec::new(),
-            vacant: BinaryHeap::new(),
-            spawns: 0,
-            open: 0,
-            exited: VecDeque::new(),
-            joining: false,
-            joined: false,
-            idle_callers: 0,
-            idle_instants: 0,
-            not_started: Vec::new(),
-            unclaimed: Vec::new(),
-            halted: false,
-            ended: false,
-            tally: Tally::default(),
-        }
-    }
-
+impl Roster {
     /// The number that is given next: the lowest vacant one.
-    pub(crate) fn next_id(&self) -> usize {
+    pub(super) fn next_id(&self) -> usize {
         self.vacant.peek().map_or(self.entries.len(), |id| id.0)
     }
 
     /// Gives the lowest vacant number, and the number of the start.
-    pub(crate) fn reserve_id(&mut self, is_growth: bool) -> (usize, u64) {
+    pub(super) fn reserve_id(&mut self, is_growth: bool) -> (usize, u64) {
         let id = match self.vacant.pop() {
             Some(Reverse(id)) => id,
             None => {
@@ -120,7 +71,7 @@ impl<E> Synced<E> {
         self.spawns += 1;
         self.entries[id] = Entry {
             place: Place::Reserved,
-            birth: self.spawns,
+            spawn: self.spawns,
             is_growth,
             thread: None,
         };
@@ -128,17 +79,50 @@ impl<E> Synced<E> {
     }
 
     /// Takes a number back.
-    pub(crate) fn release_id(&mut self, id: usize) {
+    pub(super) fn release_id(&mut self, id: usize) {
         self.entries[id].place = Place::Vacant;
         self.exited.extend(self.entries[id].thread.take());
         self.vacant.push(Reverse(id));
     }
 
-    /// Files the thread that a start has given, even if its actor has left meanwhile.
-    /// `true` if the actor is still there.
-    pub(crate) fn store_thread(&mut self, id: usize, birth: u64, thread: JoinHandle<()>) -> bool {
+    /// Counts a reserved slot as open. Returns `false` if it was not reserved.
+    pub(super) fn open(&mut self, id: usize) -> bool {
         let entry = &mut self.entries[id];
-        let there = entry.place != Place::Vacant && entry.birth == birth;
+        let was_reserved = entry.place == Place::Reserved;
+        if was_reserved {
+            entry.place = Place::Open;
+            self.grown += u64::from(std::mem::take(&mut entry.is_growth));
+            self.open += 1;
+            self.peak = self.peak.max(self.open);
+        }
+        was_reserved
+    }
+
+    /// Counts an open slot as reserved. Returns `false` if it was not open.
+    pub(super) fn close(&mut self, id: usize) -> bool {
+        let entry = &mut self.entries[id];
+        let was_open = entry.place == Place::Open;
+        if was_open {
+            entry.place = Place::Reserved;
+            self.open -= 1;
+        }
+        was_open
+    }
+
+    /// How many slots are open.
+    pub(super) fn open_slots(&self) -> usize {
+        self.open
+    }
+
+    pub(super) fn is_reserved(&self, id: usize) -> bool {
+        self.entries[id].place == Place::Reserved
+    }
+
+    /// Stores the thread of a start, even if its actor has left meanwhile. Returns `true` if
+    /// the actor is still there.
+    pub(super) fn store_thread(&mut self, id: usize, spawn: u64, thread: JoinHandle<()>) -> bool {
+        let entry = &mut self.entries[id];
+        let there = entry.place != Place::Vacant && entry.spawn == spawn;
         if there {
             entry.thread = Some(thread);
         } else {
@@ -150,7 +134,7 @@ impl<E> Synced<E> {
     /// Takes some of the exited threads that have finished. The others are left: a retiring
     /// actor would wait for one that waits for another, and each link of such a chain is a
     /// thread. Actors that come and go could make the chain grow faster than it ends.
-    pub(crate) fn take_exited(&mut self) -> Vec<JoinHandle<()>> {
+    pub(super) fn take_exited(&mut self) -> Vec<JoinHandle<()>> {
         let mut finished = Vec::new();
         for _ in 0..REAPED_AT_ONCE {
             match self.exited.pop_front() {
@@ -162,52 +146,59 @@ impl<E> Synced<E> {
         finished
     }
 
+    /// Takes all exited threads.
+    pub(super) fn take_all_exited(&mut self) -> VecDeque<JoinHandle<()>> {
+        std::mem::take(&mut self.exited)
+    }
+
+    /// Returns the numbers that have been given so far.
+    pub(super) fn given(&self) -> Range<usize> {
+        0..self.entries.len()
+    }
+
     /// Returns the numbers of all actors, those about to be started included.
-    pub(crate) fn occupied(&self) -> impl Iterator<Item = usize> + '_ {
-        self.entries
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| entry.place != Place::Vacant)
-            .map(|(id, _)| id)
+    pub(super) fn occupied(&self) -> impl Iterator<Item = usize> + '_ {
+        self.given()
+            .filter(|id| self.entries[*id].place != Place::Vacant)
     }
 }
 
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
-    use super::Synced;
+    use super::Roster;
     use crate::sync::spawn;
 
     #[test]
     fn vacant_numbers_are_given_again_lowest_first() {
-        let mut synced = Synced::<()>::new();
-        let ids: Vec<usize> = (0..4).map(|_| synced.reserve_id(true).0).collect();
+        let mut roster = Roster::default();
+        let ids: Vec<usize> = (0..4).map(|_| roster.reserve_id(true).0).collect();
         assert_eq!(ids, [0, 1, 2, 3]);
-        synced.release_id(2);
-        synced.release_id(0);
-        assert_eq!(synced.occupied().collect::<Vec<_>>(), [1, 3]);
-        assert_eq!(synced.reserve_id(true).0, 0);
-        assert_eq!(synced.reserve_id(true).0, 2);
-        let (id, birth) = synced.reserve_id(true);
+        roster.release_id(2);
+        roster.release_id(0);
+        assert_eq!(roster.occupied().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(roster.reserve_id(true).0, 0);
+        assert_eq!(roster.reserve_id(true).0, 2);
+        let (id, birth) = roster.reserve_id(true);
         assert_eq!((id, birth), (4, 7));
     }
 
     #[test]
     fn a_thread_is_filed_with_its_own_birth_only() {
         let thread = || spawn("filed".to_owned(), None, || {}).unwrap();
-        let mut synced = Synced::<()>::new();
-        let (id, first) = synced.reserve_id(true);
-        synced.release_id(id);
-        assert!(!synced.store_thread(id, first, thread()), "it has left");
-        let (again, second) = synced.reserve_id(true);
+        let mut roster = Roster::default();
+        let (id, first) = roster.reserve_id(true);
+        roster.release_id(id);
+        assert!(!roster.store_thread(id, first, thread()), "it has left");
+        let (again, second) = roster.reserve_id(true);
         assert_eq!(again, id);
         assert!(
-            !synced.store_thread(id, first, thread()),
+            !roster.store_thread(id, first, thread()),
             "another is there"
         );
-        assert_eq!(synced.exited.len(), 2);
-        assert!(synced.store_thread(id, second, thread()));
-        assert_eq!(synced.exited.len(), 2);
-        synced.release_id(id);
-        assert_eq!(synced.exited.len(), 3);
+        assert_eq!(roster.exited.len(), 2);
+        assert!(roster.store_thread(id, second, thread()));
+        assert_eq!(roster.exited.len(), 2);
+        roster.release_id(id);
+        assert_eq!(roster.exited.len(), 3);
     }
 }

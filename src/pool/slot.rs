@@ -1,23 +1,11 @@
 //! What is shared about one actor: its mailbox, its hand, what it is called
 //! to do, and what it tells of itself.
 
-use crate::pool::mailbox::Mailbox;
-use crate::pool::room::Gate;
-use crate::sync::atomics::{Padded, SeqCstWord, SingleWriter};
-use crate::sync::{Duration, Instant, Mutex};
-use crate::work::Envelope;
-
-/// What an actor that rests is called to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    /// Nothing.
-    None,
-    /// Look for work. The actor stays on the idle stack and has a searching.
-    Search,
-    /// Look into the hand. The actor is off the idle stack, and has a searching unless it has
-    /// just been started.
-    HandedOff,
-}
+use super::handoff::Handoff;
+use super::mailbox::Mailbox;
+use super::room::Gate;
+use crate::sync::atomics::{Padded, SingleWriter};
+use crate::sync::{Duration, Instant};
 
 /// One actor's place in the troupe. It outlives the actor, and is given to
 /// the next one of the same number.
@@ -35,13 +23,7 @@ pub(crate) struct Slot<E> {
 struct Own<E> {
     /// What the actor tells of itself. The actor alone writes here.
     progress: Progress,
-    /// A work put straight to this actor. Filled by the sender that has popped it, by the
-    /// growth that starts it, and by its own handler. Emptied by the actor, by
-    /// `shutdown_now`, and by a growth that is refused.
-    handoff: Mutex<Option<Envelope<E>>>,
-    /// A [`Signal`]. Written by callers under the pool's lock. Set back by the actor, or by a
-    /// growth that is refused.
-    signal: SeqCstWord,
+    handoff: Handoff<E>,
 }
 
 /// What an actor tells of itself.
@@ -66,8 +48,7 @@ impl<E> Slot<E> {
             gate: Gate::new(),
             own: Padded(Own {
                 progress: Progress::default(),
-                handoff: Mutex::new(None),
-                signal: SeqCstWord::new(0),
+                handoff: Handoff::new(),
             }),
         }
     }
@@ -78,64 +59,10 @@ impl<E> Slot<E> {
         &self.own.progress
     }
 
-    pub(crate) fn signal(&self) -> Signal {
-        match self.own.signal.load() {
-            0 => Signal::None,
-            1 => Signal::Search,
-            _ => Signal::HandedOff,
-        }
-    }
-
-    /// Calls the actor. Must be called under the pool's lock, or by the actor itself.
-    pub(crate) fn set_signal(&self, call: Signal) {
-        self.own.signal.store(call as u64);
-    }
-
-    /// Notes that the actor has heard the call to search. `false` if the actor has been
-    /// popped meanwhile.
-    pub(crate) fn accept_search(&self) -> bool {
-        self.own
-            .signal
-            .replace(Signal::Search as u64, Signal::None as u64)
-    }
-
-    /// Puts a work into the hand, unless `refuse` returns `true` while the hand's lock is
-    /// held.
-    pub(crate) fn put_in_handoff(
-        &self,
-        envelope: Envelope<E>,
-        refuse: impl FnOnce() -> bool,
-    ) -> Result<(), Envelope<E>> {
-        let mut hand = self.own.handoff.lock();
-        if refuse() {
-            return Err(envelope);
-        }
-        debug_assert!(hand.is_none(), "a hand is empty before it is filled");
-        *hand = Some(envelope);
-        Ok(())
-    }
-
-    /// Hands a work to an actor that has been popped or is about to be started: first the
-    /// work, then the call.
-    pub(crate) fn hand_over(&self, envelope: Envelope<E>) {
-        let filled = self.put_in_handoff(envelope, || false);
-        debug_assert!(filled.is_ok(), "nobody refuses");
-        self.set_signal(Signal::HandedOff);
-    }
-
-    /// Takes the work that has been handed over, if it is still there, and takes back the
-    /// call.
-    pub(crate) fn take_over(&self) -> Option<Envelope<E>> {
-        self.set_signal(Signal::None);
-        self.take_from_handoff()
-    }
-
-    pub(crate) fn take_from_handoff(&self) -> Option<Envelope<E>> {
-        self.own.handoff.lock().take()
-    }
-
-    pub(crate) fn is_handoff_empty(&self) -> bool {
-        self.own.handoff.lock().is_none()
+    /// What the actor is called to do, and what it is handed.
+    #[inline]
+    pub(crate) fn handoff(&self) -> &Handoff<E> {
+        &self.own.handoff
     }
 }
 
@@ -193,34 +120,8 @@ fn instant(birth: Instant, stamp: u64) -> Option<Instant> {
 
 #[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
 mod tests {
-    use super::{Progress, Signal, Slot, instant, stamp};
+    use super::{Progress, instant, stamp};
     use crate::sync::{Duration, Instant};
-    use crate::work::Work;
-
-    #[test]
-    fn a_search_is_heard_once_and_never_hides_a_pop() {
-        let slot = Slot::<()>::new(1);
-        assert_eq!(slot.signal(), Signal::None);
-        slot.set_signal(Signal::Search);
-        assert_eq!(slot.signal(), Signal::Search);
-        assert!(slot.accept_search());
-        assert_eq!(slot.signal(), Signal::None);
-        assert!(!slot.accept_search());
-        slot.set_signal(Signal::HandedOff);
-        assert!(!slot.accept_search());
-        assert_eq!(slot.signal(), Signal::HandedOff);
-    }
-
-    #[test]
-    fn a_hand_holds_what_is_not_refused() {
-        let slot = Slot::<()>::new(1);
-        let envelope = || Work::new(|| Ok(())).into_envelope(1);
-        assert!(slot.put_in_handoff(envelope(), || true).is_err());
-        assert!(slot.is_handoff_empty() && slot.take_from_handoff().is_none());
-        assert!(slot.put_in_handoff(envelope(), || false).is_ok());
-        assert!(!slot.is_handoff_empty() && slot.take_from_handoff().is_some());
-        assert!(slot.is_handoff_empty());
-    }
 
     #[test]
     fn each_step_is_a_new_phase_between_works() {

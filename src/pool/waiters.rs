@@ -1,13 +1,13 @@
-//! Assigners that wait for room.
+//! Senders that wait for room.
 //!
-//! A waiter notes the generation, tries, and sleeps only while the generation
-//! is still the same; who makes room raises it. No lock is held during the
-//! try, so the two sides never wait for each other.
+//! A waiting sender notes the generation, tries, and sleeps only while the generation is still
+//! the same. The thread that makes room raises it. No lock is held during the try, so the two
+//! sides never wait for each other.
 
-use crate::pool::counts::CountsWord;
+use super::counts::CountsWord;
 use crate::sync::{Condvar, Instant, Mutex, Wake};
 
-/// The assigners that wait for room.
+/// The senders that wait for room.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     line: Mutex<Line>,
@@ -21,7 +21,7 @@ struct Line {
 }
 
 impl Waiters {
-    /// Begins to wait: from now on who makes room says so.
+    /// Begins to wait: from now on a thread that makes room wakes a sender.
     pub(crate) fn enter(&self, counts: &CountsWord) {
         let mut line = self.line.lock();
         line.waiting += 1;
@@ -30,8 +30,8 @@ impl Waiters {
         }
     }
 
-    /// Ends waiting. Who leaves otherwise than with `Full` wakes the next: there
-    /// may be more room than there were calls, or a reason for all to leave.
+    /// Ends waiting. A sender that leaves otherwise than with `Full` wakes the next: there may be
+    /// more room than there were wake-ups, or a reason for all to leave.
     pub(crate) fn leave(&self, counts: &CountsWord, with_full: bool) {
         let mut line = self.line.lock();
         line.waiting -= 1;

@@ -8,15 +8,14 @@
 //! deadlock, which loom reports. What is not real is said in `sync/weak.rs`.
 
 use crate::actor_loop::run;
+use crate::assign::{after_send, grow, grow_for_mailboxes, reclaim_if_late};
+use crate::assign::{assign, assign_waiting};
 use crate::config::Config;
-use crate::pool::Pool;
-use crate::pool::idle::Idle;
-use crate::pool::roster::Synced;
-use crate::pool::slot::Signal;
+use crate::pool::{Pool, Retired, Signal};
+use crate::shutdown::{join, shutdown, shutdown_now};
 use crate::sync::atomics::StripedCounter;
 use crate::sync::{
-    Arc, Condvar, Duration, Ghost, Instant, JoinHandle, Mutex, Wake, current, explore, spawn,
-    thread_number,
+    Arc, Condvar, Duration, Ghost, Instant, JoinHandle, Mutex, Wake, explore, spawn, thread_number,
 };
 use crate::work::Work;
 
@@ -27,10 +26,9 @@ fn pool(config: Config) -> Arc<Pool<Error>> {
     let pool = Arc::new(Pool::new(config, None));
     for _ in 0..pool.config.max {
         pool.make_next_slot();
-        let mut synced = pool.synced.lock();
-        let (id, _) = synced.reserve_id(false);
-        pool.counts.reserve();
-        pool.open(&mut synced, id);
+        let mut locked = pool.lock();
+        let id = locked.reserve(false).unwrap().id;
+        locked.open(id);
     }
     pool
 }
@@ -70,10 +68,8 @@ fn lay_in(pool: &Pool<Error>, id: usize, work: Work<Error>) {
 
 /// What is left of an actor that has gone: its vacant slot.
 fn take_away(pool: &Pool<Error>, id: usize) {
-    let mut synced = pool.synced.lock();
-    pool.close(&mut synced, id);
-    synced.release_id(id);
-    pool.counts.actor_is_gone();
+    let slot = pool.slot(id).unwrap();
+    let _: bool = pool.lock().leave(id, slot);
 }
 
 /// A ready bit of a mailbox that is empty by now.
@@ -84,19 +80,14 @@ fn leave_ready(pool: &Pool<Error>, id: usize) {
 }
 
 /// One of its actors, busy so far, goes idle as if without a thread.
-fn goes_idle(pool: &Pool<Error>, synced: &mut Synced<Error>, id: usize) {
-    synced.idle.push(Idle {
-        id,
-        thread: current(),
-        searching: false,
-    });
-    pool.counts.actor_goes_idle(false);
+fn goes_idle(pool: &Pool<Error>, id: usize) {
+    let _ = pool.lock().go_idle(id, false);
 }
 
 /// What a sender does after its send, to a slot that is the same actor's as before.
-fn after_send(pool: &Arc<Pool<Error>>, id: usize) {
+fn follow_up(pool: &Arc<Pool<Error>>, id: usize) {
     let slot = pool.slot(id).unwrap();
-    assert!(pool.after_send(id, slot, slot.gate.generation()).is_none());
+    assert!(after_send(pool, id, slot, slot.gate.generation()).is_none());
 }
 
 /// Waited for until it has been rung so many times.
@@ -148,7 +139,7 @@ fn full_counts_no_mailbox_with_room() {
         let run = Arc::new(Ghost::default());
         lay_in(&pool, 0, work(&run));
         let late = work(&run);
-        let sender = with(&pool, move |pool| drop(pool.assign(late)));
+        let sender = with(&pool, move |pool| drop(assign(&pool, late)));
         assert!(pool.take_from(0).is_some());
         // Below zero for a moment, if it is uncounted before it is counted.
         assert_ne!(pool.counts.load().full(), 1);
@@ -171,7 +162,9 @@ fn a_full_mailbox_is_counted_once() {
         let senders: Vec<_> = (0..2)
             .map(|_| {
                 with(&pool, |pool| {
-                    let _ = pool.verify_full(0, pool.slot(0).unwrap());
+                    let _ = pool
+                        .room
+                        .verify_full(0, pool.slot(0).unwrap(), &pool.counts);
                 })
             })
             .collect();
@@ -193,11 +186,11 @@ fn a_gate_is_closed_against_a_take() {
         let pool = pool(Config::fixed(1).mailbox_size(1));
         lay_in(&pool, 0, work(&Arc::new(Ghost::default())));
         let slot = pool.slot(0).unwrap();
-        assert!(pool.verify_full(0, slot));
+        assert!(pool.room.verify_full(0, slot, &pool.counts));
         let taker = with(&pool, |pool| assert!(pool.take_from(0).is_some()));
-        pool.close(&mut pool.synced.lock(), 0);
+        pool.lock().close(0);
         taker.join().unwrap();
-        assert!(slot.gate.mark().is_none());
+        assert!(slot.gate.check().is_none());
         assert_eq!(pool.counts.load().full(), 0);
     });
 }
@@ -205,7 +198,7 @@ fn a_gate_is_closed_against_a_take() {
 /// A work that is assigned while its actor goes idle is run, though nobody else
 /// ever comes: it is handed over, or found, or the actor is called.
 ///
-/// Fails when an actor parks without a last look after giving up its searching, when
+/// Fails when an actor parks without a last look after it has stopped searching, when
 /// a sender wakes nobody, and when announced loads are weaker than sequentially
 /// consistent.
 #[test]
@@ -214,9 +207,9 @@ fn going_idle_against_assign() {
         let pool = pool(Config::fixed(1).mailbox_size(1));
         let bell = Bell::default();
         let actor = actor(&pool, 0);
-        pool.assign(bell.work()).unwrap();
+        assign(&pool, bell.work()).unwrap();
         bell.wait(1);
-        pool.shutdown();
+        shutdown(&pool);
         actor.join().unwrap();
     });
 }
@@ -230,17 +223,17 @@ fn going_idle_against_assign() {
 fn a_hand_off_against_a_send() {
     explore(3, || {
         let pool = pool(Config::fixed(2).mailbox_size(1));
-        let _ = pool.move_fill(pool.fill(), 1);
-        goes_idle(&pool, &mut pool.synced.lock(), 0);
+        let _ = pool.cursors.move_fill(pool.cursors.fill(), 1);
+        goes_idle(&pool, 0);
         let [first, second] = [(); 2].map(|()| Arc::new(Ghost::default()));
         let early = work(&first);
         let sender = with(&pool, move |pool| lay_in(&pool, 0, early));
-        pool.assign(work(&second)).unwrap();
-        let hand = pool.slot(0).unwrap().take_from_handoff();
+        assign(&pool, work(&second)).unwrap();
+        let hand = pool.slot(0).unwrap().handoff().take_work();
         assert!(hand.is_some_and(|envelope| envelope.run().is_ok()));
         if second.get() == 0 {
             // It is accepted.
-            assert_eq!(pool.find_ready(&pool.synced.lock()), Some(0));
+            assert_eq!(pool.lock().find_ready(), Some(0));
         }
         sender.join().unwrap();
     });
@@ -257,16 +250,15 @@ fn a_bit_is_cleared_against_a_send() {
         leave_ready(&pool, 1);
         let sender = with(&pool, |pool| {
             lay_in(&pool, 1, work(&Arc::new(Ghost::default())));
-            after_send(&pool, 1);
+            follow_up(&pool, 1);
         });
-        let mut synced = pool.synced.lock();
-        goes_idle(&pool, &mut synced, 0);
-        let found = pool.find_ready(&synced).is_some();
-        drop(synced);
+        let mut locked = pool.lock();
+        let _ = locked.go_idle(0, false);
+        let found = locked.find_ready().is_some();
+        drop(locked);
         sender.join().unwrap();
-        assert!(found || pool.slot(0).unwrap().signal() == Signal::Search);
-        let synced = pool.synced.lock();
-        assert_eq!(pool.find_ready(&synced), Some(1));
+        assert!(found || pool.slot(0).unwrap().handoff().signal() == Signal::Search);
+        assert_eq!(pool.lock().find_ready(), Some(1));
     });
 }
 
@@ -282,7 +274,7 @@ fn a_waiter_hears_of_room() {
         lay_in(&pool, 0, work(&run));
         let late = work(&run);
         let waiter = with(&pool, move |pool| {
-            pool.assign_waiting(late, None).unwrap();
+            assign_waiting(&pool, late, None).unwrap();
         });
         assert!(pool.take_from(0).is_some());
         waiter.join().unwrap();
@@ -301,12 +293,15 @@ fn two_waiters_hear_of_two_places() {
         let run = Arc::new(Ghost::default());
         lay_in(&pool, 0, work(&run));
         lay_in(&pool, 0, work(&run));
-        assert!(pool.verify_full(0, pool.slot(0).unwrap()));
+        assert!(
+            pool.room
+                .verify_full(0, pool.slot(0).unwrap(), &pool.counts)
+        );
         let waiters: Vec<_> = (0..2)
             .map(|_| {
                 let work = work(&run);
                 with(&pool, move |pool| {
-                    pool.assign_waiting(work, None).unwrap();
+                    assign_waiting(&pool, work, None).unwrap();
                 })
             })
             .collect();
@@ -332,7 +327,7 @@ fn halt_against_the_begin_of_a_work() {
         lay_in(&pool, 0, work(&run));
         pool.set_ready(0);
         let actor = actor(&pool, 0);
-        let returned = pool.shutdown_now().len() as u64;
+        let returned = shutdown_now(&pool).len() as u64;
         let before = run.get();
         actor.join().unwrap();
         assert_eq!(returned + run.get(), 2);
@@ -355,7 +350,7 @@ fn a_snapshot_against_a_work() {
         let actor = actor(&pool, 0);
         let stats = pool.stats();
         assert!(stats.accepted <= 1, "{stats:?}");
-        pool.shutdown();
+        shutdown(&pool);
         actor.join().unwrap();
     });
 }
@@ -416,10 +411,10 @@ fn a_bit_is_cleared_against_retire() {
         let bell = Bell::default();
         let actor = actor(&pool, 0);
         lay_in(&pool, 1, bell.work());
-        after_send(&pool, 1);
+        follow_up(&pool, 1);
         bell.wait(1);
         actor.join().unwrap();
-        pool.shutdown();
+        shutdown(&pool);
     });
 }
 
@@ -428,7 +423,7 @@ fn a_bit_is_cleared_against_retire() {
 ///
 /// Fails when an actor that leaves the bottom of the idle stack does not wake the next,
 /// when one does not look after a search whether it is at the bottom, and when one retires
-/// that has been called to search: its searching would be out for ever.
+/// that has been called to search: it would count as searching for ever.
 #[test]
 fn all_idle_actors_retire() {
     explore(2, || {
@@ -437,12 +432,12 @@ fn all_idle_actors_retire() {
         let actors = [0, 1].map(|id| actor(&pool, id));
         lay_in(&pool, 0, work(&Arc::new(Ghost::default())));
         let slot = pool.slot(0).unwrap();
-        drop(pool.after_send(0, slot, slot.gate.generation()));
+        drop(after_send(&pool, 0, slot, slot.gate.generation()));
         for actor in actors {
             actor.join().unwrap();
         }
         assert_eq!(pool.counts.load().searching(), 0);
-        pool.shutdown();
+        shutdown(&pool);
     });
 }
 
@@ -455,11 +450,11 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
     }
     let bell = Bell::default();
     let actor = actor(&pool, 0);
-    pool.assign(bell.work()).unwrap();
+    assign(&pool, bell.work()).unwrap();
     bell.wait(1);
     actor.join().unwrap();
-    pool.shutdown();
-    pool.join(None).unwrap();
+    shutdown(&pool);
+    join(&pool, None).unwrap();
 }
 
 /// A work is not left below max by a sender that has seen how the system refused a thread
@@ -476,15 +471,15 @@ fn a_late_sender_against_a_growth_after_a_refusal() {
         let first = work(&Arc::new(Ghost::default()));
         let grower = with(&pool, move |pool| {
             let envelope = first.into_envelope(thread_number());
-            drop(pool.grow(envelope));
+            drop(grow(&pool, envelope));
         });
         // One that has seen the troupe at max.
         let bell = Bell::default();
         lay_in(&pool, 0, bell.work());
-        after_send(&pool, 0);
+        follow_up(&pool, 0);
         bell.wait(1);
         grower.join().unwrap();
-        pool.shutdown();
+        shutdown(&pool);
     });
 }
 
@@ -500,19 +495,18 @@ fn a_late_sender_against_a_new_tenant() {
         let before = pool.slot(0).unwrap().gate.generation();
         take_away(&pool, 0);
         // Another, which is busy.
-        let mut synced = pool.synced.lock();
-        assert_eq!(synced.reserve_id(true).0, 0);
-        pool.counts.reserve();
-        pool.open(&mut synced, 0);
-        drop(synced);
+        let mut locked = pool.lock();
+        assert_eq!(locked.reserve(true).unwrap().id, 0);
+        locked.open(0);
+        drop(locked);
         let actor = actor(&pool, 1);
         let bell = Bell::default();
         lay_in(&pool, 0, bell.work());
         let slot = pool.slot(0).unwrap();
-        assert!(pool.after_send(0, slot, before).is_none());
+        assert!(after_send(&pool, 0, slot, before).is_none());
         bell.wait(1);
         actor.join().unwrap();
-        pool.shutdown();
+        shutdown(&pool);
     });
 }
 
@@ -526,19 +520,16 @@ fn a_late_sender_against_an_idle_actor() {
         let pool = pool(Config::fixed(1).mailbox_size(1));
         let before = pool.slot(0).unwrap().gate.generation();
         take_away(&pool, 0);
-        let mut synced = pool.synced.lock();
-        assert_eq!(synced.reserve_id(true).0, 0);
-        pool.counts.reserve();
-        drop(synced);
+        assert_eq!(pool.lock().reserve(true).unwrap().id, 0);
         let actor = actor(&pool, 0);
         let bell = Bell::default();
         lay_in(&pool, 0, bell.work());
         let slot = pool.slot(0).unwrap();
-        if let Some(envelope) = pool.after_send(0, slot, before) {
-            pool.assign(envelope.into_work(0)).unwrap();
+        if let Some(envelope) = after_send(&pool, 0, slot, before) {
+            assign(&pool, envelope.into_work(0)).unwrap();
         }
         bell.wait(1);
-        pool.shutdown();
+        shutdown(&pool);
         actor.join().unwrap();
     });
 }
@@ -560,10 +551,10 @@ fn two_late_senders_and_an_idle_actor() {
         }
         // What their senders do then.
         for _ in 0..2 {
-            after_send(&pool, 0);
+            follow_up(&pool, 0);
         }
         bell.wait(2);
-        pool.shutdown();
+        shutdown(&pool);
         actor.join().unwrap();
     });
 }
@@ -583,10 +574,10 @@ fn an_actor_is_born_for_a_work_against_assign() {
         let [first, second] = [(); 2].map(|()| bell.meeting(2));
         lay_in(&pool, 0, first);
         pool.set_ready(0);
-        pool.grow_for_mailboxes();
-        pool.assign(second).unwrap();
+        grow_for_mailboxes(&pool);
+        assign(&pool, second).unwrap();
         bell.wait(2);
-        pool.shutdown();
+        shutdown(&pool);
     });
 }
 
@@ -604,18 +595,18 @@ fn a_late_sender_against_a_hand_off() {
         let [first, second] = [(); 2].map(|()| bell.meeting(2));
         lay_in(&pool, 0, first);
         pool.set_ready(0);
-        goes_idle(&pool, &mut pool.synced.lock(), 0);
-        let sender = with(&pool, |pool| pool.grow_for_mailboxes());
-        pool.assign(second).unwrap();
+        goes_idle(&pool, 0);
+        let sender = with(&pool, |pool| grow_for_mailboxes(&pool));
+        assign(&pool, second).unwrap();
         // What the actor finds in its hand when it is called.
         let hand = with(&pool, |pool| {
-            let hand = pool.slot(0).unwrap().take_from_handoff();
+            let hand = pool.slot(0).unwrap().handoff().take_work();
             assert!(hand.is_some_and(|envelope| envelope.run().is_ok()));
         });
         bell.wait(2);
         sender.join().unwrap();
         hand.join().unwrap();
-        pool.shutdown();
+        shutdown(&pool);
     });
 }
 
@@ -627,7 +618,7 @@ fn a_late_sender_against_a_hand_off() {
 fn a_late_sender_against_the_last_leave() {
     explore(3, || {
         let pool = pool(Config::fixed(2).mailbox_size(1));
-        pool.shutdown();
+        shutdown(&pool);
         take_away(&pool, 1);
         let [run, back] = [(); 2].map(|()| Arc::new(Ghost::default()));
         let (late, is_back) = (work(&run), Arc::clone(&back));
@@ -637,7 +628,7 @@ fn a_late_sender_against_the_last_leave() {
             lay_in(&pool, 1, late);
             pool.set_ready(1);
             let slot = pool.slot(1).unwrap();
-            if pool.reclaim_if_late(slot, thread_number()).is_some() {
+            if reclaim_if_late(&pool, 1, slot, thread_number()).is_some() {
                 is_back.raise();
             }
         });
@@ -647,7 +638,7 @@ fn a_late_sender_against_the_last_leave() {
     });
 }
 
-/// An actor that has begun to retire and then stays was never away: nobody is progress
+/// An actor that has begun to retire and then stays was never away: nobody is told
 /// `Full` meanwhile, though the system has just refused a thread.
 ///
 /// Fails when `Full` is said below max without a second look.
@@ -660,19 +651,14 @@ fn full_is_exact_while_an_actor_turns_back() {
         pool.counts.growth_refused();
         let run = Arc::new(Ghost::default());
         lay_in(&pool, 0, work(&run));
-        goes_idle(&pool, &mut pool.synced.lock(), 1);
+        pool.set_ready(0);
+        goes_idle(&pool, 1);
         let late = work(&run);
-        let sender = with(&pool, move |pool| pool.assign(late).unwrap());
+        let sender = with(&pool, move |pool| assign(&pool, late).unwrap());
         // What an actor does that begins to retire, and finds work.
-        let mut synced = pool.synced.lock();
-        if let Some(idle) = synced.idle.pop() {
-            pool.close(&mut synced, 1);
-            pool.counts.idle_actor_retires();
-            pool.counts.idle_actor_stays();
-            pool.open(&mut synced, 1);
-            synced.idle.push(idle);
-        }
-        drop(synced);
+        let slot = pool.slot(1).unwrap();
+        let retired = pool.lock().retire(1, slot);
+        assert!(!matches!(retired, Retired::Yes { .. }));
         sender.join().unwrap();
     });
 }

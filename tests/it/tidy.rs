@@ -19,11 +19,11 @@ pool: config failure stats sync work
 actor_loop: failure pool sync work
 assign: actor_loop error pool sync work
 shutdown: error pool sync work
-handle: error pool stats sync work
-context: error failure handle pool sync work
-troupe: config error handle pool stats sync work
-builder: config context error failure pool sync troupe work
-actor: builder config context error failure pool stats sync work
+handle: assign error pool shutdown stats sync work
+context: assign error failure handle pool sync work
+troupe: assign config error handle pool shutdown stats sync work
+builder: assign config context error failure pool shutdown sync troupe work
+actor: assign builder config context error failure pool shutdown stats sync work
 guide:
 ";
 

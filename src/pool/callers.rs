@@ -1,0 +1,73 @@
+//! Callers that wait for the pool: for an idle instant, for the works of `shutdown_now`, or for
+//! the end.
+
+use super::Pool;
+use crate::sync::Condvar;
+use crate::sync::unwind::drop_contained;
+
+/// What callers wait for. One condition variable for each event, so that an event wakes
+/// nobody who waits for another.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    /// The pool is idle, and somebody waits for that.
+    pub(crate) is_idle: Condvar,
+    /// `shutdown_now` has collected all that it returns.
+    pub(crate) has_returned: Condvar,
+    /// The pool has ended, or all its threads have been joined.
+    pub(crate) has_ended: Condvar,
+}
+
+/// What is known under the pool's lock of the events.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    /// How many callers wait in `wait_idle`.
+    idle_callers: usize,
+    /// How often the pool has been found idle while somebody waited for that.
+    idle_instants: u64,
+    /// Whether a call of `join` has begun to join the threads.
+    joining: bool,
+    /// Whether all threads have been joined.
+    pub(crate) joined: bool,
+    /// Whether the last actor has left and the handler has been dropped.
+    pub(crate) ended: bool,
+}
+
+impl Callers {
+    /// A caller begins to wait for an idle instant. Returns how many there have been.
+    pub(crate) fn enter_wait_idle(&mut self) -> u64 {
+        self.idle_callers += 1;
+        self.idle_instants
+    }
+
+    pub(crate) fn leave_wait_idle(&mut self) {
+        self.idle_callers -= 1;
+    }
+
+    pub(crate) fn idle_instants(&self) -> u64 {
+        self.idle_instants
+    }
+
+    pub(super) fn wait_for_idle(&self) -> bool {
+        self.idle_callers > 0
+    }
+
+    pub(super) fn count_idle_instant(&mut self) {
+        self.idle_instants += 1;
+    }
+
+    /// Returns `true` to the first caller, which joins the threads.
+    pub(crate) fn begin_join(&mut self) -> bool {
+        !std::mem::replace(&mut self.joining, true)
+    }
+}
+
+impl<E> Pool<E> {
+    /// Ends a pool that is shutting down and whose last actor has left.
+    pub(crate) fn end(&self) {
+        // The handler goes before anybody can see the end.
+        let on_failure = self.on_failure.lock().take();
+        drop_contained(on_failure);
+        self.lock().callers().ended = true;
+        self.events.has_ended.notify_all();
+    }
+}

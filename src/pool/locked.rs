@@ -1,0 +1,410 @@
+//! The pool's lock, and the moves that need it.
+//!
+//! The lock is a value: a move that needs it is a method of [`Locked`], so nobody can make the
+//! move without the lock.
+
+use std::collections::HashSet;
+
+use super::Pool;
+use super::callers::Callers;
+use super::counts::Counts;
+use super::handoff::Signal;
+use super::idle::{Idle, IdleStack};
+use super::recall::Recall;
+use super::roster::Roster;
+use super::slot::{Slot, is_running};
+use crate::sync::{Condvar, Instant, JoinHandle, MutexGuard, Wake, current};
+use crate::work::Envelope;
+
+/// What the pool's lock guards.
+pub(super) struct Synced<E> {
+    idle: IdleStack,
+    roster: Roster,
+    recall: Recall<E>,
+    callers: Callers,
+    /// The count of accepted works in the last snapshot. The next one does not say less.
+    accepted: u64,
+}
+
+impl<E> Synced<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            idle: IdleStack::default(),
+            roster: Roster::default(),
+            recall: Recall::default(),
+            callers: Callers::default(),
+            accepted: 0,
+        }
+    }
+}
+
+/// The pool's lock, held.
+#[must_use]
+pub(crate) struct Locked<'a, E> {
+    pool: &'a Pool<E>,
+    synced: MutexGuard<'a, Synced<E>>,
+}
+
+/// An actor that is about to be started.
+#[must_use]
+pub(crate) struct Reserved<'a, E> {
+    pub(crate) id: usize,
+    /// The number of this start.
+    spawn: u64,
+    pub(crate) slot: &'a Slot<E>,
+}
+
+/// What came of an attempt to retire.
+#[must_use]
+pub(crate) enum Retired {
+    /// The actor has left.
+    Yes {
+        before: Counts,
+        /// Threads of actors that have left earlier.
+        exited: Vec<JoinHandle<()>>,
+    },
+    /// There is work. The actor is as idle as before.
+    FoundWork,
+    /// The actor is needed, or has been notified. It is as idle as before.
+    No,
+}
+
+impl<E> Pool<E> {
+    /// Takes the pool's lock.
+    pub(crate) fn lock(&self) -> Locked<'_, E> {
+        Locked {
+            pool: self,
+            synced: self.synced.lock(),
+        }
+    }
+}
+
+impl<'a, E> Locked<'a, E> {
+    // ---- The roster ---------------------------------------------------
+
+    /// The number that is given next.
+    pub(super) fn next_id(&self) -> usize {
+        self.synced.roster.next_id()
+    }
+
+    /// Counts an actor that is not there yet, and gives it the lowest vacant number. `None` if
+    /// that number has no slot yet: slots are made without the locks.
+    pub(crate) fn reserve(&mut self, is_growth: bool) -> Option<Reserved<'a, E>> {
+        let slot = self.pool.slot(self.next_id())?;
+        let (id, spawn) = self.synced.roster.reserve_id(is_growth);
+        self.pool.counts.reserve();
+        Some(Reserved { id, spawn, slot })
+    }
+
+    /// Undoes a reservation, since the system has refused the thread. Returns the counts from
+    /// before.
+    pub(crate) fn undo(&mut self, reserved: &Reserved<'_, E>) -> Counts {
+        self.synced.roster.spawn_failures += 1;
+        self.synced.roster.release_id(reserved.id);
+        let before = self.pool.counts.actor_is_gone();
+        self.tell_if_idle();
+        before
+    }
+
+    /// Stores the thread of an actor that has been started. Returns `true` if the actor is
+    /// still there.
+    pub(crate) fn store_thread(
+        &mut self,
+        reserved: &Reserved<'_, E>,
+        thread: JoinHandle<()>,
+    ) -> bool {
+        let roster = &mut self.synced.roster;
+        roster.store_thread(reserved.id, reserved.spawn, thread)
+    }
+
+    /// Opens the slot of an actor whose thread exists, unless the slot is open. If the actor was
+    /// started with a work, its starter or the actor itself does this, whichever comes first.
+    /// Otherwise the actor does it when it first goes idle, once it counts as idle. A mailbox
+    /// must not be counted full before the place of its actor is counted.
+    pub(crate) fn open(&mut self, id: usize) {
+        if let Some(slot) = self.pool.slot(id) {
+            if self.synced.roster.open(id) {
+                self.pool.room.open(id, &slot.gate);
+            }
+        }
+    }
+
+    /// Closes the slot of an actor that leaves.
+    pub(crate) fn close(&mut self, id: usize) {
+        if let Some(slot) = self.pool.slot(id) {
+            if self.synced.roster.close(id) {
+                self.pool.room.close(id, &slot.gate, &self.pool.counts);
+            }
+        }
+    }
+
+    /// Returns `true` if the slot of this actor has not been opened yet.
+    pub(crate) fn is_reserved(&self, id: usize) -> bool {
+        self.synced.roster.is_reserved(id)
+    }
+
+    pub(super) fn roster(&self) -> &Roster {
+        &self.synced.roster
+    }
+
+    /// Takes the threads of all actors that have left.
+    pub(crate) fn take_all_exited(&mut self) -> impl IntoIterator<Item = JoinHandle<()>> + use<E> {
+        self.synced.roster.take_all_exited()
+    }
+
+    // ---- The idle stack -----------------------------------------------
+
+    /// Puts the calling actor on the idle stack, and then opens its slot if it is new. Returns
+    /// the counts from before.
+    pub(crate) fn go_idle(&mut self, id: usize, searching: bool) -> Counts {
+        self.synced.idle.push(Idle {
+            id,
+            thread: current(),
+            searching,
+        });
+        let before = self.pool.counts.actor_goes_idle(searching);
+        self.open(id);
+        before
+    }
+
+    /// The most recently idle actor.
+    pub(crate) fn top_idle(&mut self) -> Option<usize> {
+        self.synced.idle.top().map(|idle| idle.id)
+    }
+
+    /// Takes the most recently idle actor off the stack. From now on it counts as searching,
+    /// until it has taken what it is handed. Nobody is popped after a shutdown: the stack stays
+    /// empty.
+    pub(crate) fn pop_idle(&mut self) -> Option<Idle> {
+        let idle = self.synced.idle.pop()?;
+        self.pool.counts.actor_is_popped(idle.searching);
+        Some(idle)
+    }
+
+    /// Pops every idle actor, with nothing in its hand. Each looks for work once more before it
+    /// leaves.
+    pub(crate) fn dismiss_all(&mut self) -> Vec<Idle> {
+        let dismissed: Vec<Idle> = std::iter::from_fn(|| self.pop_idle()).collect();
+        for idle in &dismissed {
+            if let Some(slot) = self.pool.slot(idle.id) {
+                slot.handoff().dismiss();
+            }
+        }
+        dismissed
+    }
+
+    /// Returns `true` if this actor is the least recently idle one.
+    pub(crate) fn is_bottom(&mut self, id: usize) -> bool {
+        self.synced.idle.bottom().is_some_and(|idle| idle.id == id)
+    }
+
+    /// Notes that an idle actor searches no longer.
+    pub(crate) fn stop_searching(&mut self, id: usize) {
+        if let Some(idle) = self.synced.idle.get(id) {
+            idle.searching = false;
+        }
+        self.pool.counts.stops_searching();
+    }
+
+    /// Takes an actor off the idle stack that has taken a work from a mailbox. The place there
+    /// is free by now.
+    pub(crate) fn leave_idle(&mut self, id: usize) {
+        let was_searching = self.leave_stack(id).is_some_and(|idle| idle.searching);
+        if let Some(slot) = self.pool.slot(id) {
+            slot.handoff().reset();
+        }
+        self.pool.counts.actor_leaves_idle(was_searching);
+    }
+
+    /// Takes an actor off the idle stack. If it was at the bottom, wakes the actor that is there
+    /// now, which has to set itself a deadline.
+    fn leave_stack(&mut self, id: usize) -> Option<Idle> {
+        let was_bottom = self.is_bottom(id);
+        let idle = self.synced.idle.remove(id);
+        if was_bottom && self.pool.is_dynamic() {
+            if let Some(next) = self.synced.idle.bottom() {
+                next.thread.unpark();
+            }
+        }
+        idle
+    }
+
+    // ---- Leaving ------------------------------------------------------
+
+    /// Lets an idle actor leave a pool that has more than its fewest actors.
+    pub(crate) fn retire(&mut self, id: usize, slot: &Slot<E>) -> Retired {
+        let pool = self.pool;
+        // Reserved actors do not count: the system may refuse their threads.
+        let is_needed = self.synced.roster.open_slots() <= pool.config.fewest();
+        if slot.handoff().signal() != Signal::None || is_needed {
+            return Retired::No;
+        }
+        let Some(idle) = self.leave_stack(id) else {
+            return Retired::No;
+        };
+        // RETIRE-1: from here on a sender sees that its work is late, or that there is one actor
+        // less.
+        self.close(id);
+        let before = pool.counts.idle_actor_retires();
+        // RETIRE-2
+        if self.find_ready().is_some() {
+            pool.counts.idle_actor_stays();
+            self.open(id);
+            self.synced.idle.push(idle);
+            return Retired::FoundWork;
+        }
+        let exited = self.synced.roster.take_exited();
+        self.synced.roster.release_id(id);
+        self.synced.roster.retired += 1;
+        Retired::Yes { before, exited }
+    }
+
+    /// Lets a busy actor leave a pool that is shutting down. Returns `true` if it was the last.
+    pub(crate) fn leave(&mut self, id: usize, slot: &Slot<E>) -> bool {
+        self.close(id);
+        slot.progress().step();
+        self.synced.roster.release_id(id);
+        let is_last = self.pool.counts.actor_is_gone().live() == 1;
+        self.tell_if_idle();
+        is_last
+    }
+
+    // ---- Finding work -------------------------------------------------
+
+    /// Returns a mailbox that holds work. If there is none, the sender of each work that is in
+    /// a mailbox has not loaded the counts yet.
+    pub(crate) fn find_ready(&self) -> Option<usize> {
+        let (pool, cursors) = (self.pool, &self.pool.cursors);
+        pool.ready.find(cursors.drain(), |id| {
+            if pool.holds_work(id) {
+                return true;
+            }
+            if id == cursors.fill().mailbox() {
+                // Senders would set the bit again at once, and its cache line would travel.
+                return false;
+            }
+            // Clear, then look again: a sender may have seen the bit set before.
+            pool.ready.clear(id);
+            let holds = pool.holds_work(id);
+            if holds {
+                pool.ready.set(id);
+            }
+            holds
+        })
+    }
+
+    /// Takes the next work, and returns it with the number of its mailbox.
+    pub(crate) fn take_ready(&self) -> Option<(usize, Envelope<E>)> {
+        while self.find_ready().is_some() {
+            let next = self.pool.take_next();
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
+    }
+
+    /// Wakes the most recently idle actor to search, if work is waiting, an actor is idle, and
+    /// none is searching. An actor that leaves the idle stack with a work does this, too, so
+    /// waiting work wakes one actor after the other, not a herd.
+    #[cold]
+    pub(crate) fn notify_if_work(mut self) {
+        let pool = self.pool;
+        if !pool.counts.load().should_notify() || self.find_ready().is_none() {
+            return;
+        }
+        let Some(idle) = self.synced.idle.top() else {
+            return;
+        };
+        idle.searching = true;
+        pool.counts.starts_searching();
+        if let Some(slot) = pool.slot(idle.id) {
+            slot.handoff().notify();
+        }
+        let thread = idle.thread.clone();
+        drop(self);
+        thread.unpark();
+    }
+
+    // ---- Works that come back -----------------------------------------
+
+    /// Lets nothing start any more.
+    pub(crate) fn halt(&mut self) {
+        self.pool.halted.store(1);
+    }
+
+    pub(crate) fn recall(&mut self) -> &mut Recall<E> {
+        &mut self.synced.recall
+    }
+
+    /// Empties all mailboxes, and then all hands. Returns the works, and the actors whose hand
+    /// held one: they hold no other. The mailboxes come first, since such an actor looks there
+    /// next.
+    pub(crate) fn collect(&mut self) -> (Vec<Envelope<E>>, HashSet<usize>) {
+        let (mut envelopes, mut decided) = (Vec::new(), HashSet::new());
+        for id in self.synced.roster.given() {
+            while let Some(envelope) = self.pool.slot(id).and_then(|slot| slot.mailbox.take()) {
+                envelopes.push(envelope);
+            }
+        }
+        for id in self.synced.roster.occupied() {
+            let slot = self.pool.slot(id);
+            if let Some(envelope) = slot.and_then(|slot| slot.handoff().take_work()) {
+                envelopes.push(envelope);
+                decided.insert(id);
+            }
+        }
+        (envelopes, decided)
+    }
+
+    /// Returns the actors, with their phases, that are between two works and may hold a work
+    /// that they have not begun. An actor that is only reserved has taken none yet.
+    pub(crate) fn undecided(&self, decided: &HashSet<usize>) -> Vec<(usize, u64)> {
+        let roster = &self.synced.roster;
+        roster
+            .occupied()
+            .filter(|id| !roster.is_reserved(*id) && !decided.contains(id))
+            .filter_map(|id| Some((id, self.pool.slot(id)?.progress().phase.get())))
+            .filter(|(_, phase)| !is_running(*phase))
+            .collect()
+    }
+
+    // ---- Callers that wait --------------------------------------------
+
+    pub(crate) fn callers(&mut self) -> &mut Callers {
+        &mut self.synced.callers
+    }
+
+    /// Wakes the callers that wait in `wait_idle` if the pool is idle at this instant. Called
+    /// wherever that can have become true: an actor has gone idle or has left, a reservation
+    /// has been undone, or a late sender has emptied a mailbox.
+    pub(crate) fn tell_if_idle(&mut self) {
+        if self.synced.callers.wait_for_idle() && self.is_idle() {
+            self.synced.callers.count_idle_instant();
+            self.pool.events.is_idle.notify_all();
+        }
+    }
+
+    /// Returns `true` if every actor is idle and no accepted work is in a mailbox.
+    pub(crate) fn is_idle(&self) -> bool {
+        let now = self.pool.counts.load();
+        now.idle() == now.live() && self.find_ready().is_none()
+    }
+
+    /// Gives the lock up until `event` is notified, at most until `deadline`.
+    pub(crate) fn wait(&mut self, event: &Condvar, deadline: Option<Instant>) -> Wake {
+        event.wait(&mut self.synced, deadline)
+    }
+
+    // ---- Snapshots ----------------------------------------------------
+
+    /// Returns `accepted`, or what the last snapshot said if that was more.
+    pub(super) fn accepted_at_least(&mut self, accepted: u64) -> u64 {
+        self.synced.accepted = self.synced.accepted.max(accepted);
+        self.synced.accepted
+    }
+
+    pub(super) fn returned(&self) -> u64 {
+        self.synced.recall.returned()
+    }
+}

@@ -1,0 +1,87 @@
+//! Works that come back: those that `shutdown_now` returns, and those of late senders.
+
+use super::Pool;
+use crate::sync::Backoff;
+use crate::work::Envelope;
+
+/// Works that nobody will run.
+pub(crate) struct Recall<E> {
+    /// Works that actors of a halted pool had taken and not begun.
+    not_started: Vec<Envelope<E>>,
+    /// Works of late senders, waiting for them.
+    unclaimed: Vec<Envelope<E>>,
+    /// Whether a `shutdown_now` has collected all that it returns.
+    is_collected: bool,
+    /// How many works `shutdown_now` has returned.
+    returned: u64,
+}
+
+impl<E> Default for Recall<E> {
+    fn default() -> Self {
+        Self {
+            not_started: Vec::new(),
+            unclaimed: Vec::new(),
+            is_collected: false,
+            returned: 0,
+        }
+    }
+}
+
+impl<E> Recall<E> {
+    /// An actor gives a work back that it has not begun, to the `shutdown_now` that waits for
+    /// it. If that is over, the work goes to its sender, which waits for it.
+    pub(crate) fn give_back(&mut self, envelope: Envelope<E>) {
+        if self.is_collected {
+            &mut self.unclaimed
+        } else {
+            &mut self.not_started
+        }
+        .push(envelope);
+    }
+
+    /// Keeps a work for its late sender.
+    pub(crate) fn keep(&mut self, envelope: Envelope<E>) {
+        self.unclaimed.push(envelope);
+    }
+
+    /// Takes the work of this sender, if it is here. A thread assigns one work at a time.
+    pub(crate) fn claim(&mut self, sender: u32) -> Option<Envelope<E>> {
+        let mine = self
+            .unclaimed
+            .iter_mut()
+            .position(|envelope| envelope.header().sender == sender)?;
+        Some(self.unclaimed.swap_remove(mine))
+    }
+
+    /// Adds what actors have given back to the works that `shutdown_now` returns. From now on
+    /// nothing more is returned.
+    pub(crate) fn finish(&mut self, envelopes: &mut Vec<Envelope<E>>) {
+        envelopes.append(&mut self.not_started);
+        self.returned += envelopes.len() as u64;
+        self.is_collected = true;
+    }
+
+    pub(crate) fn is_collected(&self) -> bool {
+        self.is_collected
+    }
+
+    pub(super) fn returned(&self) -> u64 {
+        self.returned
+    }
+}
+
+impl<E> Pool<E> {
+    /// Waits until each of these actors has begun its work, has given it back, or has shown
+    /// that it has none. That takes a few instructions of each, never a work.
+    pub(crate) fn wait_until_decided(&self, undecided: &[(usize, u64)]) {
+        for (id, phase) in undecided {
+            let mut backoff = Backoff::default();
+            while self
+                .slot(*id)
+                .is_some_and(|slot| slot.progress().phase.get() == *phase)
+            {
+                backoff.snooze();
+            }
+        }
+    }
+}

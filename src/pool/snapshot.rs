@@ -1,0 +1,74 @@
+//! Snapshots: what users see of a pool at one moment.
+
+use super::{Pool, Slot};
+use crate::stats::{ActorStats, Stats};
+
+impl<E> Pool<E> {
+    pub(crate) fn stats(&self) -> Stats {
+        // Of all actors, finished works are read first, then running ones, then waiting ones.
+        // A work that moves on meanwhile is missed rather than counted twice. This is done
+        // without the lock, since it takes a time in proportion to the number of actors.
+        let given = self.lock().roster().given();
+        let slots = || given.clone().filter_map(|id| self.slot(id));
+        let mut stats = Stats {
+            refused: self.tallies.refused(),
+            capacity: self.config.max * (self.config.mailbox_size + 1),
+            ..Stats::default()
+        };
+        for slot in slots() {
+            stats.completed += slot.progress().completed.get();
+            stats.failed += slot.progress().failed.get();
+            stats.panicked += slot.progress().panicked.get();
+            stats.handler_panics += slot.progress().handler_panics.get();
+            stats.shared += slot.progress().shared.get();
+        }
+        let running = slots().filter(|slot| slot.progress().is_running()).count();
+        let held: usize = slots()
+            .map(|slot| {
+                // A retry shares the place of the failed work, which is still running.
+                let in_hand = !slot.progress().is_running() && !slot.handoff().is_empty();
+                slot.mailbox.len() + usize::from(in_hand)
+            })
+            .sum();
+        let mut locked = self.lock();
+        stats.idle = self.counts.load().idle();
+        let roster = locked.roster();
+        stats.actors = roster.open_slots();
+        stats.grown = roster.grown;
+        stats.retired = roster.retired;
+        stats.spawn_failures = roster.spawn_failures;
+        stats.peak = roster.peak;
+        stats.returned = locked.returned();
+        // A work can be taken, and even finished, before its sender has counted it. What
+        // has begun has been accepted, though.
+        let finished = stats.completed + stats.failed + stats.panicked + stats.returned;
+        let begun = finished + running as u64;
+        stats.accepted = locked.accepted_at_least(self.tallies.accepted().max(begun));
+        // Some may have come to an end since they were seen running.
+        stats.running = running.min(stats.actors - stats.idle);
+        // A work that has not begun and is not counted may still go back to its sender.
+        let waiting = usize::try_from(stats.accepted - begun).unwrap_or(usize::MAX);
+        stats.queued = held.min(waiting).min(stats.capacity - stats.running);
+        stats
+    }
+
+    pub(crate) fn actors(&self) -> Vec<ActorStats> {
+        let ids: Vec<usize> = self.lock().roster().occupied().collect();
+        ids.into_iter()
+            .filter_map(|id| Some((id, self.slot(id)?)))
+            .filter(|(_, slot)| !slot.gate.generation().is_vacant())
+            .map(|(id, slot)| self.actor_stats(id, slot))
+            .collect()
+    }
+
+    pub(crate) fn actor_stats(&self, id: usize, slot: &Slot<E>) -> ActorStats {
+        ActorStats {
+            id,
+            is_busy: slot.progress().is_running(),
+            queued: slot.mailbox.len(),
+            finished: slot.progress().finished(),
+            last_accepted: slot.progress().last_accepted(self.built),
+            last_finished: slot.progress().last_finished(self.built),
+        }
+    }
+}
