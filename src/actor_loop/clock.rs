@@ -18,7 +18,7 @@ const AT_LEAST_EVERY: u128 = 16;
 
 /// One actor's readings of the clock.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub(super) struct Clock {
     /// When the troupe was built. Clock count from here.
     birth: Instant,
     /// The last reading.
@@ -32,7 +32,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new(birth: Instant) -> Self {
+    pub(super) fn new(birth: Instant) -> Self {
         Self {
             birth,
             last: birth,
@@ -43,7 +43,7 @@ impl Clock {
     }
 
     /// Returns `true` if the actor has rested since its last work.
-    pub(crate) fn is_rested(&self) -> bool {
+    pub(super) fn is_rested(&self) -> bool {
         self.rested
     }
 

@@ -20,7 +20,7 @@ const LATE: u32 = 4_096;
 
 /// What one actor has learned of the works that come to it.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(super) struct Pace {
     /// Works run since the last look away was judged.
     works: u32,
     /// How many works come before the next look away.
@@ -30,7 +30,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             works: 0,
             wait: SOON,
@@ -40,7 +40,7 @@ impl Pace {
 
     /// Notes that the actor has run out of work, and how many works it has run since the last
     /// time. `true` if the actor should look away for a while.
-    pub(crate) fn runs_out(&mut self, works: u32) -> bool {
+    pub(super) fn runs_out(&mut self, works: u32) -> bool {
         if self.held_off {
             self.works = 0;
             self.wait = if works >= PAID {

@@ -4,10 +4,10 @@ use crate::sync::atomics::SeqCstWord;
 
 /// One bit for each slot.
 #[derive(Debug)]
-pub(crate) struct Bits(Box<[SeqCstWord]>);
+pub(super) struct Bits(Box<[SeqCstWord]>);
 
 impl Bits {
-    pub(crate) fn new(slots: usize) -> Self {
+    pub(super) fn new(slots: usize) -> Self {
         Self(
             (0..slots.div_ceil(64))
                 .map(|_| SeqCstWord::default())
@@ -32,7 +32,7 @@ impl Bits {
 
     /// The first slot behind `start`, going round, whose bit is set and for which
     /// `confirm` holds. `start` itself comes last.
-    pub(crate) fn find(
+    pub(super) fn find(
         &self,
         start: usize,
         mut confirm: impl FnMut(usize) -> bool,

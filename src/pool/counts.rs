@@ -113,13 +113,13 @@ impl CountsWord {
 
     /// An idle actor is popped. From now on it counts as searching, if it did not before.
     #[inline]
-    pub(crate) fn actor_is_popped(&self, had_token: bool) -> Counts {
+    pub(super) fn actor_is_popped(&self, had_token: bool) -> Counts {
         let change = if_searching(!had_token).wrapping_sub(IDLE);
         self.up(change)
     }
 
     #[inline]
-    pub(crate) fn starts_searching(&self) -> Counts {
+    pub(super) fn starts_searching(&self) -> Counts {
         self.up(AWAKE)
     }
 
@@ -130,35 +130,35 @@ impl CountsWord {
 
     /// A growth reserves an actor.
     #[inline]
-    pub(crate) fn reserve(&self) -> Counts {
+    pub(super) fn reserve(&self) -> Counts {
         self.up(LIVE)
     }
 
     /// A busy or never born actor is gone.
     #[inline]
-    pub(crate) fn actor_is_gone(&self) -> Counts {
+    pub(super) fn actor_is_gone(&self) -> Counts {
         self.down(LIVE)
     }
 
     /// An idle actor that does not search is gone.
-    pub(crate) fn idle_actor_retires(&self) -> Counts {
+    pub(super) fn idle_actor_retires(&self) -> Counts {
         self.down(LIVE + IDLE)
     }
 
     /// It has changed its mind.
-    pub(crate) fn idle_actor_stays(&self) -> Counts {
+    pub(super) fn idle_actor_stays(&self) -> Counts {
         self.up(LIVE + IDLE)
     }
 
     /// A mailbox is known to be full.
     #[inline]
-    pub(crate) fn count_full(&self) -> Counts {
+    pub(super) fn count_full(&self) -> Counts {
         self.up(FULL)
     }
 
     /// It has room again.
     #[inline]
-    pub(crate) fn uncount_full(&self) -> Counts {
+    pub(super) fn uncount_full(&self) -> Counts {
         self.down(FULL)
     }
 
@@ -166,11 +166,11 @@ impl CountsWord {
         Counts(self.0.set_bits(SHUTTING_DOWN))
     }
 
-    pub(crate) fn somebody_waits(&self) -> Counts {
+    pub(super) fn somebody_waits(&self) -> Counts {
         Counts(self.0.set_bits(WAITED_FOR))
     }
 
-    pub(crate) fn nobody_waits(&self) -> Counts {
+    pub(super) fn nobody_waits(&self) -> Counts {
         Counts(self.0.clear_bits(WAITED_FOR))
     }
 

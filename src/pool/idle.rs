@@ -25,7 +25,7 @@ struct Link {
 
 /// The idle actors, by number.
 #[derive(Debug, Default)]
-pub(crate) struct IdleStack {
+pub(super) struct IdleStack {
     links: Vec<Option<Link>>,
     top: Option<usize>,
     bottom: Option<usize>,

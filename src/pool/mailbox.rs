@@ -18,7 +18,7 @@ struct Ends<E> {
 }
 
 impl<E> Mailbox<E> {
-    pub(crate) fn new(size: usize) -> Self {
+    pub(super) fn new(size: usize) -> Self {
         Self((size > 0).then(|| {
             let (sender, receiver) = bounded(size);
             Ends { sender, receiver }
@@ -46,15 +46,15 @@ impl<E> Mailbox<E> {
     }
 
     /// Was there an instant during this call at which it was full?
-    pub(crate) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.0.as_ref().is_none_or(|ends| ends.sender.is_full())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|ends| ends.receiver.is_empty())
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |ends| ends.receiver.len())
     }
 }

@@ -53,7 +53,7 @@ impl Generation {
 pub(crate) struct Check(u64);
 
 impl Gate {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             word: SeqCstWord::new(CLOSED),
             generation: SeqCstWord::new(1),
@@ -67,7 +67,7 @@ impl Gate {
 
     /// Returns `true` if the gate is not open, so that a taker has to look at it.
     #[inline]
-    pub(crate) fn is_shut(&self) -> bool {
+    pub(super) fn is_shut(&self) -> bool {
         self.word.load() & STATES != OPEN
     }
 
@@ -96,7 +96,7 @@ impl Gate {
     /// Makes the gate full and counts it. The mailbox must have been full after the check began.
     /// Returns `false` if the check is void, because a work was taken or another sender has counted
     /// the mailbox.
-    pub(crate) fn mark_full(&self, check: Check, counts: &CountsWord) -> bool {
+    pub(super) fn mark_full(&self, check: Check, counts: &CountsWord) -> bool {
         let full = self.word.replace(check.0, check.0 - CHECKING + FULL);
         if full {
             counts.count_full();
@@ -106,7 +106,7 @@ impl Gate {
 
     /// Undoes what was known of the mailbox, since a work has been taken from it. Returns the
     /// state before the mailbox was uncounted, if this call did that.
-    pub(crate) fn on_take(&self, counts: &CountsWord) -> Option<Counts> {
+    pub(super) fn on_take(&self, counts: &CountsWord) -> Option<Counts> {
         let mut backoff = Backoff::default();
         loop {
             let now = self.word.load();
@@ -129,7 +129,7 @@ impl Gate {
 
     /// Closes a gate that is not closed: the slot becomes vacant. Must be called under the
     /// synced's lock.
-    pub(crate) fn close(&self, counts: &CountsWord) {
+    pub(super) fn close(&self, counts: &CountsWord) {
         self.generation.add(1);
         let mut backoff = Backoff::default();
         loop {
@@ -146,7 +146,7 @@ impl Gate {
     }
 
     /// Opens a closed gate: the slot has an actor. Must be called under the pool's lock.
-    pub(crate) fn open(&self) {
+    pub(super) fn open(&self) {
         self.generation.add(1);
         // Nothing but this leaves the closed counts.
         self.word.store((self.word.load() & !STATES) + NEXT + OPEN);

@@ -42,7 +42,7 @@ pub(crate) struct Progress {
 
 impl<E> Slot<E> {
     /// A vacant slot.
-    pub(crate) fn new(mailbox_size: usize) -> Self {
+    pub(super) fn new(mailbox_size: usize) -> Self {
         Self {
             mailbox: Mailbox::new(mailbox_size),
             gate: Gate::new(),
@@ -73,12 +73,12 @@ impl Progress {
     }
 
     /// Returns `true` while the actor runs a work or the error handler.
-    pub(crate) fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         is_running(self.phase.get())
     }
 
     /// Returns how many works actors of this number have finished.
-    pub(crate) fn finished(&self) -> u64 {
+    pub(super) fn finished(&self) -> u64 {
         self.completed.get() + self.failed.get() + self.panicked.get()
     }
 
@@ -92,11 +92,11 @@ impl Progress {
         self.last_finished.set(stamp(birth, now));
     }
 
-    pub(crate) fn last_accepted(&self, birth: Instant) -> Option<Instant> {
+    pub(super) fn last_accepted(&self, birth: Instant) -> Option<Instant> {
         instant(birth, self.last_accepted.get())
     }
 
-    pub(crate) fn last_finished(&self, birth: Instant) -> Option<Instant> {
+    pub(super) fn last_finished(&self, birth: Instant) -> Option<Instant> {
         instant(birth, self.last_finished.get())
     }
 }

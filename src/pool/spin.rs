@@ -22,7 +22,7 @@ pub(crate) struct SpinPolicy {
 
 impl SpinPolicy {
     /// On one processor spinning only keeps others from running.
-    pub(crate) fn of(processors: usize) -> Self {
+    pub(super) fn of(processors: usize) -> Self {
         let has_many = processors > 1;
         Self {
             searchers: if has_many { SEARCHERS } else { 1 },

@@ -23,7 +23,7 @@ use crate::sync::{AtomicU64, Ordering, STRIPES, thread_number};
 /// lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct Padded<T>(pub(crate) T);
+pub struct Padded<T>(pub T);
 
 impl<T> Deref for Padded<T> {
     type Target = T;
@@ -36,49 +36,49 @@ impl<T> Deref for Padded<T> {
 
 /// A word that takes part in handshakes between threads.
 #[derive(Debug, Default)]
-pub(crate) struct SeqCstWord(AtomicU64);
+pub struct SeqCstWord(AtomicU64);
 
 impl SeqCstWord {
-    pub(crate) fn new(value: u64) -> Self {
+    pub fn new(value: u64) -> Self {
         Self(AtomicU64::new(value))
     }
 
     #[inline]
-    pub(crate) fn load(&self) -> u64 {
+    pub fn load(&self) -> u64 {
         // ORDERING: the second half of every handshake in ARCHITECTURE.md.
         self.0.load(Ordering::SeqCst)
     }
 
     #[inline]
-    pub(crate) fn store(&self, value: u64) {
+    pub fn store(&self, value: u64) {
         // ORDERING: the first half of a handshake.
         self.0.store(value, Ordering::SeqCst);
     }
 
     /// Adds, wrapping around; returns the value before.
     #[inline]
-    pub(crate) fn add(&self, value: u64) -> u64 {
+    pub fn add(&self, value: u64) -> u64 {
         // ORDERING: as `store` and `load` together.
         self.0.fetch_add(value, Ordering::SeqCst)
     }
 
     /// Sets bits; returns the value before.
     #[inline]
-    pub(crate) fn set_bits(&self, bits: u64) -> u64 {
+    pub fn set_bits(&self, bits: u64) -> u64 {
         // ORDERING: as `add`.
         self.0.fetch_or(bits, Ordering::SeqCst)
     }
 
     /// Clears bits; returns the value before.
     #[inline]
-    pub(crate) fn clear_bits(&self, bits: u64) -> u64 {
+    pub fn clear_bits(&self, bits: u64) -> u64 {
         // ORDERING: as `add`.
         self.0.fetch_and(!bits, Ordering::SeqCst)
     }
 
     /// Replaces `from` by `to`; true if it was `from`.
     #[inline]
-    pub(crate) fn replace(&self, from: u64, to: u64) -> bool {
+    pub fn replace(&self, from: u64, to: u64) -> bool {
         // ORDERING: as `add`; a failed exchange is a load.
         self.0
             .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
@@ -88,25 +88,25 @@ impl SeqCstWord {
 
 /// A number that one thread writes and others read.
 #[derive(Debug, Default)]
-pub(crate) struct SingleWriter(AtomicU64);
+pub struct SingleWriter(AtomicU64);
 
 impl SingleWriter {
     #[inline]
-    pub(crate) fn get(&self) -> u64 {
+    pub fn get(&self) -> u64 {
         // ORDERING: pairs with the release in `set`.
         self.0.load(Ordering::Acquire)
     }
 
     /// Sets the number. Only its owner may.
     #[inline]
-    pub(crate) fn set(&self, value: u64) {
+    pub fn set(&self, value: u64) {
         // ORDERING: who reads this value sees all that its owner did before.
         self.0.store(value, Ordering::Release);
     }
 
     /// Raises the number by one. Only its owner may.
     #[inline]
-    pub(crate) fn raise(&self) {
+    pub fn raise(&self) {
         // ORDERING: the owner reads its own last write; no other thread writes.
         let value = self.0.load(Ordering::Relaxed);
         self.set(value + 1);
@@ -135,24 +135,24 @@ struct Tally {
 /// mostly without a read-modify-write: the first thread to come to a stripe
 /// owns it.
 #[derive(Debug, Default)]
-pub(crate) struct StripedCounter([Padded<Stripe>; STRIPES]);
+pub struct StripedCounter([Padded<Stripe>; STRIPES]);
 
 impl StripedCounter {
     #[inline]
-    pub(crate) fn accept(&self) {
+    pub fn accept(&self) {
         self.raise(|tally| &tally.accepted);
     }
 
     #[inline]
-    pub(crate) fn refuse(&self) {
+    pub fn refuse(&self) {
         self.raise(|tally| &tally.refused);
     }
 
-    pub(crate) fn accepted(&self) -> u64 {
+    pub fn accepted(&self) -> u64 {
         self.sum(|tally| &tally.accepted)
     }
 
-    pub(crate) fn refused(&self) -> u64 {
+    pub fn refused(&self) -> u64 {
         self.sum(|tally| &tally.refused)
     }
 

@@ -12,21 +12,21 @@ use super::{Instant, Wake, spin, times_out};
 
 /// A mutex in parking_lot's shape: no poisoning.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(checker::Mutex<T>);
+pub struct Mutex<T>(checker::Mutex<T>);
 
 /// The guard of a [`Mutex`]. The inner guard leaves it only inside a wait.
 #[derive(Debug)]
-pub(crate) struct MutexGuard<'a, T> {
+pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     inner: Option<checker::MutexGuard<'a, T>>,
 }
 
 impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
+    pub fn new(value: T) -> Self {
         Self(checker::Mutex::new(value))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         let inner = self
             .0
             .lock()
@@ -58,10 +58,10 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 
 /// A condition variable whose deadlines pass when the model says so.
 #[derive(Debug, Default)]
-pub(crate) struct Condvar(checker::Condvar);
+pub struct Condvar(checker::Condvar);
 
 impl Condvar {
-    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
+    pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
         let inner = guard
             .inner
             .take()
@@ -80,11 +80,11 @@ impl Condvar {
         Wake::Called
     }
 
-    pub(crate) fn notify_one(&self) {
+    pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
-    pub(crate) fn notify_all(&self) {
+    pub fn notify_all(&self) {
         self.0.notify_all();
     }
 }

@@ -30,15 +30,15 @@ use std::ops::Deref;
 
 use super::{Arc, Duration, SyncWrapper, Wake};
 
-pub(crate) use super::lock::{Condvar, Mutex, MutexGuard};
-pub(crate) use loom::sync::atomic::Ordering;
-pub(crate) use loom::thread::{JoinHandle, yield_now};
+pub use super::lock::{Condvar, Mutex, MutexGuard};
+pub use loom::sync::atomic::Ordering;
+pub use loom::thread::{JoinHandle, yield_now};
 
 /// Runs a model in every way with at most so many preemptions, or as many as
 /// `LOOM_MAX_PREEMPTIONS` says; tells how many ways that were.
 #[cfg(test)]
 #[expect(clippy::print_stderr, reason = "for who runs the models")]
-pub(crate) fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let ways = Arc::new(Ghost::default());
     let counter = Arc::clone(&ways);
     let mut builder = loom::model::Builder::new();
@@ -62,15 +62,15 @@ pub(crate) fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'stat
 pub struct Instant(());
 
 impl Instant {
-    pub(crate) fn now() -> Self {
+    pub fn now() -> Self {
         Self(())
     }
 
-    pub(crate) fn saturating_duration_since(&self, _earlier: Self) -> Duration {
+    pub fn saturating_duration_since(&self, _earlier: Self) -> Duration {
         Duration::ZERO
     }
 
-    pub(crate) fn checked_add(&self, _time: Duration) -> Option<Self> {
+    pub fn checked_add(&self, _time: Duration) -> Option<Self> {
         Some(*self)
     }
 }
@@ -88,27 +88,27 @@ pub(crate) use local as thread_local;
 
 /// A word that has been stored once, with the strongest ordering: see above.
 #[derive(Debug)]
-pub(crate) struct AtomicU64 {
+pub struct AtomicU64 {
     word: loom::sync::atomic::AtomicU64,
     /// Raised before every load.
     loads: loom::sync::atomic::AtomicU64,
 }
 
 impl AtomicU64 {
-    pub(crate) fn new(value: u64) -> Self {
+    pub fn new(value: u64) -> Self {
         let word = loom::sync::atomic::AtomicU64::new(value);
         word.store(value, Ordering::SeqCst);
         let loads = loom::sync::atomic::AtomicU64::new(0);
         Self { word, loads }
     }
 
-    pub(crate) fn load(&self, order: Ordering) -> u64 {
+    pub fn load(&self, order: Ordering) -> u64 {
         // ORDERING: publishes nothing, and is read by nobody; see the head of this file.
         self.loads.fetch_add(1, Ordering::Relaxed);
         self.word.load(order)
     }
 
-    pub(crate) fn store(&self, value: u64, order: Ordering) {
+    pub fn store(&self, value: u64, order: Ordering) {
         if order == Ordering::SeqCst {
             self.word.swap(value, order);
         } else {
@@ -135,15 +135,15 @@ impl Deref for AtomicU64 {
 /// and orders nothing.
 #[cfg(test)]
 #[derive(Debug, Default)]
-pub(crate) struct Ghost(std::sync::atomic::AtomicU64);
+pub struct Ghost(std::sync::atomic::AtomicU64);
 
 #[cfg(test)]
 impl Ghost {
-    pub(crate) fn get(&self) -> u64 {
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn raise(&self) {
+    pub fn raise(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -159,7 +159,7 @@ pub(super) fn spin() {}
 /// What a thread parks on. Not loom's own: that forgets a call that comes while
 /// the thread yields.
 #[derive(Clone, Debug)]
-pub(crate) struct Thread(Arc<Token>);
+pub struct Thread(Arc<Token>);
 
 #[derive(Debug, Default)]
 struct Token {
@@ -172,17 +172,17 @@ loom::thread_local! {
 }
 
 impl Thread {
-    pub(crate) fn unpark(&self) {
+    pub fn unpark(&self) {
         *self.0.called.lock() = true;
         self.0.call.notify_one();
     }
 }
 
-pub(crate) fn current() -> Thread {
+pub fn current() -> Thread {
     CURRENT.with(Thread::clone)
 }
 
-pub(crate) fn park(deadline: Option<Instant>) -> Wake {
+pub fn park(deadline: Option<Instant>) -> Wake {
     let Thread(searching) = current();
     let mut called = searching.called.lock();
     let mut wake = Wake::Called;
@@ -194,11 +194,7 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
 }
 
 /// Starts a thread. None is refused.
-pub(crate) fn spawn<F>(
-    name: String,
-    _stack_size: Option<usize>,
-    body: F,
-) -> io::Result<JoinHandle<()>>
+pub fn spawn<F>(name: String, _stack_size: Option<usize>, body: F) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() + Send + 'static,
 {
@@ -206,12 +202,12 @@ where
 }
 
 /// Never: all are left to who joins the troupe.
-pub(crate) fn is_finished(_thread: &JoinHandle<()>) -> bool {
+pub fn is_finished(_thread: &JoinHandle<()>) -> bool {
     false
 }
 
 /// The model's own numbers begin at zero, which is no thread's here.
-pub(crate) fn thread_number() -> u32 {
+pub fn thread_number() -> u32 {
     let name = format!("{:?}", loom::thread::current().id());
     let digits = name.trim_matches(|symbol: char| !symbol.is_ascii_digit());
     1 + digits
@@ -220,41 +216,41 @@ pub(crate) fn thread_number() -> u32 {
 }
 
 /// Lets others run: time does not pass here.
-pub(crate) fn nap() {
+pub fn nap() {
     yield_now();
 }
 
 /// One look is as good as many.
-pub(crate) fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
+pub fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
     let _: bool = done();
 }
 
-pub(crate) fn pause() {
+pub fn pause() {
     yield_now();
 }
 
 /// Never: what waits for it is there for good, unlike what a thread waits for that
 /// sleeps.
-pub(crate) fn has_passed(_instant: Instant) -> bool {
+pub fn has_passed(_instant: Instant) -> bool {
     false
 }
 
 /// At once: between two looks a thread yields, and one that yields in loom does
 /// not run again before the others have got stuck, which hides most schedules.
-pub(crate) fn is_over(_begin: Instant, _time: Duration) -> bool {
+pub fn is_over(_begin: Instant, _time: Duration) -> bool {
     true
 }
 
 /// As `is_over`.
-pub(crate) const SPINS: u32 = 0;
+pub const SPINS: u32 = 0;
 
 /// It makes no difference.
-pub(crate) const SPAWN_RETRY: Duration = Duration::ZERO;
+pub const SPAWN_RETRY: Duration = Duration::ZERO;
 
 /// One, on which all threads meet.
-pub(crate) const STRIPES: usize = 1;
+pub const STRIPES: usize = 1;
 
-pub(crate) fn processors() -> usize {
+pub fn processors() -> usize {
     2
 }
 
@@ -277,13 +273,13 @@ struct Place<T> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Sender<T>(Arc<Queue<T>>);
+pub struct Sender<T>(Arc<Queue<T>>);
 
 #[derive(Debug)]
-pub(crate) struct Receiver<T>(Arc<Queue<T>>);
+pub struct Receiver<T>(Arc<Queue<T>>);
 
 #[derive(Debug)]
-pub(crate) enum TrySendError<T> {
+pub enum TrySendError<T> {
     Full(T),
     #[expect(
         dead_code,
@@ -292,7 +288,7 @@ pub(crate) enum TrySendError<T> {
     Disconnected(T),
 }
 
-pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let places = (0..capacity as u64)
         .map(|number| Place {
             stamp: AtomicU64::new(2 * number),
@@ -329,7 +325,7 @@ impl<T> Queue<T> {
 }
 
 impl<T> Sender<T> {
-    pub(crate) fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+    pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
         let queue = &*self.0;
         loop {
             let tail = queue.tail.load(Ordering::Relaxed);
@@ -360,7 +356,7 @@ impl<T> Sender<T> {
         }
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         let tail = self.0.tail.load(Ordering::SeqCst);
         let head = self.0.head.load(Ordering::SeqCst);
         head + self.0.capacity() == tail
@@ -368,7 +364,7 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    pub(crate) fn try_recv(&self) -> Result<T, ()> {
+    pub fn try_recv(&self) -> Result<T, ()> {
         let queue = &*self.0;
         loop {
             let head = queue.head.load(Ordering::Relaxed);
@@ -401,11 +397,11 @@ impl<T> Receiver<T> {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len() as usize
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         let head = self.0.head.load(Ordering::SeqCst);
         let tail = self.0.tail.load(Ordering::SeqCst);
         head == tail

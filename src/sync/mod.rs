@@ -8,28 +8,34 @@
 //! small enough to run. What the primitives are used *for* is none of this
 //! module's business.
 
+#[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 pub(crate) mod atomics;
+#[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 pub(crate) mod unwind;
 
 #[cfg(any(feature = "shuttle", troupe_loom))]
+#[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 #[expect(
     clippy::expect_used,
     reason = "a model that breaks its own rules has to stop"
 )]
 mod lock;
 #[cfg(troupe_loom)]
+#[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 #[expect(
     clippy::expect_used,
     reason = "a model that breaks its own rules has to stop"
 )]
 mod loom;
 #[cfg(all(feature = "shuttle", not(troupe_loom)))]
+#[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 #[expect(
     clippy::expect_used,
     reason = "a model that breaks its own rules has to stop"
 )]
 mod shuttle;
 #[cfg(not(any(feature = "shuttle", troupe_loom)))]
+#[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 mod std;
 
 #[cfg(troupe_loom)]

@@ -12,10 +12,10 @@ use std::io;
 
 use super::{Arc, Duration, Instant, Wake};
 
-pub(crate) use super::lock::{Condvar, Mutex, MutexGuard};
-pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
-pub(crate) use shuttle::thread::{JoinHandle, Thread, current, yield_now};
-pub(crate) use shuttle::thread_local;
+pub use super::lock::{Condvar, Mutex, MutexGuard};
+pub use shuttle::sync::atomic::{AtomicU64, Ordering};
+pub use shuttle::thread::{JoinHandle, Thread, current, yield_now};
+pub use shuttle::thread_local;
 
 /// True with a chance of `percent` in a hundred.
 fn coin(percent: u32) -> bool {
@@ -40,11 +40,7 @@ pub(super) fn spin() {
 /// with `sure` are never refused, for models that are about something else.
 /// Now and then this takes so long that others come and go meanwhile, the new
 /// thread among them.
-pub(crate) fn spawn<F>(
-    name: String,
-    _stack_size: Option<usize>,
-    body: F,
-) -> io::Result<JoinHandle<()>>
+pub fn spawn<F>(name: String, _stack_size: Option<usize>, body: F) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() + Send + 'static,
 {
@@ -63,16 +59,16 @@ where
 }
 
 /// A coin: a join of one that has not finished waits, that is all.
-pub(crate) fn is_finished(_thread: &JoinHandle<()>) -> bool {
+pub fn is_finished(_thread: &JoinHandle<()>) -> bool {
     coin(50)
 }
 
 /// The model's own numbers begin at zero, which is no thread's here.
-pub(crate) fn thread_number() -> u32 {
+pub fn thread_number() -> u32 {
     1 + u32::try_from(usize::from(shuttle::current::me())).expect("a model has few threads")
 }
 
-pub(crate) fn park(deadline: Option<Instant>) -> Wake {
+pub fn park(deadline: Option<Instant>) -> Wake {
     // A coin also where an idle time-out is zero, so that some actors stay.
     if deadline.is_some() && coin(30) {
         spin();
@@ -83,42 +79,42 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
 }
 
 /// Lets others run for a while.
-pub(crate) fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
+pub fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
     if !done() {
         spin();
     }
 }
 
-pub(crate) fn pause() {
+pub fn pause() {
     yield_now();
 }
 
 /// Lets others run: time does not pass here.
-pub(crate) fn nap() {
+pub fn nap() {
     yield_now();
 }
 
 /// A coin: time passes as fast as it likes.
-pub(crate) fn is_over(_begin: Instant, _time: Duration) -> bool {
+pub fn is_over(_begin: Instant, _time: Duration) -> bool {
     coin(50)
 }
 
 /// As `is_over`.
-pub(crate) fn has_passed(_instant: Instant) -> bool {
+pub fn has_passed(_instant: Instant) -> bool {
     coin(50)
 }
 
 /// None: time that does not pass by a coin would pass by itself.
-pub(crate) const SPAWN_RETRY: Duration = Duration::ZERO;
+pub const SPAWN_RETRY: Duration = Duration::ZERO;
 
 /// Fewer than in earnest: a look that finds nothing teaches a model nothing.
-pub(crate) const SPINS: u32 = 1;
+pub const SPINS: u32 = 1;
 
 /// Two, so that threads share them. Each is many steps of a snapshot.
-pub(crate) const STRIPES: usize = 2;
+pub const STRIPES: usize = 2;
 
 /// Two, so that spins and looking away are modelled.
-pub(crate) fn processors() -> usize {
+pub fn processors() -> usize {
     2
 }
 
@@ -131,13 +127,13 @@ struct Queue<T> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Sender<T>(Arc<Queue<T>>);
+pub struct Sender<T>(Arc<Queue<T>>);
 
 #[derive(Debug)]
-pub(crate) struct Receiver<T>(Arc<Queue<T>>);
+pub struct Receiver<T>(Arc<Queue<T>>);
 
 #[derive(Debug)]
-pub(crate) enum TrySendError<T> {
+pub enum TrySendError<T> {
     Full(T),
     #[expect(
         dead_code,
@@ -146,7 +142,7 @@ pub(crate) enum TrySendError<T> {
     Disconnected(T),
 }
 
-pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let queue = Arc::new(Queue {
         items: Mutex::new(VecDeque::new()),
         capacity,
@@ -155,7 +151,7 @@ pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 }
 
 impl<T> Sender<T> {
-    pub(crate) fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+    pub fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
         let mut items = self.0.items.lock();
         if items.len() == self.0.capacity {
             return Err(TrySendError::Full(item));
@@ -164,21 +160,21 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.0.items.lock().len() == self.0.capacity
     }
 }
 
 impl<T> Receiver<T> {
-    pub(crate) fn try_recv(&self) -> Result<T, ()> {
+    pub fn try_recv(&self) -> Result<T, ()> {
         self.0.items.lock().pop_front().ok_or(())
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.items.lock().len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }

@@ -6,19 +6,19 @@ use std::io;
 
 use super::{Duration, Instant, Wake};
 
-pub(crate) use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-pub(crate) use parking_lot::{Mutex, MutexGuard};
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
-pub(crate) use std::thread::{JoinHandle, Thread, current, yield_now};
-pub(crate) use std::thread_local;
+pub use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+pub use parking_lot::{Mutex, MutexGuard};
+pub use std::sync::atomic::{AtomicU64, Ordering};
+pub use std::thread::{JoinHandle, Thread, current, yield_now};
+pub use std::thread_local;
 
 /// A condition variable of parking_lot's, waited on up to a deadline.
 #[derive(Debug, Default)]
-pub(crate) struct Condvar(parking_lot::Condvar);
+pub struct Condvar(parking_lot::Condvar);
 
 impl Condvar {
     /// Waits to be notified, at most until `deadline` if there is one.
-    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
+    pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Option<Instant>) -> Wake {
         match deadline {
             None => {
                 self.0.wait(guard);
@@ -30,22 +30,18 @@ impl Condvar {
     }
 
     /// Wakes one waiting thread.
-    pub(crate) fn notify_one(&self) {
+    pub fn notify_one(&self) {
         self.0.notify_one();
     }
 
     /// Wakes every waiting thread.
-    pub(crate) fn notify_all(&self) {
+    pub fn notify_all(&self) {
         self.0.notify_all();
     }
 }
 
 /// Starts a named thread, or says why the system has none to give.
-pub(crate) fn spawn<F>(
-    name: String,
-    stack_size: Option<usize>,
-    body: F,
-) -> io::Result<JoinHandle<()>>
+pub fn spawn<F>(name: String, stack_size: Option<usize>, body: F) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() + Send + 'static,
 {
@@ -58,14 +54,14 @@ where
 
 /// Has the thread left our code? A join then waits for the drops of its thread-locals
 /// at most.
-pub(crate) fn is_finished(thread: &JoinHandle<()>) -> bool {
+pub fn is_finished(thread: &JoinHandle<()>) -> bool {
     thread.is_finished()
 }
 
 /// The number of the calling thread: no two threads of a process have the same,
 /// as long as it has not started four thousand million of them.
 #[inline]
-pub(crate) fn thread_number() -> u32 {
+pub fn thread_number() -> u32 {
     static LAST: Mutex<u32> = Mutex::new(0);
     thread_local! {
         /// Zero before the first use.
@@ -83,7 +79,7 @@ pub(crate) fn thread_number() -> u32 {
 
 /// Blocks the calling thread until it is unparked, at most until `deadline`
 /// if there is one. May return early for no reason.
-pub(crate) fn park(deadline: Option<Instant>) -> Wake {
+pub fn park(deadline: Option<Instant>) -> Wake {
     let Some(deadline) = deadline else {
         std::thread::park();
         return Wake::Called;
@@ -101,7 +97,7 @@ pub(crate) fn park(deadline: Option<Instant>) -> Wake {
 }
 
 /// Spins until `done`, or until `time` is over.
-pub(crate) fn spin_for(time: Duration, mut done: impl FnMut() -> bool) {
+pub fn spin_for(time: Duration, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() && !is_over(begin, time) {
         pause();
@@ -109,18 +105,18 @@ pub(crate) fn spin_for(time: Duration, mut done: impl FnMut() -> bool) {
 }
 
 /// Is so much time over?
-pub(crate) fn is_over(begin: Instant, time: Duration) -> bool {
+pub fn is_over(begin: Instant, time: Duration) -> bool {
     begin.elapsed() >= time
 }
 
 /// Spins for the time between two looks at a shared word.
-pub(crate) fn pause() {
+pub fn pause() {
     std::hint::spin_loop();
     std::hint::spin_loop();
 }
 
 /// Is it later than this?
-pub(crate) fn has_passed(instant: Instant) -> bool {
+pub fn has_passed(instant: Instant) -> bool {
     Instant::now() >= instant
 }
 
@@ -129,22 +125,22 @@ pub(crate) fn has_passed(instant: Instant) -> bool {
     clippy::disallowed_methods,
     reason = "a yield does not let a thread of lower priority run"
 )]
-pub(crate) fn nap() {
+pub fn nap() {
     std::thread::sleep(Duration::from_micros(50));
 }
 
 /// How long a troupe that has an actor does without another after the system
 /// has refused it one.
-pub(crate) const SPAWN_RETRY: Duration = Duration::from_millis(100);
+pub const SPAWN_RETRY: Duration = Duration::from_millis(100);
 
 /// How often an actor that has run out of work looks for more before it goes
 /// idle.
-pub(crate) const SPINS: u32 = 25;
+pub const SPINS: u32 = 25;
 
 /// How many lines a striped counter is spread over.
-pub(crate) const STRIPES: usize = 16;
+pub const STRIPES: usize = 16;
 
 /// How many threads can run at once, as far as this process may use them.
-pub(crate) fn processors() -> usize {
+pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What `code` borrows may be seen in the middle of a change afterwards. The
 /// callers hand in values that nobody else sees (a work, an error) or closures
 /// whose author chose to let a panic out.
-pub(crate) fn contain<T>(code: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+pub fn contain<T>(code: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(code))
 }
 
@@ -21,7 +21,7 @@ pub(crate) fn contain<T>(code: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Se
 /// The payload of that panic is dropped as well. If that panics in turn, its
 /// payload is forgotten: somebody built an endless chain, and an actor must
 /// not follow it.
-pub(crate) fn drop_contained<T>(value: T) -> bool {
+pub fn drop_contained<T>(value: T) -> bool {
     match contain(|| drop(value)) {
         Ok(()) => true,
         Err(payload) => {
