@@ -1,7 +1,6 @@
-//! The example `linkcheck`, run as a process against folders and against a server in this test;
-//! and the parts of it that a process cannot be made to show on demand.
+//! The program, run as a process against folders and against a server in this test.
 
-#![cfg(all(unix, not(feature = "shuttle")))]
+#![cfg(unix)]
 
 use std::{
     collections::BTreeMap,
@@ -11,10 +10,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::{
-        Arc,
-        mpsc::{self, Receiver},
-    },
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -25,54 +21,32 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use serde_json::Value;
-use troupe_pool::{Config, Failure, Troupe};
 
-#[path = "../examples/linkcheck/allow.rs"]
-mod allow;
-#[expect(dead_code, reason = "only what a lease carries is used here")]
-#[path = "../examples/linkcheck/error.rs"]
-mod error;
-#[path = "../examples/linkcheck/html.rs"]
-mod html;
-#[expect(dead_code, reason = "the feeder, who reads the messages, is not here")]
-#[path = "../examples/linkcheck/lease.rs"]
-mod lease;
-#[path = "../examples/linkcheck/markdown.rs"]
-mod markdown;
-#[expect(dead_code, reason = "the other functions serve the example")]
-#[path = "../examples/support/options.rs"]
-mod options;
-#[expect(dead_code, reason = "nothing is fetched here")]
-#[path = "../examples/linkcheck/page.rs"]
-mod page;
 #[cfg(target_os = "linux")]
 #[expect(dead_code, reason = "the other functions serve other tests")]
+#[path = "../../../tests/process/mod.rs"]
 mod process;
+#[expect(dead_code, reason = "the other functions serve other tests")]
+#[path = "../../../tests/programs/mod.rs"]
 mod programs;
-#[path = "../examples/linkcheck/queue.rs"]
-mod queue;
-#[path = "../examples/linkcheck/server.rs"]
+#[path = "../src/server.rs"]
 mod server;
 #[expect(dead_code, reason = "the other functions serve other tests")]
-#[path = "it/support.rs"]
+#[path = "../../../tests/it/support.rs"]
 mod support;
-#[expect(dead_code, reason = "nothing is read here")]
-#[path = "../examples/linkcheck/target.rs"]
-mod target;
 
 use crate::{
-    error::{Broken, Failed},
-    lease::{Lease, Message},
-    page::{Answer, Page},
-    programs::{Dir, assert_exit, assert_says, example, signal, text},
+    programs::{Dir, assert_exit, assert_says, signal, text},
     server::{Request, Response, Server},
-    support::{HANG, eventually, join, receive, settle, within},
+    support::{HANG, eventually, receive, within},
 };
 
 // --- Helpers ------------------------------------------------------------------------------------
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_linkcheck");
+
 fn command(dir: &Dir, args: &[&str]) -> Command {
-    command_of(example("linkcheck"), dir, args)
+    command_of(PROGRAM, dir, args)
 }
 
 fn command_of(program: impl AsRef<OsStr>, dir: &Dir, args: &[&str]) -> Command {
@@ -1036,11 +1010,7 @@ fn a_terminal_sees_its_progress() {
     let (server, _) = site(|_, _| Some(Response::status(503)));
     let dir = Dir::new("terminal");
     dir.write("a.md", list(&[&*server.url(), "bad.md", "a.md"]));
-    let program = example("linkcheck");
-    let line = format!(
-        "stty cols 120; exec '{}' --max 1 --backoff 86400 a.md",
-        program.display()
-    );
+    let line = format!("stty cols 120; exec '{PROGRAM}' --max 1 --backoff 86400 a.md");
     let mut script = command_of("script", &dir, &["-q", "-e", "-c", &line, "/dev/null"]);
     let mut child = script.stdin(Stdio::piped()).spawn().unwrap();
     let mut keyboard = child.stdin.take().unwrap();
@@ -1104,99 +1074,6 @@ fn nobody_reads_its_output() {
     assert!(help.contains("\n  141  "), "{help}");
 }
 
-/// Whatever becomes of a work, its lease tells once.
-#[test]
-fn a_lease_tells_exactly_once() {
-    let (outbox, inbox) = lease::mail(9);
-    let lease = |id| Lease::new(id, 1, outbox.clone());
-    let troupe = Troupe::<Failed>::builder(Config::fixed(1).mailbox_size(9))
-        .error_handler(|failure, _| match failure {
-            Failure::Error(failed) if failed.why == Broken::Dns => {
-                failed.lease.tell(|id| Message::Broken(id, Broken::Dns));
-            }
-            Failure::Error(failed) => panic!("the handler, over {failed}"),
-            _ => {}
-        })
-        .build()
-        .unwrap();
-    type Run = fn(Lease) -> Result<(), Failed>;
-    let works: [(usize, Run); 5] = [
-        (0, |lease| {
-            lease.tell(|id| Message::Answer(id, Answer::Here(Page::default())));
-            Ok(())
-        }),
-        (1, |lease| Err(fail(lease, Broken::Dns))),
-        (2, |lease| Err(fail(lease, Broken::Refused))),
-        (3, |_lease| panic!("a parser")),
-        (4, |lease| {
-            lease.tell(|id| Message::Again(id, None));
-            panic!("having told")
-        }),
-    ];
-    for (id, work) in works {
-        let lease = lease(id);
-        troupe.assign(move || work(lease)).unwrap();
-    }
-    settle(&troupe);
-    let (open, gate) = mpsc::channel::<()>();
-    let (started, is_started) = mpsc::channel();
-    let last = lease(5);
-    troupe
-        .assign(move || {
-            let _last = last;
-            started.send(()).ok();
-            gate.recv().ok();
-            Ok(())
-        })
-        .unwrap();
-    receive(&is_started);
-    let taken_back = lease(6);
-    troupe
-        .assign(move || Err(fail(taken_back, Broken::Dns)))
-        .unwrap();
-    drop(troupe.shutdown_now());
-    let refused = lease(7);
-    assert!(
-        troupe
-            .assign(move || Err(fail(refused, Broken::Dns)))
-            .is_err()
-    );
-    drop(open);
-    join(&troupe);
-    drop(outbox);
-    let told: Vec<String> = told(&inbox);
-    assert_eq!(
-        told,
-        [
-            "Answer(0)",
-            "Broken(1, Dns)",
-            "Broken(2, Panicked)",
-            "Broken(3, Panicked)",
-            "Again(4)",
-            "Unchecked(6)",
-            "Unchecked(7)",
-            "Unchecked(5)",
-        ]
-    );
-}
-
-fn fail(lease: Lease, why: Broken) -> Failed {
-    Failed {
-        lease,
-        why,
-        after: None,
-    }
-}
-
-fn told(inbox: &Receiver<Message>) -> Vec<String> {
-    let messages = inbox.try_iter().map(|message| match message {
-        Message::Answer(id, _) => format!("Answer({id})"),
-        Message::Again(id, _) => format!("Again({id})"),
-        other => format!("{other:?}"),
-    });
-    messages.collect()
-}
-
 // --- The demo and its picture -------------------------------------------------------------------
 
 #[test]
@@ -1247,7 +1124,7 @@ fn the_demo_finds_what_it_says() {
 
 #[test]
 fn the_picture_in_the_repository_is_one() {
-    assert_picture(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/linkcheck/demo.svg"));
+    assert_picture(&Path::new(env!("CARGO_MANIFEST_DIR")).join("demo.svg"));
 }
 
 /// That a picture cannot be written is known before the check, not after it.

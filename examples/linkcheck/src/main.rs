@@ -1,40 +1,14 @@
-//! Checks the links of Markdown and HTML documents, and of web sites, on a dynamic troupe.
-//!
-//! ```text
-//! cargo run --release --example linkcheck -- --demo --svg demo.svg
-//! cargo run --release --example linkcheck -- README.md docs
-//! cargo run --release --example linkcheck -- --depth 2 https://example.org/
-//! ```
-//!
-//! The first serves a flaky web of four sites on loopback, checks it, and draws how the troupe got
-//! on: it grows while there is more to ask than actors, its mailboxes fill and hold the feeder
-//! back, what failed for the moment comes back after its back-off, and idle actors retire.
+//! Checks the links of Markdown and HTML documents, and of web sites, on a dynamic troupe. See README.md.
 //!
 //! The feeder is the main thread. It knows what is to be asked, keeps to the limit of each host,
-//! and gives a work for each URL to the troupe. When that is full the feeder waits: no work is
-//! dropped, and none piles up. Read in this order:
+//! and gives a work for each URL to the troupe. Read in this order:
 //!
 //! - `lease`: how the feeder hears of each work exactly once, though works fail, panic, are refused
 //!   or taken back,
-//! - `crew`: the troupe and its error handler. Retry with back-off goes from the handler over a
-//!   channel to the feeder; a handler that waited would keep an actor from its mailbox,
+//! - `crew`: the troupe and its error handler,
 //! - `feeder`: the bounds, and what is asked when,
 //! - `fetch`: what a work does, and the typed errors (`error`) that come of it,
 //! - `watch` and `picture`: `stats()` over time.
-//!
-//! What `--demo` finds, on every run:
-//!
-//! | link | |
-//! |---|---|
-//! | `missing` | HTTP 404 |
-//! | `circle/a` | redirects in a circle |
-//! | `stairs/0` | more than 10 redirects |
-//! | `http://127.0.0.1:1/` | connection refused |
-//! | `https://` to a site without TLS | a TLS error |
-//! | `8#sumary`, in chapter 7 | no such anchor |
-//! | `post/50`, `60.png` | HTTP 410, HTTP 404 |
-//! | `v1/99` | HTTP 500, three times |
-//! | `13.png` | no answer in time, three times |
 //!
 //! For Unix.
 
@@ -56,14 +30,14 @@ mod lease;
 mod ledger;
 mod markdown;
 #[expect(dead_code, reason = "the other functions serve other examples")]
-#[path = "../support/options.rs"]
+#[path = "../../support/options.rs"]
 mod options;
 mod page;
 mod picture;
 mod queue;
 mod report;
 mod server;
-#[path = "../support/signals.rs"]
+#[path = "../../support/signals.rs"]
 mod signals;
 mod target;
 mod watch;
