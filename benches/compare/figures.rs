@@ -1,11 +1,19 @@
 //! Figures by row and column, and how they pass from a child to its parent.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::measure::median;
+use crate::mode::Mode;
 
 /// The columns that a troupe is compared with.
 const PEERS: [&str; 4] = ["threadpool", "rusty_pool", "rayon", "tokio"];
+
+/// A workload's name and the mode in which it ran.
+pub(crate) type Key = (Mode, &'static str);
+
+/// The figures of one run.
+pub(crate) type Run = BTreeMap<Key, Figures>;
 
 /// Figures by row and column, both in the order in which they came.
 #[derive(Clone, Default)]

@@ -3,13 +3,12 @@
 use std::fmt::Write;
 
 use crate::effort::Effort;
-use crate::figures::Figures;
+use crate::figures::{Figures, Key, Run};
 use crate::machine;
 use crate::measure::cpus;
 use crate::mode::Mode;
 use crate::options::Options;
 use crate::section::{Bar, Section, Table};
-use crate::suite::{Key, Run};
 
 /// The results of all runs.
 pub(crate) struct Page {

@@ -1,6 +1,5 @@
 //! Starts a process for each workload, in each mode, and collects the figures.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -8,18 +7,12 @@ use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::effort::Effort;
-use crate::figures::Figures;
+use crate::figures::{Figures, Run};
 use crate::mode::Mode;
 use crate::options::Options;
 use crate::page::Page;
 use crate::plots;
 use crate::workloads::Workload;
-
-/// A workload's name and the mode in which it ran.
-pub(crate) type Key = (Mode, &'static str);
-
-/// The figures of one run.
-pub(crate) type Run = BTreeMap<Key, Figures>;
 
 /// Runs everything; fails if a child does, and in a quick run also if a ratio
 /// is more than twice its bar, twice running.
