@@ -12,19 +12,13 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-#[expect(
-    dead_code,
-    reason = "the example's own errors, of which `hash` names one"
-)]
+#[expect(dead_code, reason = "`hash` names only a part of it")]
 #[path = "../examples/checksum/error.rs"]
 mod error;
 #[path = "../examples/checksum/hash.rs"]
 mod hash;
 #[path = "../examples/checksum/list.rs"]
 mod list;
-#[expect(dead_code, reason = "the other functions serve the example")]
-#[path = "../examples/support/options.rs"]
-mod options;
 #[path = "../examples/checksum/ordered.rs"]
 mod ordered;
 mod programs;

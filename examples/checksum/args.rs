@@ -34,6 +34,9 @@ exit status:
 /// and it lets the small files behind a huge one go on while that one is hashed.
 const MAILBOX: usize = 1024;
 
+/// The options behind settings of the library.
+pub(crate) const SETTINGS: &[(&str, &str)] = &[("max", "--actors"), ("mailbox_size", "--mailbox")];
+
 #[derive(Debug)]
 pub(crate) enum Task {
     Sum(Vec<PathBuf>),

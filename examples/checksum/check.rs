@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     crew::Crew,
-    error::Fatal,
+    fatal::Fatal,
     list::{self, Entry},
     output::Output,
     report::Report,
@@ -77,10 +77,8 @@ impl List {
         let source: Box<dyn BufRead> = if path == Path::new("-") {
             Box::new(io::stdin().lock())
         } else {
-            match File::open(&path) {
-                Ok(file) => Box::new(BufReader::new(file)),
-                Err(error) => return Err(Fatal::List { path, error }),
-            }
+            let file = File::open(&path).map_err(Fatal::system(format!("{path:?}")))?;
+            Box::new(BufReader::new(file))
         };
         Ok(List {
             path,

@@ -11,7 +11,8 @@ use std::{
 use troupe_pool::{BuildError, Config, Failure, Troupe};
 
 use crate::{
-    error::{Fatal, FileError},
+    error::FileError,
+    fatal::Fatal,
     hash::{self, Sum},
     ordered::Ordered,
     report::Report,

@@ -10,16 +10,14 @@
 //! nothing is forgotten, `crew` for the troupe, its error handler and its end,
 //! `examples/support/signals.rs` for Ctrl-C, and `hash` for what a work does. For Unix.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{io, process::ExitCode, sync::Arc};
 
 mod args;
 mod check;
 mod crew;
 mod error;
+#[path = "../support/fatal.rs"]
+mod fatal;
 mod hash;
 mod list;
 #[expect(dead_code, reason = "the other functions serve other examples")]
@@ -34,40 +32,31 @@ mod sum;
 mod tally;
 mod walk;
 
-use crate::{
-    args::Task,
-    check::List,
-    crew::Crew,
-    error::Fatal,
-    report::{Report, say},
-};
+use crate::{args::Task, check::List, crew::Crew, fatal::Fatal, report::Report};
 
 fn main() -> ExitCode {
-    run().unwrap_or_else(|fatal| {
-        if !fatal.is_closed_output() {
-            say(&fatal);
-        }
-        ExitCode::from(fatal.exit_code())
+    run().unwrap_or_else(|fatal| match fatal {
+        // The reader has gone, as `head` does: the ordinary end of a pipeline. A shell reports the
+        // same status for `sha256sum`, which SIGPIPE ends.
+        Fatal::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
+        fatal => fatal.exit("checksum"),
     })
 }
 
 fn run() -> Result<ExitCode, Fatal> {
     let Some(args) = args::parse(lexopt::Parser::from_env())? else {
-        return help().map_err(Fatal::Output);
+        return options::print_help(args::HELP).map_err(Fatal::Output);
     };
-    let crew = Crew::new(args.config, Report::new(args.quiet))?;
+    let crew = Crew::new(args.config, Report::new(args.quiet));
+    let crew = crew.map_err(Fatal::build(args::SETTINGS))?;
     let troupe = Arc::clone(&crew.troupe);
     // The troupe is all that need be told: the feeder and the works in the middle of a file stop at
     // its `is_shutdown`, and dropping the works that have not started wakes a feeder that waits.
-    signals::on_first(move || drop(troupe.shutdown_now())).map_err(Fatal::Signals)?;
+    signals::on_first(move || drop(troupe.shutdown_now()))
+        .map_err(Fatal::system("signals cannot be watched"))?;
     let tally = match args.task {
         Task::Sum(paths) => sum::run(paths, &crew),
         Task::Check(list) => check::run(List::open(list)?, &crew),
     };
     crew.finish(tally)
-}
-
-fn help() -> io::Result<ExitCode> {
-    io::stdout().write_all(args::HELP.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
 }

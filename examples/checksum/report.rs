@@ -85,6 +85,6 @@ impl Report {
 }
 
 /// Writes a line to standard error. `eprintln` would panic if that is closed.
-pub(crate) fn say(message: impl Display) {
+fn say(message: impl Display) {
     writeln!(io::stderr().lock(), "checksum: {message}").ok();
 }

@@ -13,7 +13,7 @@
 //! connection is closed for writing, and read until the server closes it too.
 
 use std::{
-    io::{self, Write},
+    io,
     process::ExitCode,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -21,7 +21,9 @@ use std::{
 };
 
 mod args;
-mod error;
+#[expect(dead_code, reason = "it builds no troupe")]
+#[path = "../support/fatal.rs"]
+mod fatal;
 mod link;
 #[expect(dead_code, reason = "the other functions serve other examples")]
 #[path = "../support/options.rs"]
@@ -34,7 +36,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     args::Args,
-    error::Fatal,
+    fatal::Fatal,
     link::{Link, Load},
     tally::Tally,
 };
@@ -43,23 +45,17 @@ use crate::{
 const STACK: usize = 128 * 1024;
 
 fn main() -> ExitCode {
-    run().unwrap_or_else(|fatal| {
-        // `eprintln` would panic if standard error is closed.
-        writeln!(io::stderr().lock(), "rpc_client: {fatal}").ok();
-        ExitCode::from(fatal.exit_code())
-    })
+    run().unwrap_or_else(|fatal| fatal.exit("rpc_client"))
 }
 
 fn run() -> Result<ExitCode, Fatal> {
-    let mut stdout = io::stdout();
     let Some(args) = args::parse(&mut lexopt::Parser::from_env())? else {
-        stdout
-            .write_all(args::HELP.as_bytes())
-            .map_err(Fatal::Output)?;
-        return Ok(ExitCode::SUCCESS);
+        return options::print_help(args::HELP).map_err(Fatal::Output);
     };
     let tally = put_load_on(&args)?;
-    tally.print(&mut stdout.lock()).map_err(Fatal::Output)?;
+    tally
+        .print(&mut io::stdout().lock())
+        .map_err(Fatal::Output)?;
     Ok(ExitCode::from(u8::from(!tally.is_clean())))
 }
 
@@ -68,10 +64,7 @@ fn put_load_on(args: &Args) -> Result<Tally, Fatal> {
     let links = (0..args.connections).map(|index| Link::connect(args, index));
     let links = links
         .collect::<io::Result<Vec<_>>>()
-        .map_err(|error| Fatal::Connect {
-            address: args.connect.clone(),
-            error,
-        })?;
+        .map_err(Fatal::system(format!("--connect: {:?}", args.connect)))?;
     let load = Load::new(args);
     thread::scope(|scope| {
         let (done, all_done) = mpsc::channel();
@@ -95,7 +88,7 @@ fn put_load_on(args: &Args) -> Result<Tally, Fatal> {
                 load.stop();
                 load.begin();
                 links.iter().for_each(Link::hang_up);
-                return Err(Fatal::Thread(error));
+                return Err(Fatal::system("a thread was refused")(error));
             }
         }
         drop(done);

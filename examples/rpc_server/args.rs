@@ -60,6 +60,13 @@ exit status:
   2  the command line is wrong
 ";
 
+/// The options behind settings of the library.
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
+    ("max", "--max"),
+    ("min", "--min"),
+    ("mailbox_size", "--mailbox"),
+];
+
 #[derive(Clone, Debug)]
 pub(crate) struct Args {
     pub(crate) listen: String,

@@ -105,7 +105,8 @@ mod args;
 mod call;
 mod connection;
 mod counters;
-mod error;
+#[path = "../support/fatal.rs"]
+mod fatal;
 mod frames;
 mod metrics;
 mod ops;
@@ -122,24 +123,17 @@ mod trend;
 #[path = "../support/wire.rs"]
 mod wire;
 
-use crate::{error::Fatal, ops::Ops, server::Server, stop::Stop};
+use crate::{fatal::Fatal, ops::Ops, server::Server, stop::Stop};
 
 fn main() -> ExitCode {
-    run().unwrap_or_else(|fatal| {
-        // `eprintln` would panic if standard error is closed.
-        writeln!(io::stderr().lock(), "rpc_server: {fatal}").ok();
-        ExitCode::from(fatal.exit_code())
-    })
+    run().unwrap_or_else(|fatal| fatal.exit("rpc_server"))
 }
 
 fn run() -> Result<ExitCode, Fatal> {
     let Some(args) = args::parse(&mut lexopt::Parser::from_env())? else {
-        io::stdout()
-            .write_all(args::HELP.as_bytes())
-            .map_err(Fatal::Output)?;
-        return Ok(ExitCode::SUCCESS);
+        return options::print_help(args::HELP).map_err(Fatal::Output);
     };
-    let signals = Stop::watch().map_err(Fatal::Signals)?;
+    let signals = Stop::watch().map_err(Fatal::system("signals cannot be watched"))?;
     let server = Server::start(&args)?;
     let ops = Ops::start(&server, &args.ops)?;
     announce(&server, &ops).map_err(Fatal::Output)?;

@@ -14,8 +14,9 @@ use serde::Serialize;
 use troupe_pool::{Config, Stats, Troupe};
 
 use crate::{
+    args::SETTINGS,
     counters::Counts,
-    error::Fatal,
+    fatal::Fatal,
     metrics,
     server::{PAUSE, Server, listen},
 };
@@ -84,7 +85,9 @@ impl Ops {
         let config = Config::dynamic(0, ACTORS)
             .mailbox_size(MAILBOX)
             .thread_name("ops");
-        let troupe = Troupe::<io::Error>::builder(config).build()?;
+        let troupe = Troupe::<io::Error>::builder(config)
+            .build()
+            .map_err(Fatal::build(SETTINGS))?;
         let (listener, address) = listen("--ops", address)?;
         let server = Arc::clone(server);
         let accept = move || {
@@ -102,7 +105,7 @@ impl Ops {
         thread::Builder::new()
             .name("ops accept".into())
             .spawn(accept)
-            .map_err(Fatal::Thread)?;
+            .map_err(Fatal::system("a thread was refused"))?;
         Ok(Ops { address })
     }
 }

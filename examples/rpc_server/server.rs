@@ -14,10 +14,10 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    args::{Args, Limits},
+    args::{Args, Limits, SETTINGS},
     call::Call,
     connection::Connection,
-    error::Fatal,
+    fatal::Fatal,
     frames::{Frame, Frames},
     outbox::{Outbox, Shared},
     pool::Pool,
@@ -47,11 +47,7 @@ pub(crate) fn listen(
         let bound = listener.local_addr()?;
         Ok((listener, bound))
     };
-    open().map_err(|error| Fatal::Listen {
-        option,
-        address: address.to_owned(),
-        error,
-    })
+    open().map_err(Fatal::system(format!("{option}: {address:?}")))
 }
 
 #[derive(Debug)]
@@ -71,7 +67,7 @@ impl Server {
     /// Builds the pool, opens the port for calls and starts the thread that accepts.
     pub(crate) fn start(args: &Args) -> Result<Arc<Self>, Fatal> {
         let shared = Arc::new(Shared::default());
-        let pool = Pool::new(args, &shared)?;
+        let pool = Pool::new(args, &shared).map_err(Fatal::build(SETTINGS))?;
         let (listener, address) = listen("--listen", &args.listen)?;
         let (ends, accepting) = mpsc::channel();
         let server = Arc::new(Server {
@@ -93,7 +89,7 @@ impl Server {
         thread::Builder::new()
             .name("accept".into())
             .spawn(accept)
-            .map_err(Fatal::Thread)?;
+            .map_err(Fatal::system("a thread was refused"))?;
         Ok(server)
     }
 

@@ -1,10 +1,22 @@
 //! Values of options. Each message names the option: a bare "invalid digit" helps nobody, and nor
 //! does the name of a setting that one cannot give.
 
-use std::{fmt::Display, str::FromStr, time::Duration};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+    str::FromStr,
+    time::Duration,
+};
 
 use lexopt::{Error, Parser, ValueExt};
 use troupe_pool::BuildError;
+
+/// Prints the help, if that is all that is wanted.
+pub(crate) fn print_help(text: &str) -> io::Result<ExitCode> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
 
 /// A value of any type that can be parsed.
 pub(crate) fn value<T>(option: &str, parser: &mut Parser) -> Result<T, Error>

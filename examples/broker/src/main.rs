@@ -50,10 +50,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Fatal> {
     let Some(command) = args::parse(&mut lexopt::Parser::from_env())? else {
-        io::stdout()
-            .write_all(args::HELP.as_bytes())
-            .map_err(Fatal::Output)?;
-        return Ok(ExitCode::SUCCESS);
+        return options::print_help(args::HELP).map_err(Fatal::Output);
     };
     let is_well = match command {
         Command::Worker(args) => worker::run(&args)?,

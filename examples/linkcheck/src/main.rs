@@ -12,7 +12,7 @@
 //!
 //! For Unix.
 
-use std::{env, fs, io, io::Write, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{env, fs, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use troupe_pool::JoinError;
 use url::Url;
@@ -68,10 +68,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode, Fatal> {
     let Some(args) = args::parse(env::args_os().skip(1).collect())? else {
-        io::stdout()
-            .write_all(args::HELP.as_bytes())
-            .map_err(Fatal::Output)?;
-        return Ok(ExitCode::SUCCESS);
+        return options::print_help(args::HELP).map_err(Fatal::Output);
     };
     let (mut starts, mut paths) = (Vec::new(), Vec::new());
     for name in &args.names {
