@@ -6,11 +6,8 @@ use lexopt::{Arg, Error, Parser, ValueExt};
 use troupe_pool::{Config, Mode};
 
 use crate::{
-    ops,
     options::{at_least_1, checked, duration, seconds, some_seconds, value},
-    server,
     simulation::Simulation,
-    stop,
 };
 
 pub(crate) const HELP: &str = "\
@@ -89,8 +86,9 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
 }
 
-/// Parses the arguments; `None` if all that is wanted is the help.
-pub(crate) fn parse(parser: &mut Parser) -> Result<Option<Args>, Error> {
+/// Parses the arguments; `None` if all that is wanted is the help. The server needs `files` open
+/// files besides one for each connection.
+pub(crate) fn parse(parser: &mut Parser, files: usize) -> Result<Option<Args>, Error> {
     let (mut listen, mut ops) = ("127.0.0.1:4488".into(), "127.0.0.1:4489".into());
     let mut config = Config::default().thread_name("rpc");
     let mut dynamic_only = None;
@@ -178,7 +176,7 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Option<Args>, Error> {
     if simulation.error_rate + simulation.panic_rate > 1.0 {
         return Err("--panic-rate: with --error-rate it must be at most 1".into());
     }
-    limits.connections = connections_allowed(connections)?;
+    limits.connections = connections_allowed(connections, files)?;
     Ok(Some(Args {
         listen,
         ops,
@@ -211,10 +209,10 @@ fn range(text: &str) -> Result<RangeInclusive<Duration>, Error> {
 
 /// A connection beyond what the system allows would be accepted late or not at all, and without
 /// an answer: that is found here rather than under load.
-fn connections_allowed(wanted: Option<usize>) -> Result<usize, Error> {
+fn connections_allowed(wanted: Option<usize>, own_files: usize) -> Result<usize, Error> {
     let files = rlimit::increase_nofile_limit(u64::MAX)
         .map_err(|error| format!("--connections: the limit of open files: {error}"))?;
-    let others = open_files() + server::FILES + ops::FILES + stop::FILES;
+    let others = open_files() + own_files;
     let allowed = usize::try_from(files)
         .unwrap_or(usize::MAX)
         .saturating_sub(others);

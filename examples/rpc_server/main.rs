@@ -107,6 +107,7 @@ mod connection;
 mod counters;
 #[path = "../support/fatal.rs"]
 mod fatal;
+mod figures;
 mod frames;
 mod metrics;
 mod ops;
@@ -130,7 +131,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode, Fatal> {
-    let Some(args) = args::parse(&mut lexopt::Parser::from_env())? else {
+    let files = server::FILES + ops::FILES + stop::FILES;
+    let Some(args) = args::parse(&mut lexopt::Parser::from_env(), files)? else {
         return options::print_help(args::HELP).map_err(Fatal::Output);
     };
     let signals = Stop::watch().map_err(Fatal::system("signals cannot be watched"))?;

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::ops::Figures;
+use crate::figures::Figures;
 
 pub(crate) fn render(figures: &Figures) -> String {
     let Figures { troupe, calls, .. } = figures;

@@ -88,6 +88,45 @@ fn imports_go_one_way() {
     assert!(differences.is_empty(), "{differences}");
 }
 
+/// In a program of the package, no module imports another that imports it, directly or not.
+#[test]
+fn no_program_imports_in_a_circle() {
+    let mut programs = 0;
+    let files_in = |folder: &str| files(folder, "rs");
+    let mains = ["examples", "benches", "tests"].map(files_in).concat();
+    let folders = mains
+        .iter()
+        .filter_map(|file| file.strip_suffix("/main.rs"));
+    for folder in folders.filter(|folder| !is_in_member(folder)) {
+        programs += 1;
+        let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for file in files_in(folder) {
+            let path = &file[folder.len() + 1..];
+            let module = path.split(['/', '.']).next().expect("a name").to_owned();
+            let mut names = names_after("crate::", &plain_code(&read(&file)));
+            names.remove(&module);
+            imports.entry(module).or_default().append(&mut names);
+        }
+        // What imports nothing that is left is in no circle.
+        let mut before = usize::MAX;
+        while imports.len() < before {
+            before = imports.len();
+            let left: BTreeSet<String> = imports.keys().cloned().collect();
+            imports.retain(|_, names| !names.is_disjoint(&left));
+        }
+        assert!(imports.is_empty(), "{folder}: a circle in {imports:?}");
+    }
+    assert!(programs >= 5, "{programs} programs: have they moved?");
+}
+
+/// True of a folder in another package of the workspace.
+fn is_in_member(folder: &str) -> bool {
+    let folders = Path::new(folder).ancestors();
+    folders
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .any(|folder| root().join(folder).join("Cargo.toml").exists())
+}
+
 #[test]
 fn each_hazard_has_one_place() {
     for file in sources() {
