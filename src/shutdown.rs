@@ -1,5 +1,75 @@
 //! The ways to an end, which are `shutdown`, `shutdown_now` and `join`, and `wait_idle`, which
 //! waits without ending anything.
+//!
+//! # `shutdown_now`: an exact partition
+//!
+//! Claim: each accepted work begins or is returned, never both, and none begins after
+//! `shutdown_now` has returned.
+//!
+//! Under the lock `shutdown_now` NOW-1 sets *shutting down* and *halt*; NOW-2 empties every
+//! mailbox; NOW-3 empties every hand-off; NOW-4 pops the idle. An actor whose hand-off held a
+//! work holds no other, since it looks next at empty mailboxes. An idle one holds nothing,
+//! since it takes under the lock only. An actor that is only reserved has taken none.
+//! `shutdown_now` waits for every other actor whose phase is even: until it has begun its work,
+//! has given it back, or has left. That takes a few instructions of each. Then it collects what
+//! has been given back.
+//!
+//! An actor that has taken a work loads *halt*: if set, it gives the work back; if not, its
+//! phase becomes odd, and it runs.
+//!
+//! - *Taken after NOW-1 was visible*: the actor gives it back, and `shutdown_now` waits for
+//!   that, since its phase is even.
+//! - *Halt was loaded before NOW-1*: the take came before NOW-2 or NOW-3 passed that mailbox or
+//!   hand-off. Passing it synchronises with the take, so `shutdown_now` sees the phase of that
+//!   time, even, and waits until the work has begun.
+//! - *Phase seen odd*: the actor runs its last work. What it takes afterwards was sent after
+//!   NOW-2, and its load of *halt* after that take sees it. `shutdown_now` may have returned by
+//!   then, so the work goes to the unclaimed works, for its sender.
+//! - *That sender* is late and does not find its work in the mailbox. It waits, as
+//!   `shutdown_now` does, until every actor between two works has decided, and looks at them
+//!   once more.
+//! - *A retry* lies in the hand-off. `reassign` checks the flag under its lock: it gives the
+//!   work back, or NOW-3 finds it.
+//!
+//! Attacked by `shuttle::shutdown_now_is_a_partition`,
+//! `shuttle::reassign_against_shutdown_now`, `loom::halt_against_the_begin_of_a_work`,
+//! `it::race::assign_against_shutdown_now`, `it::race::hand_off_against_shutdown_now`,
+//! `it::conservation`.
+//!
+//! # `join`, and threads that have left
+//!
+//! An actor leaves after its last work, its captures and its handler call are done and dropped.
+//! The last one drops the handler and then marks the end. `join` waits for the mark, then takes
+//! and releases the spawn lock: no growth begins after the end, and one in progress has stored
+//! the handle of its thread when it releases that lock. The first caller joins the threads; the
+//! others wait for it.
+//!
+//! A retiring actor leaves the handle of its thread in the roster. It looks at two that are
+//! there and joins those that have *finished*: they run none of our code any more. So it waits
+//! at most for the drops of their thread-locals, and no actor waits for it: no chain of waiting
+//! threads can grow.
+//!
+//! Attacked by `it::shutdown`, `it::race::join_by_many_threads_against_the_last_work`,
+//! `shuttle::the_handler_goes_before_the_end`,
+//! `resources::a_thread_that_ends_slowly_keeps_no_others`,
+//! `resources::actors_that_come_and_go_leave_no_crowd`,
+//! `idle::births_wake_nobody_who_waits_for_the_end`.
+//!
+//! # `wait_idle`
+//!
+//! Claim: a call returns at or after an instant, later than its start, at which every actor was
+//! idle and every mailbox empty.
+//!
+//! The predicate is evaluated under the lock: idle = live, and no ready mailbox. Work on its
+//! way keeps it false: an actor that has been handed a work is off the stack, and a reserved
+//! one counts as live. It is asked at the start, and wherever it can become true: an actor has
+//! gone idle or left, a reservation has been undone, a late sender has emptied a mailbox. The
+//! pool counts such instants for waiting callers, so one that is over when a caller wakes still
+//! counts. Assigning and taking do not check for waiting callers.
+//!
+//! Attacked by `shuttle::wait_idle_against_a_feeder`,
+//! `shuttle::wait_idle_against_a_refused_growth`, `shuttle::wait_idle_against_the_end`,
+//! `it::wait_idle`, `it::race::wait_idle_against_feeders`.
 
 use crate::error::JoinError;
 use crate::pool::{Idle, Locked, Pool};

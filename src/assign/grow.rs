@@ -1,4 +1,32 @@
 //! A new actor: the reservation, the spawn, and the way back if the system refuses.
+//!
+//! # Why no work is lost to a refused thread
+//!
+//! Claim: there are never more than `max` actors; an actor counts before it begins a work; no
+//! work is lost to a refused thread.
+//!
+//! A growth holds the spawn lock from its reservation until its spawn has succeeded or been
+//! undone. Under the lock it reserves: not shutting down, live < max, and, with a work, nobody
+//! idle. It raises live, takes the lowest vacant number, and hands the work over. It spawns
+//! without the lock. The slot of an actor with a work is opened by its starter or by the actor
+//! itself before it begins, whichever comes first. The starter knows the actor by the number of
+//! its start. The slot of an actor without a work is opened by the actor, at its first rest.
+//!
+//! If the system refuses, the work is taken back, the reservation is undone under the lock, and
+//! waiting senders are woken, since they may have found `Full` because of it. If `shutdown_now`
+//! has taken the work meanwhile, it has been accepted and returned.
+//!
+//! After a refusal a troupe that has an actor does without another for 100 ms. A waiting sender
+//! sleeps until then at most: all are woken when the system has refused a thread or given one.
+//! A growth with a work that succeeds starts another actor if work waits in a mailbox, where a
+//! refusal may have put it. Only an assign asks the system again.
+//!
+//! The slot, with its mailbox, is made without the locks; the growth then begins again.
+//!
+//! Attacked by `grow::tests`, `shuttle::growth_by_two`, `shuttle::spawn_refusals_lose_nothing`,
+//! `shuttle::long_works_against_retire`, `shuttle::min_against_a_refused_growth`,
+//! `shuttle::waiters_against_a_refused_growth`, `shuttle::waiters_ask_the_system_again`,
+//! `it::race::growth_by_many_assigners_from_nothing`, `it::refusal`.
 
 use std::io;
 

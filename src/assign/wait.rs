@@ -1,4 +1,27 @@
 //! A sender that waits for room.
+//!
+//! # Why no waiting sender misses room
+//!
+//! A waiting sender WAIT-1 notes the generation of the waiters, with the flag set in the counts
+//! word; WAIT-2 tries an ordinary assign, without their lock; WAIT-3 on `Full`, sleeps while
+//! the generation is the noted one. Room is made by an exchange of the counts word: a gate
+//! opens, an actor goes idle, live falls, shutdown. The thread that makes it sees the flag in
+//! the old value, raises the generation and wakes one; after a shutdown or a refused growth,
+//! all. The starter of a new actor looks at the flag when its thread exists. Until that actor's
+//! gate is open, no sender returns `Full`.
+//!
+//! - *Room made after the verdict in WAIT-2*: the old value has the flag, so the generation
+//!   rises after WAIT-1, and WAIT-3 does not sleep, or is woken.
+//! - *Before the verdict*: then the verdict would not have been `Full`.
+//! - *One event can stand for many places*, since only the first take from a full mailbox finds
+//!   a gate to open. So a waiting sender that leaves with its place, or with another error than
+//!   `Full`, wakes the next. One that times out tries once more, so it takes no wake-up away
+//!   with it.
+//!
+//! Attacked by `shuttle::waiters_against_room_and_shutdown`,
+//! `shuttle::one_opened_gate_is_room_for_two`, `loom::a_waiter_hears_of_room`,
+//! `loom::two_waiters_hear_of_two_places`, `it::waiting`,
+//! `it::race::waiters_against_the_last_place`, `it::race::waiters_that_give_up`.
 
 use super::grow::next_growth;
 use super::place;

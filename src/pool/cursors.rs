@@ -12,6 +12,21 @@
 //! is being drained marks the work with the visit. An actor that takes a work of a visit that
 //! still lasts moves the drain cursor on: all that is left there is younger than what waits
 //! elsewhere.
+//!
+//! # Order
+//!
+//! Claim: a work is overtaken by about `mailbox_size` others for each actor at most, and none
+//! waits for ever.
+//!
+//! What lies behind the drain cursor is younger than what lies before it.
+//!
+//! No other claim rests on the cursors. An old mark whose number has come round moves it once
+//! too early.
+//!
+//! With max 1 there is one queue. A hand-off takes the oldest work there first, and a retry
+//! goes before all.
+//!
+//! Attacked by `it::sharing`, `it::order`, the workload `tail` of `benches/compare`.
 
 use crate::sync::atomics::{Padded, SeqCstWord};
 

@@ -11,6 +11,46 @@
 //!
 //! The number in the upper bits rises with every step back to open or to closed, so an exchange
 //! from a check of long ago fails. ARCHITECTURE.md argues why this makes `Full` exact.
+//!
+//! # Why `Full` is exact
+//!
+//! Claim: `Full` is returned only if at one instant during the call no actor was idle, every
+//! mailbox was full, and the troupe was at max or had just been refused a thread.
+//!
+//! The counts word counts the mailboxes that are known to be full. `Full` is returned on one
+//! load with idle = 0, live = max, and full = live (if there are mailboxes). It remains to show
+//! that a mailbox with room is not counted. A place becomes free when its taker has opened the
+//! gate, which it does before it begins the work.
+//!
+//! A gate goes round: open, checking, full, reopening, open. A sender that finds a mailbox full
+//! begins a check and looks again. If the mailbox is still full, the sender moves the gate from
+//! *that* check (checks are numbered) to full, and then counts it. A taker looks at the gate
+//! after each take. It undoes a check. It moves a full gate to reopening, uncounts, and then
+//! opens. While another taker is reopening, it waits.
+//!
+//! - *A take between the sender's try and the check*: the sender's second look sees the room.
+//! - *A take between that look and the exchange*: the taker has undone the check, and the
+//!   exchange fails.
+//! - *The sender is held up between its exchange and its count*: the taker uncounts first. The
+//!   number is too small for a while, never too large; it is the topmost field of the word, so
+//!   going below zero touches nothing else.
+//! - *An idle actor takes from a full mailbox*: it takes, then opens the gate, then leaves the
+//!   stack.
+//! - *A new actor* counts as live from its reservation. Its gate opens once its thread exists
+//!   and its work has been handed over or is running, or, if it was started without a work,
+//!   after it counts as idle. Before that no sender returns `Full`: one that finds no room
+//!   waits until the growth has ended, and looks again until the gate is open.
+//! - *A retiring actor that turns back* counts neither as idle nor as live for a few
+//!   instructions. Below max, after a refused thread, `Full` is therefore returned only if the
+//!   word is the same once more under the lock. When the actor turns back, it counts as idle
+//!   before its gate opens.
+//!
+//! Attacked by `shuttle::full_is_exact`, `shuttle::full_is_never_said_too_early`,
+//! `shuttle::three_begun_are_three_places`, `shuttle::a_freed_place_is_seen`,
+//! `loom::full_counts_no_mailbox_with_room`, `loom::a_full_mailbox_is_counted_once`,
+//! `loom::a_gate_is_closed_against_a_take`, `loom::full_is_exact_while_an_actor_turns_back`,
+//! `it::race::two_assigners_and_one_place`, `it::race::full_is_never_said_too_early`,
+//! `it::assign::the_bound_is_exact_while_actors_wake`.
 
 use super::bits::Bits;
 use super::counts::{Counts, CountsWord};

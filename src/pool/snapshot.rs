@@ -1,4 +1,15 @@
 //! Snapshots: what users see of a pool at one moment.
+//!
+//! # What a snapshot may miss
+//!
+//! Finished works are read before running ones, and those before waiting ones. So a work that
+//! moves on meanwhile is missed rather than counted twice. A work that has begun has been
+//! accepted, whether its sender has counted it yet or not. A work that waits may still be taken
+//! back by a late sender. So no more works are shown waiting than have been counted as accepted
+//! and have not begun.
+//!
+//! Attacked by `shuttle::snapshots_against_what_goes_back`, `loom::a_snapshot_against_a_work`,
+//! `it::stats::the_inequalities_hold_in_every_snapshot`.
 
 use super::{Pool, Slot};
 use crate::stats::{ActorStats, Stats};

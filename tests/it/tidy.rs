@@ -361,13 +361,26 @@ fn prose_and_blocks(page: &str) -> (String, Vec<String>) {
     (prose, blocks)
 }
 
-/// ARCHITECTURE.md names the tests that attack an argument or a promise, as
-/// `it::module`, `it::module::test`, `loom::test`, and of other files as
+/// The documents and the heads of the sources name the tests that attack an argument or a
+/// promise, as `it::module`, `it::module::test`, `loom::test`, and of other files as
 /// `file::test`.
 #[test]
-fn the_tests_that_architecture_names_exist() {
-    let page = read("ARCHITECTURE.md");
-    for name in spans(&page) {
+fn the_tests_that_arguments_name_exist() {
+    let pages = ["ARCHITECTURE.md", "src/pool/README.md"].map(String::from);
+    let mut named = BTreeSet::new();
+    for file in pages.into_iter().chain(sources()) {
+        let text = read(&file);
+        let lines = text.lines().filter_map(|line| match file.ends_with(".md") {
+            true => Some(line),
+            false => line.strip_prefix("//! "),
+        });
+        named.extend(lines.flat_map(spans).map(|name| (file.clone(), name)));
+    }
+    let attacked = named
+        .iter()
+        .filter(|(_, name)| name.starts_with("shuttle::"));
+    assert!(attacked.count() >= 30, "the arguments name their models");
+    for (page, name) in named {
         let parts: Vec<&str> = name.split("::").collect();
         let (file, test) = match parts[..] {
             ["it", module] => (format!("tests/it/{module}.rs"), None),
@@ -382,7 +395,7 @@ fn the_tests_that_architecture_names_exist() {
         if name.contains('…') {
             continue;
         }
-        assert_named("ARCHITECTURE.md", &name, &file, test);
+        assert_named(&page, &name, &file, test);
     }
 }
 
