@@ -271,14 +271,22 @@ fn links_lead_somewhere() {
         "CONTRIBUTING.md",
         "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "docs/decisions.md",
+        "tests/PROMISES.md",
     ];
     for page in pages {
+        let folder = Path::new(page).parent().expect("the folder of a page");
         for target in links(&prose(&read(page))) {
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
             }
             let (path, anchor) = target.split_once('#').unwrap_or((&target, ""));
-            let path = if path.is_empty() { page } else { path };
+            let path = if path.is_empty() {
+                PathBuf::from(page)
+            } else {
+                folder.join(path)
+            };
+            let path = path.to_str().expect("a name in UTF-8");
             assert!(
                 root().join(path).exists(),
                 "{page} links to {target}: there is no {path}"
@@ -363,10 +371,10 @@ fn prose_and_blocks(page: &str) -> (String, Vec<String>) {
 
 /// The documents and the heads of the sources name the tests that attack an argument or a
 /// promise, as `it::module`, `it::module::test`, `loom::test`, and of other files as
-/// `file::test`.
+/// `file::test`. Every row of tests/PROMISES.md names one.
 #[test]
 fn the_tests_that_arguments_name_exist() {
-    let pages = ["ARCHITECTURE.md", "src/pool/README.md"].map(String::from);
+    let pages = ["ARCHITECTURE.md", "src/pool/README.md", "tests/PROMISES.md"].map(String::from);
     let mut named = BTreeSet::new();
     for file in pages.into_iter().chain(sources()) {
         let text = read(&file);
@@ -378,25 +386,45 @@ fn the_tests_that_arguments_name_exist() {
     }
     let attacked = named
         .iter()
-        .filter(|(_, name)| name.starts_with("shuttle::"));
-    assert!(attacked.count() >= 30, "the arguments name their models");
+        .filter(|(file, name)| !file.starts_with("tests/") && name.starts_with("shuttle::"));
+    assert!(attacked.count() >= 25, "the arguments name their models");
     for (page, name) in named {
-        let parts: Vec<&str> = name.split("::").collect();
-        let (file, test) = match parts[..] {
-            ["it", module] => (format!("tests/it/{module}.rs"), None),
-            ["it", module, test] => (format!("tests/it/{module}.rs"), Some(test)),
-            ["tidy", test] => ("tests/it/tidy.rs".to_owned(), Some(test)),
-            ["loom", test] => ("src/tests/loom.rs".to_owned(), Some(test)),
-            [binary, test] if root().join(format!("tests/{binary}.rs")).exists() => {
-                (format!("tests/{binary}.rs"), Some(test))
-            }
-            _ => continue,
-        };
-        if name.contains('…') {
-            continue;
-        }
-        assert_named(&page, &name, &file, test);
+        assert_attack_exists(&page, &name);
     }
+    let page = read("tests/PROMISES.md");
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<&str> = rows.filter(|row| !row.starts_with("| promise ")).collect();
+    assert!(rows.len() >= 90, "{} rows", rows.len());
+    for row in rows {
+        let (_, attacks) = row
+            .trim_end_matches(" |")
+            .rsplit_once(" | ")
+            .expect("cells");
+        let is_attacked = spans(attacks)
+            .iter()
+            .any(|name| assert_attack_exists("tests/PROMISES.md", name));
+        assert!(is_attacked, "tests/PROMISES.md: no test in {row}");
+    }
+}
+
+/// Whether a page names a test, which then has to exist.
+fn assert_attack_exists(page: &str, name: &str) -> bool {
+    let parts: Vec<&str> = name.split("::").collect();
+    let (file, test) = match parts[..] {
+        ["it", module] => (format!("tests/it/{module}.rs"), None),
+        ["it", module, test] => (format!("tests/it/{module}.rs"), Some(test)),
+        ["tidy", test] => ("tests/it/tidy.rs".to_owned(), Some(test)),
+        ["loom", test] => ("src/tests/loom.rs".to_owned(), Some(test)),
+        [binary, test] if root().join(format!("tests/{binary}.rs")).exists() => {
+            (format!("tests/{binary}.rs"), Some(test))
+        }
+        _ => return false,
+    };
+    if name.contains('…') {
+        return false;
+    }
+    assert_named(page, name, &file, test);
+    true
 }
 
 /// tests/PEERS.md names them in its last column, as `module::test` of this
