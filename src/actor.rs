@@ -1,4 +1,4 @@
-//! An actor on its own: a troupe of one, seen as its one actor.
+//! `Actor`, a troupe of a single actor.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -17,7 +17,7 @@ use crate::work::{BoxError, Work};
 
 /// The settings of an [`Actor`].
 ///
-/// Consuming setters build it, [`Actor::new`] checks it.
+/// Setters that consume the value build it, and [`Actor::new`] checks it.
 ///
 /// # Examples
 ///
@@ -40,7 +40,8 @@ pub struct ActorConfig<E = BoxError> {
 }
 
 impl<E> Default for ActorConfig<E> {
-    /// A mailbox of 16, threads named `actor`, std's stack, no error handler.
+    /// Returns settings with 16 places in the mailbox, the thread name `actor`, the
+    /// stack size of std, and no error handler.
     fn default() -> Self {
         Self {
             config: Config::fixed(1).thread_name("actor"),
@@ -50,8 +51,8 @@ impl<E> Default for ActorConfig<E> {
 }
 
 impl<E> ActorConfig<E> {
-    /// Sets how many works wait in the mailbox, as
-    /// [`Config::mailbox_size`]. The default is 16.
+    /// Sets how much work can wait in the mailbox. The default is 16 places. See
+    /// [`Config::mailbox_size`].
     ///
     /// # Examples
     ///
@@ -65,7 +66,7 @@ impl<E> ActorConfig<E> {
         }
     }
 
-    /// Sets what the thread is called, before `-0`. The default is `actor`.
+    /// Sets the prefix of the thread's name, before `-0`. The default is `actor`.
     ///
     /// # Examples
     ///
@@ -79,7 +80,7 @@ impl<E> ActorConfig<E> {
         }
     }
 
-    /// Sets the stack of the thread, in bytes. The default is std's.
+    /// Sets the stack size of the thread, in bytes. The default is that of std.
     ///
     /// # Examples
     ///
@@ -95,8 +96,8 @@ impl<E> ActorConfig<E> {
 }
 
 impl<E: Send + 'static> ActorConfig<E> {
-    /// Sets what deals with every error that a work returns and every panic of
-    /// a work, on the actor's thread. The default counts them.
+    /// Sets the error handler, which receives every error that work returns and every panic
+    /// of work. It runs on the actor's thread. Without a handler, failures are only counted.
     ///
     /// # Examples
     ///
@@ -137,13 +138,14 @@ impl<E> fmt::Debug for ActorConfig<E> {
     }
 }
 
-/// One thread with one bounded mailbox: works run one at a time, in the order
-/// of acceptance.
+/// One thread with one bounded mailbox. Work runs one piece at a time, in the order of
+/// acceptance.
 ///
-/// The same as a Fixed troupe of one, with the words of an actor. Dropping it
-/// is [`shutdown`](Actor::shutdown), and never blocks. The memory of the mailbox,
-/// 24 bytes for each place, is freed once the `Actor` has been dropped and its
-/// thread is gone.
+/// An actor is a Fixed [`Troupe`](crate::Troupe) with a `max` of 1, under the names that
+/// fit a single actor. Dropping it is [`shutdown`](Actor::shutdown), and never blocks.
+///
+/// The memory of the mailbox, 24 bytes for each place, is freed once the `Actor` has
+/// been dropped and its thread is gone.
 ///
 /// # Examples
 ///
@@ -173,8 +175,8 @@ impl<E: Send + 'static> Actor<E> {
     ///
     /// # Errors
     ///
-    /// - [`Invalid`](BuildError::Invalid) for a setting out of its range.
-    /// - [`Spawn`](BuildError::Spawn) if the system refuses a thread.
+    /// - [`Invalid`](BuildError::Invalid) if a setting is out of its range.
+    /// - [`Spawn`](BuildError::Spawn) if the system refuses to start the thread.
     ///
     /// # Panics
     ///
@@ -193,15 +195,15 @@ impl<E: Send + 'static> Actor<E> {
         start(config, on_failure).map(|pool| Self { pool })
     }
 
-    /// Accepts a work.
+    /// Accepts work.
     ///
-    /// Never blocks. The work is run after all that have been accepted before.
+    /// Never blocks. The work runs after everything that was accepted before it.
     ///
     /// # Errors
     ///
-    /// The work is in the error and has not been run.
+    /// The error contains the work, which has not been run.
     ///
-    /// - [`Full`](AcceptError::Full) if the actor is busy and its mailbox full.
+    /// - [`Full`](AcceptError::Full) if the actor is busy and its mailbox is full.
     /// - [`ShuttingDown`](AcceptError::ShuttingDown) after a shutdown.
     ///
     /// # Panics
@@ -221,7 +223,7 @@ impl<E: Send + 'static> Actor<E> {
     pub fn accept(&self, work: impl Into<Work<E>>) -> Result<(), AcceptError<E>> {
         assign::assign(&self.pool, work.into()).map_err(|refused| match refused {
             AssignError::ShuttingDown(work) => AcceptError::ShuttingDown(work),
-            // A fixed troupe does not grow, and nobody waits here.
+            // A fixed troupe does not grow, and this call does not wait.
             AssignError::Full(work)
             | AssignError::Spawn { work, source: _ }
             | AssignError::WouldDeadlock(work) => AcceptError::Full(work),
@@ -230,9 +232,9 @@ impl<E: Send + 'static> Actor<E> {
 }
 
 impl<E> Actor<E> {
-    /// Returns `true` while the actor runs a work.
+    /// Returns `true` while the actor runs work.
     ///
-    /// Takes a short lock. A work that was accepted a moment ago may not have begun yet.
+    /// Takes a lock briefly. Work that was accepted a moment ago may not have started yet.
     ///
     /// # Examples
     ///
@@ -268,10 +270,10 @@ impl<E> Actor<E> {
         self.pool.counts.load().is_shutting_down()
     }
 
-    /// When the actor last began a work; see
-    /// [`ActorStats::last_accepted`](crate::ActorStats).
+    /// Returns the time at which the actor last started work.
     ///
-    /// Takes a short lock.
+    /// Takes a lock briefly. [`ActorStats::last_accepted`](crate::ActorStats) says how exact
+    /// the time is.
     ///
     /// # Examples
     ///
@@ -288,10 +290,10 @@ impl<E> Actor<E> {
         self.stats().and_then(|stats| stats.last_accepted)
     }
 
-    /// When the actor last finished a work; see
-    /// [`ActorStats::last_finished`](crate::ActorStats).
+    /// Returns the time at which the actor last finished work.
     ///
-    /// Takes a short lock.
+    /// Takes a lock briefly. [`ActorStats::last_finished`](crate::ActorStats) says how exact
+    /// the time is.
     ///
     /// # Examples
     ///
@@ -339,11 +341,10 @@ impl<E> Actor<E> {
         shutdown::shutdown(&self.pool)
     }
 
-    /// Waits until the actor has come to its end, as
-    /// [`Troupe::join`](crate::Troupe::join) does.
+    /// Waits until the actor has ended.
     ///
-    /// Blocks until somebody has shut the actor down, every work accepted
-    /// before is finished, and its thread is gone.
+    /// Blocks until the actor has been shut down, all accepted work has finished, and its
+    /// thread is gone. See [`Troupe::join`](crate::Troupe::join).
     ///
     /// # Errors
     ///
@@ -356,10 +357,10 @@ impl<E> Actor<E> {
         shutdown::join(&self.pool, None)
     }
 
-    /// Waits until the actor has come to its end, for at most `timeout`, as
-    /// [`Troupe::join_timeout`](crate::Troupe::join_timeout) does.
+    /// Waits until the actor has ended, for at most `timeout`.
     ///
-    /// Blocks as [`join`](Actor::join).
+    /// Blocks as [`join`](Actor::join) does. See
+    /// [`Troupe::join_timeout`](crate::Troupe::join_timeout).
     ///
     /// # Errors
     ///
@@ -399,7 +400,7 @@ impl<E> fmt::Debug for Actor<E> {
     }
 }
 
-// No user code runs under a lock of the actor's, so a panic of the user's
-// leaves nothing half changed.
+// No user code runs under a lock of the actor, so a panic in user code leaves
+// nothing half changed.
 impl<E> UnwindSafe for Actor<E> {}
 impl<E> RefUnwindSafe for Actor<E> {}

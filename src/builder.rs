@@ -14,7 +14,9 @@ use crate::sync::unwind::drop_contained;
 use crate::troupe::Troupe;
 use crate::work::BoxError;
 
-/// Builds a [`Troupe`]: its [`Config`], plus what is not plain data.
+/// Builds a [`Troupe`] from a [`Config`] and an error handler.
+///
+/// Returned by [`Troupe::builder`].
 ///
 /// # Examples
 ///
@@ -42,18 +44,18 @@ pub struct Builder<E = BoxError> {
 }
 
 impl<E: Send + 'static> Builder<E> {
-    /// Sets the error handler: what deals with every error that a work returns
-    /// and every panic of a work. The default counts them.
+    /// Sets the error handler, which receives every error that work returns and every panic
+    /// of work. Without a handler, failures are only counted.
     ///
-    /// It runs on the thread of the actor whose work failed, exactly once for
-    /// each failure, possibly on several actors at once. It may assign, read
-    /// stats and shut the troupe down. While it runs, its actor does nothing
-    /// else. A panic of the handler is contained and counted.
+    /// The handler runs on the thread of the actor whose work failed, exactly once for each
+    /// failure. It may run on several actors at once. It may assign, read stats and shut the
+    /// troupe down. While it runs, its actor does nothing else. A panic of the handler is
+    /// contained and counted.
     ///
-    /// The last actor to leave drops the handler, before [`join`](Troupe::join)
-    /// returns. If there is no actor, the call that ends the troupe drops it, such
-    /// as [`shutdown`](Troupe::shutdown) or the drop of the troupe. That call then
-    /// takes as long as the drop of the handler does.
+    /// The last actor to leave drops the handler, before [`join`](Troupe::join) returns. If
+    /// there is no actor, the call that ends the troupe drops it, such as
+    /// [`shutdown`](Troupe::shutdown) or the drop of the troupe. That call then takes as
+    /// long as the drop of the handler does.
     ///
     /// # Examples
     ///
@@ -68,15 +70,15 @@ impl<E: Send + 'static> Builder<E> {
         }
     }
 
-    /// Checks the settings, starts the actors to begin with, and waits until
-    /// each has come to rest.
+    /// Builds the troupe. Checks the settings, starts the initial actors, and waits until
+    /// each of them is idle.
     ///
-    /// Blocks for as long as starting the threads takes.
+    /// Blocks until the threads have started.
     ///
     /// # Errors
     ///
-    /// - [`Invalid`](BuildError::Invalid) for a setting out of its range.
-    /// - [`Spawn`](BuildError::Spawn) if the system refuses a thread. Those
+    /// - [`Invalid`](BuildError::Invalid) if a setting is out of its range.
+    /// - [`Spawn`](BuildError::Spawn) if the system refuses to start a thread. The threads
     ///   started before have been stopped when this returns.
     ///
     /// # Panics
@@ -97,13 +99,13 @@ impl<E: Send + 'static> Builder<E> {
     }
 }
 
-/// Sets a pool with its first actors on it, or leaves nothing behind.
+/// Starts a pool with its first actors, or leaves nothing behind.
 pub(crate) fn start<E: Send + 'static>(
     config: Config,
     on_failure: Option<Arc<dyn OnFailure<E>>>,
 ) -> Result<Arc<Pool<E>>, BuildError> {
     if let Err(invalid) = config.validate() {
-        // Contained, as it is where a troupe ends: the caller is to hear of the setting.
+        // A panic is contained here as at the end of a troupe: the caller gets the error.
         drop_contained(on_failure);
         return Err(invalid);
     }
@@ -112,8 +114,7 @@ pub(crate) fn start<E: Send + 'static>(
     for _ in 0..first {
         if let Err((thread, source)) = assign::grow_initial(&pool) {
             shutdown::shutdown(&pool);
-            // This thread is none of the troupe's, and the wait has no end
-            // but the end.
+            // This thread is not one of the troupe's, and the wait has no timeout.
             let joined = shutdown::join(&pool, None);
             debug_assert!(joined.is_ok(), "nobody but an actor deadlocks");
             return Err(BuildError::Spawn { thread, source });
@@ -125,8 +126,7 @@ pub(crate) fn start<E: Send + 'static>(
 }
 
 impl<E: Send + 'static> Troupe<E> {
-    /// Begins to build a troupe, with an error handler or an error type of its
-    /// own.
+    /// Returns a builder, which can set an error handler and an error type.
     ///
     /// Does not block.
     ///
@@ -150,14 +150,14 @@ impl<E: Send + 'static> Troupe<E> {
 }
 
 impl Troupe {
-    /// Builds a troupe whose works return [`BoxError`]s, without an error
-    /// handler: failures are counted.
+    /// Builds a troupe whose work returns a [`BoxError`], without an error handler.
+    /// Failures are only counted.
     ///
-    /// Blocks for as long as starting the threads takes.
+    /// Blocks until the threads have started.
     ///
     /// # Errors
     ///
-    /// As [`Builder::build`].
+    /// The same as [`Builder::build`].
     ///
     /// # Examples
     ///

@@ -1,29 +1,29 @@
-//! The settings of a troupe as plain data, and the one place that checks them.
+//! `Config`, the settings of a troupe as plain data, and the one place that checks them.
 
 use crate::error::BuildError;
 use crate::sync::{Duration, processors};
 
-/// The most actors that a troupe may have: they are counted in fifteen bits,
-/// and one value is kept apart (`state.rs`).
+/// The highest number of actors. They are counted in fifteen bits, and one value is
+/// reserved (`state.rs`).
 const MOST_ACTORS: usize = 32_000;
 
-/// The most places that one mailbox may have. They are allocated up front, at
-/// 24 bytes each on the usual targets.
+/// The highest number of places in one mailbox. They are allocated up front, at 24
+/// bytes each on the usual targets.
 const MOST_PLACES: usize = 1 << 20;
 
-/// The most works that a troupe may hold, for the same reason: 1.5 GiB of
-/// places.
+/// The highest capacity of a troupe, since 1.5 GiB of places are allocated up front.
 const MOST_CAPACITY: usize = 1 << 26;
 
-/// The least and the most stack that a thread may ask for. The most is the
-/// whole address space of a usual process, which the system refuses anyway.
+/// The smallest stack of a thread, in bytes.
 const LEAST_STACK: u64 = 1 << 14;
+/// The largest stack of a thread, in bytes: the whole address space of a usual
+/// process, which the system refuses anyway.
 const MOST_STACK: u64 = 1 << 47;
 
-/// How many bytes of a thread's name Linux shows.
+/// The number of bytes of a thread's name that Linux shows.
 const VISIBLE_NAME: usize = 15;
 
-/// How a troupe sizes itself.
+/// Whether the number of actors is fixed or changes with the load.
 ///
 /// # Examples
 ///
@@ -35,21 +35,20 @@ const VISIBLE_NAME: usize = 15;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Exactly [`max`](Config::max) actors, from build to shutdown.
+    /// The troupe has exactly [`max`](Config::max) actors from build to shutdown.
     Fixed,
-    /// Between [`min`](Config::min) and [`max`](Config::max) actors: it grows
-    /// when no actor is idle, and an actor that has been idle for
-    /// [`idle_timeout`](Config::idle_timeout) retires. Any thread that assigns may
-    /// start an actor, and the actor's thread inherits from that thread: see
-    /// [`Troupe`](crate::Troupe#threads).
+    /// The troupe has between [`min`](Config::min) and [`max`](Config::max) actors. It grows
+    /// if no actor is idle. An actor that has been idle for
+    /// [`idle_timeout`](Config::idle_timeout) retires. Any thread that assigns may start an
+    /// actor, which then inherits from that thread; see [`Troupe`](crate::Troupe#threads).
     Dynamic,
 }
 
 /// The settings of a troupe.
 ///
-/// Plain data: the fields are the getters, consuming setters of the same names
-/// build it, and [`Builder::build`](crate::Builder::build) or
-/// [`Troupe::new`](crate::Troupe::new) checks it. No setter fails or panics.
+/// The fields can be read directly. Setters of the same names consume the value and set
+/// them. No setter fails or panics: [`Builder::build`](crate::Builder::build) and
+/// [`Troupe::new`](crate::Troupe::new) check the settings.
 ///
 /// # Examples
 ///
@@ -70,50 +69,51 @@ pub enum Mode {
 pub struct Config {
     /// Fixed or Dynamic. The default is Fixed.
     pub mode: Mode,
-    /// The fewest actors; Dynamic only. The default is 0.
+    /// The smallest number of actors, in Dynamic mode only. The default is 0.
     pub min: usize,
-    /// The most actors, from 1 to 32,000; in Fixed mode the exact number. The
-    /// default is the number of threads that can run at once. On one processor
-    /// that is a single actor: work that waits for other work of its troupe then
-    /// waits for ever.
-    pub max: usize,
-    /// The actors to begin with, from `min` to `max`; Dynamic only. The
-    /// default, `None`, is `min`.
-    pub initial: Option<usize>,
-    /// How many works wait in one actor's mailbox, besides the one that it
-    /// runs: up to 1,048,576, and `max * (mailbox_size + 1)` up to
-    /// 67,108,864. The default is 16.
+    /// The largest number of actors, from 1 to 32,000. In Fixed mode this is the exact
+    /// number.
     ///
-    /// A mailbox is allocated as a whole, with 24 bytes for each place, when an
-    /// actor of its number starts for the first time. The memory is freed once the
+    /// The default is the number of threads that can run at once. On one processor that is
+    /// a single actor, and work that waits for other work of its troupe then waits for ever.
+    pub max: usize,
+    /// The initial number of actors, from `min` to `max`, in Dynamic mode only. The default,
+    /// `None`, means `min`.
+    pub initial: Option<usize>,
+    /// The number of places in the mailbox of each actor. Work waits there, in addition to
+    /// the work that the actor runs. At most 1,048,576, and `max * (mailbox_size + 1)` must
+    /// be at most 67,108,864. The default is 16.
+    ///
+    /// A mailbox is allocated as a whole, with 24 bytes for each place, when an actor of its
+    /// number starts for the first time. The memory is freed once the
     /// [`Troupe`](crate::Troupe) or [`Actor`](crate::Actor) and every
     /// [`Handle`](crate::Handle) to it have been dropped and the threads are gone.
     ///
-    /// 0 means hand-off: only an idle or a new actor takes work. An actor is idle a
-    /// moment *after* its work has sent an answer. A client that asks again at once
-    /// can meet [`Full`](crate::AssignError::Full) in that moment;
+    /// 0 means hand-off: only an idle or a new actor takes work. An actor becomes idle a
+    /// moment *after* its work has sent an answer. A client that asks again immediately can
+    /// receive [`Full`](crate::AssignError::Full) in that moment.
     /// [`assign_timeout`](crate::Troupe::assign_timeout) waits for it to pass.
     pub mailbox_size: usize,
-    /// How long an actor above `min` may be idle before it retires; Dynamic
-    /// only. `Duration::MAX` is never. The default is 60 seconds.
+    /// The time after which an idle actor above `min` retires, in Dynamic mode only.
+    /// `Duration::MAX` means never. The default is 60 seconds.
     ///
-    /// When an actor retires, everything tied to its thread ends, such as
-    /// thread-local variables and child processes with a parent-death signal.
+    /// When an actor retires, everything tied to its thread ends, such as thread-local
+    /// variables and child processes with a parent-death signal.
     pub idle_timeout: Duration,
-    /// Prefix of the thread names, before `-` and the actor's number. Must not be
-    /// empty or contain NUL. A long prefix is cut so that the number is among the
-    /// 15 bytes that Linux shows. The default is `troupe`.
+    /// The prefix of the thread names, before `-` and the actor's number. It must not be
+    /// empty or contain NUL. A long prefix is cut so that the number is among the 15 bytes
+    /// that Linux shows. The default is `troupe`.
     pub thread_name: String,
-    /// The stack of each thread in bytes, from 16 KiB to 128 TiB. The default,
-    /// `None`, is what [`std::thread::Builder::stack_size`] says.
+    /// The stack size of each thread in bytes, from 16 KiB to 128 TiB. The default, `None`,
+    /// means the default of [`std::thread::Builder::stack_size`].
     ///
-    /// A panic that prints a backtrace overflows a stack of 24 KiB or less, which
-    /// aborts the process. 32 KiB are enough for a panic in shallow code.
+    /// A panic that prints a backtrace overflows a stack of 24 KiB or less, which aborts the
+    /// process. 32 KiB are enough for a panic in shallow code.
     pub stack_size: Option<usize>,
 }
 
 impl Config {
-    /// Settings for a Fixed troupe of `max` actors.
+    /// Creates settings for a Fixed troupe of `max` actors.
     ///
     /// # Examples
     ///
@@ -133,7 +133,7 @@ impl Config {
         }
     }
 
-    /// Settings for a Dynamic troupe of `min` to `max` actors.
+    /// Creates settings for a Dynamic troupe of `min` to `max` actors.
     ///
     /// # Examples
     ///
@@ -149,7 +149,7 @@ impl Config {
         }
     }
 
-    /// Sets the fewest actors; Dynamic only. The default is 0.
+    /// Sets the smallest number of actors, in Dynamic mode only. The default is 0.
     ///
     /// # Examples
     ///
@@ -160,8 +160,8 @@ impl Config {
         Self { min, ..self }
     }
 
-    /// Sets the most actors; in Fixed mode the exact number. The default is the
-    /// number of threads that can run at once.
+    /// Sets the largest number of actors. In Fixed mode this is the exact number. The
+    /// default is the number of threads that can run at once.
     ///
     /// # Examples
     ///
@@ -172,7 +172,7 @@ impl Config {
         Self { max, ..self }
     }
 
-    /// Sets the actors to begin with; Dynamic only. The default is `min`.
+    /// Sets the initial number of actors, in Dynamic mode only. The default is `min`.
     ///
     /// # Examples
     ///
@@ -186,7 +186,7 @@ impl Config {
         }
     }
 
-    /// Sets how many works wait in one actor's mailbox. The default is 16.
+    /// Sets the number of places in the mailbox of each actor. The default is 16.
     ///
     /// # Examples
     ///
@@ -200,8 +200,8 @@ impl Config {
         }
     }
 
-    /// Sets how long an actor above `min` may be idle before it retires;
-    /// Dynamic only. The default is 60 seconds.
+    /// Sets the time after which an idle actor above `min` retires, in Dynamic mode only.
+    /// The default is 60 seconds.
     ///
     /// # Examples
     ///
@@ -217,8 +217,8 @@ impl Config {
         }
     }
 
-    /// Sets what threads are called, before `-` and the actor's number. The
-    /// default is `troupe`.
+    /// Sets the prefix of the thread names, before `-` and the actor's number. The default
+    /// is `troupe`.
     ///
     /// # Examples
     ///
@@ -232,7 +232,7 @@ impl Config {
         }
     }
 
-    /// Sets the stack of each thread, in bytes. The default is std's.
+    /// Sets the stack size of each thread, in bytes. The default is that of std.
     ///
     /// # Examples
     ///
@@ -246,7 +246,7 @@ impl Config {
         }
     }
 
-    /// Says which setting is out of its range, if one is.
+    /// Returns an error for the first setting that is out of its range.
     pub(crate) fn validate(&self) -> Result<(), BuildError> {
         // No `..`: a new setting must be thought of here.
         let Self {
@@ -306,7 +306,7 @@ impl Config {
         Ok(())
     }
 
-    /// The fewest actors that the mode allows.
+    /// The smallest number of actors that the mode allows.
     pub(crate) fn fewest(&self) -> usize {
         match self.mode {
             Mode::Fixed => self.max,
@@ -314,7 +314,7 @@ impl Config {
         }
     }
 
-    /// The actors to begin with.
+    /// The initial number of actors.
     pub(crate) fn to_begin_with(&self) -> usize {
         match self.mode {
             Mode::Fixed => self.max,
@@ -334,8 +334,8 @@ impl Config {
 }
 
 impl Default for Config {
-    /// Returns settings for a Fixed troupe, with one actor for each thread that can
-    /// run at once: a single one on one processor.
+    /// Returns settings for a Fixed troupe with one actor for each thread that can run
+    /// at once. On one processor that is a single actor.
     fn default() -> Self {
         Self::fixed(processors().min(MOST_ACTORS))
     }

@@ -1,4 +1,4 @@
-//! What an error handler is given besides the failure.
+//! `Context`, which the error handler receives besides the failure.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,14 +11,17 @@ use crate::pool::{OnFailure, Pool};
 use crate::sync::Arc;
 use crate::work::{BoxError, Work};
 
-/// Where a failure happened, and the way to try again.
+/// The place of a failure: the actor, the troupe, and a way to retry.
+///
+/// The [error handler](crate::Builder::error_handler) receives it with each
+/// [`Failure`].
 ///
 /// # Examples
 ///
 /// ```
 /// use troupe_pool::{Config, Context, Failure, Troupe};
 ///
-/// /// An error that carries what is needed to try again.
+/// /// An error that carries what a retry needs.
 /// struct Failed {
 ///     attempt: u32,
 /// }
@@ -29,9 +32,9 @@ use crate::work::{BoxError, Work};
 ///
 /// fn retry(failure: Failure<Failed>, context: &Context<'_, Failed>) {
 ///     if let Failure::Error(Failed { attempt }) = failure {
-///         // In the failed work's place: never refused for want of room.
+///         // Takes the place of the failed work, so it is never `Full`.
 ///         if let Err(refused) = context.reassign(move || fetch(attempt + 1)) {
-///             // Shutting down: hand it back to wherever it came from.
+///             // The troupe is shutting down: give the work back to its source.
 ///             drop(refused);
 ///         }
 ///     }
@@ -49,13 +52,12 @@ use crate::work::{BoxError, Work};
 pub struct Context<'a, E = BoxError> {
     handle: &'a Handle<E>,
     actor_id: usize,
-    /// Whether the failed work's place has been given to a retry.
+    /// `true` once a retry has taken the place of the failed work.
     reassigned: Cell<bool>,
 }
 
 impl<E: Send + 'static> Context<'_, E> {
-    /// The number of the actor that the work failed on, as in its thread's
-    /// name.
+    /// Returns the number of the actor on which the work failed, as in its thread's name.
     ///
     /// Does not block.
     ///
@@ -80,7 +82,7 @@ impl<E: Send + 'static> Context<'_, E> {
         self.actor_id
     }
 
-    /// The troupe, to assign to, to ask for stats, or to shut down.
+    /// Returns a handle to the troupe, to assign work, read stats or shut it down.
     ///
     /// Does not block.
     ///
@@ -104,22 +106,22 @@ impl<E: Send + 'static> Context<'_, E> {
         self.handle
     }
 
-    /// Tries again: assigns a work in the place of the failed one.
+    /// Retries by assigning work in the place of the failed work.
     ///
-    /// Never blocks. The actor that runs the handler keeps the failed work's
-    /// share of the troupe's bound, so a retry is never refused for want of
-    /// room. It runs once the handler has returned, on the same actor, before
-    /// any other work of that actor's. That is possible once per failure; a
-    /// second call is an ordinary [`assign`](Handle::assign).
+    /// Never blocks. The actor that runs the handler keeps the failed work's share of the
+    /// troupe's bound, so a retry is never refused with [`Full`](AssignError::Full). It runs
+    /// on the same actor once the handler has returned, before any other work of that actor.
+    /// This is possible once per failure. A second call is an ordinary
+    /// [`assign`](Handle::assign).
     ///
-    /// A retry that has to wait first does not belong here, since the actor would
-    /// have to wait with it. Send it to the thread that feeds the troupe.
+    /// A retry that has to wait first does not belong here, since the actor would have to
+    /// wait with it. Send it to the thread that feeds the troupe.
     ///
     /// # Errors
     ///
-    /// - [`ShuttingDown`](AssignError::ShuttingDown) after a shutdown, with the
-    ///   work inside, to be handed back to wherever it came from.
-    /// - On a second call, as [`Handle::assign`].
+    /// - [`ShuttingDown`](AssignError::ShuttingDown) after a shutdown. The error contains the
+    ///   work, which the handler can give back to its source.
+    /// - On a second call, the same as [`Handle::assign`].
     ///
     /// # Examples
     ///
@@ -149,7 +151,7 @@ impl<E> fmt::Debug for Context<'_, E> {
     }
 }
 
-/// A user's error handler.
+/// The error handler of a user.
 pub(crate) struct ErrorHandler<F>(pub(crate) F);
 
 impl<E, F> OnFailure<E> for ErrorHandler<F>

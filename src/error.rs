@@ -1,12 +1,13 @@
-//! The errors: one type an operation, named after it. A refusal carries the
-//! work back.
+//! The errors, one type for each kind of operation. A refusal gives the work back.
 
 use std::fmt;
 use std::io;
 
 use crate::work::{BoxError, Work};
 
-/// Why an assign was refused. The work is inside and has not been run.
+/// The error of an assign that was refused.
+///
+/// It contains the work, which has not been run.
 ///
 /// # Examples
 ///
@@ -27,8 +28,8 @@ use crate::work::{BoxError, Work};
 pub enum AssignError<E = BoxError> {
     /// No actor was idle, no mailbox had room, and the troupe could not grow.
     ///
-    /// The message does not name the troupe. A program with several adds the name
-    /// when it logs the error.
+    /// The message does not name the troupe. A program with several troupes should add the
+    /// name when it logs the error.
     #[error("the troupe is full")]
     Full(Work<E>),
     /// The troupe has been shut down.
@@ -37,19 +38,19 @@ pub enum AssignError<E = BoxError> {
     /// The troupe has no actor, and the system refused it a thread.
     #[error("the troupe has no actor, and the system refused it a thread")]
     Spawn {
-        /// The work, not run.
+        /// The work, which has not been run.
         work: Work<E>,
-        /// What the system said.
+        /// The error that the system returned.
         source: io::Error,
     },
-    /// The call would have had to wait for room, on one of the troupe's own
-    /// threads: it might have waited for itself.
+    /// The call would have had to wait for room on one of the troupe's own threads, and
+    /// might have waited for itself.
     #[error("waiting for room on one of the troupe's own threads would deadlock")]
     WouldDeadlock(Work<E>),
 }
 
 impl<E> AssignError<E> {
-    /// The work that was refused.
+    /// Returns the work that was refused.
     ///
     /// # Examples
     ///
@@ -71,7 +72,8 @@ impl<E> AssignError<E> {
         }
     }
 
-    /// Returns `true` for [`Full`](Self::Full): trying again later may help.
+    /// Returns `true` if the error is [`Full`](Self::Full). Another attempt may succeed
+    /// later.
     ///
     /// # Examples
     ///
@@ -89,8 +91,8 @@ impl<E> AssignError<E> {
         matches!(self, Self::Full(_))
     }
 
-    /// Returns `true` for [`ShuttingDown`](Self::ShuttingDown): trying again will
-    /// not help.
+    /// Returns `true` if the error is [`ShuttingDown`](Self::ShuttingDown). No later
+    /// attempt can succeed.
     ///
     /// # Examples
     ///
@@ -124,8 +126,9 @@ impl<E> fmt::Debug for AssignError<E> {
     }
 }
 
-/// Why an [`Actor`](crate::Actor) did not accept a work. The work is inside
-/// and has not been run.
+/// The error of an [`Actor`](crate::Actor) that did not accept work.
+///
+/// It contains the work, which has not been run.
 ///
 /// # Examples
 ///
@@ -153,7 +156,7 @@ pub enum AcceptError<E = BoxError> {
 }
 
 impl<E> AcceptError<E> {
-    /// The work that was refused.
+    /// Returns the work that was refused.
     ///
     /// # Examples
     ///
@@ -172,7 +175,8 @@ impl<E> AcceptError<E> {
         }
     }
 
-    /// Returns `true` for [`Full`](Self::Full): trying again later may help.
+    /// Returns `true` if the error is [`Full`](Self::Full). Another attempt may succeed
+    /// later.
     ///
     /// # Examples
     ///
@@ -189,8 +193,8 @@ impl<E> AcceptError<E> {
         matches!(self, Self::Full(_))
     }
 
-    /// Returns `true` for [`ShuttingDown`](Self::ShuttingDown): trying again will
-    /// not help.
+    /// Returns `true` if the error is [`ShuttingDown`](Self::ShuttingDown). No later
+    /// attempt can succeed.
     ///
     /// # Examples
     ///
@@ -217,7 +221,9 @@ impl<E> fmt::Debug for AcceptError<E> {
     }
 }
 
-/// Why a troupe or an actor could not be built. Nothing of it is left.
+/// The error of a troupe or an actor that could not be built.
+///
+/// Nothing of it is left when this is returned.
 ///
 /// # Examples
 ///
@@ -234,24 +240,24 @@ pub enum BuildError {
     /// A setting is out of its range.
     #[error("invalid {setting} {value}: {reason}")]
     Invalid {
-        /// The setting, as it is called in [`Config`](crate::Config).
+        /// The name of the setting, as in [`Config`](crate::Config).
         setting: &'static str,
-        /// The value that it had.
+        /// The value that was refused.
         value: String,
-        /// What is allowed.
+        /// The rule that the value breaks.
         reason: &'static str,
     },
-    /// The system refused a thread. Those already started have been stopped.
+    /// The system refused to start a thread. The threads started before have been stopped.
     #[error("the system refused the thread {thread}")]
     Spawn {
         /// The name of the thread.
         thread: String,
-        /// What the system said.
+        /// The error that the system returned.
         source: io::Error,
     },
 }
 
-/// Why a `join` or a `wait_idle` returned early.
+/// The error of a `join` or a `wait_idle` that returned early.
 ///
 /// # Examples
 ///
@@ -260,7 +266,7 @@ pub enum BuildError {
 /// use troupe_pool::{Config, JoinError, Troupe};
 ///
 /// let troupe = Troupe::new(Config::fixed(1))?;
-/// // Nobody has shut it down yet.
+/// // The troupe has not been shut down yet.
 /// assert_eq!(troupe.join_timeout(Duration::ZERO), Err(JoinError::Timeout));
 /// # troupe.shutdown();
 /// # troupe.join()?;
@@ -272,8 +278,8 @@ pub enum JoinError {
     /// The time was up before the troupe had ended or become idle.
     #[error("timed out waiting for the troupe to end or become idle")]
     Timeout,
-    /// The call came from one of the troupe's own threads: it would have
-    /// waited for itself.
+    /// The call came from one of the troupe's own threads, and would have waited for
+    /// itself.
     #[error("waiting for the troupe on one of its own threads would deadlock")]
     WouldDeadlock,
 }

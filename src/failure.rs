@@ -1,4 +1,4 @@
-//! What an error handler is told: a work returned an error, or panicked.
+//! `Failure`, which the error handler receives when work returns an error or panics.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -7,11 +7,10 @@ use std::fmt;
 use crate::sync::SyncWrapper;
 use crate::work::BoxError;
 
-/// How a work failed.
+/// An error or a panic of work.
 ///
-/// The error handler gets it by value, so the error may carry whatever the
-/// handler needs to act: a reply channel, the request to be tried again, a
-/// lease.
+/// The error handler receives it by value. The error can therefore carry what the handler
+/// needs, such as a reply channel, the request to retry, or a lease.
 ///
 /// # Examples
 ///
@@ -35,7 +34,7 @@ use crate::work::BoxError;
 pub enum Failure<E = BoxError> {
     /// The work returned this error.
     Error(E),
-    /// The work, or the drop of what it captured, panicked.
+    /// The work panicked, or the drop of something that it captured did.
     Panic(Panic),
 }
 
@@ -50,14 +49,14 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
 
 /// A caught panic.
 ///
-/// It does not know its work. A work whose answer somebody waits for captures
-/// a guard whose drop answers, on every path:
+/// A `Panic` cannot identify its work. If a client waits for an answer, let the work
+/// capture a guard that sends one when it is dropped, on every path:
 ///
 /// ```
 /// use std::sync::mpsc;
 /// use troupe_pool::{Config, Troupe};
 ///
-/// /// Answers when it is dropped, also while a panic unwinds.
+/// /// Answers when it is dropped, even while a panic unwinds.
 /// struct Reply {
 ///     answer: Option<u32>,
 ///     to: mpsc::Sender<Option<u32>>,
@@ -77,14 +76,14 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
 ///     reply.answer = Some("six".parse::<u32>().expect("a number"));
 ///     Ok(())
 /// })?;
-/// assert_eq!(answers.recv()?, None); // it panicked
+/// assert_eq!(answers.recv()?, None); // the work panicked
 /// # troupe.shutdown();
 /// # troupe.join()?;
 /// # Ok::<(), troupe_pool::BoxError>(())
 /// ```
 pub struct Panic {
     message: Option<Cow<'static, str>>,
-    // Never locked: it makes the payload `Sync`.
+    // It is never locked. It only makes the payload `Sync`.
     payload: SyncWrapper<Box<dyn Any + Send>>,
 }
 
@@ -103,7 +102,7 @@ impl Panic {
         }
     }
 
-    /// The message, if the panic was made with one, as `panic!` does.
+    /// Returns the message, if the panic has one, as those of `panic!` do.
     ///
     /// Does not block.
     ///
@@ -131,10 +130,10 @@ impl Panic {
         self.message.as_deref()
     }
 
-    /// The payload, as from [`std::panic::catch_unwind`].
+    /// Returns the payload, as [`std::panic::catch_unwind`] does.
     ///
-    /// Does not block. Give it to [`std::panic::resume_unwind`] to let the
-    /// panic go on elsewhere.
+    /// Does not block. Pass the payload to [`std::panic::resume_unwind`] to continue the
+    /// panic elsewhere.
     ///
     /// # Examples
     ///

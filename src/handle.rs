@@ -1,4 +1,4 @@
-//! A way to a troupe that keeps none of its threads alive.
+//! `Handle`, a clonable reference to a troupe.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -11,18 +11,20 @@ use crate::stats::Stats;
 use crate::sync::{Arc, Duration};
 use crate::work::{BoxError, Work};
 
-/// A handle to a [`Troupe`](crate::Troupe): cheap to clone, for works and
-/// handlers that assign, and for threads that do not own the troupe.
+/// A clonable reference to a [`Troupe`](crate::Troupe).
 ///
-/// It keeps no thread, no work and no error handler alive. Once the troupe has
-/// been shut down or dropped it answers
-/// [`ShuttingDown`](AssignError::ShuttingDown), and the final stats. A handle does
-/// keep the memory of the mailboxes, 24 bytes for each place. That is freed once
-/// the troupe and all its handles have been dropped and its threads are gone.
+/// A handle is cheap to clone. It is meant for work and handlers that assign, and for
+/// threads that do not own the troupe.
+///
+/// It keeps no thread, no work and no error handler alive. Once the troupe has been shut
+/// down or dropped, a handle returns [`ShuttingDown`](AssignError::ShuttingDown) and the
+/// final stats. It does keep the memory of the mailboxes, 24 bytes for each place. This
+/// is freed once the troupe and all its handles have been dropped and its threads are
+/// gone.
 ///
 /// # Examples
 ///
-/// A work that assigns more work:
+/// Work that assigns more work:
 ///
 /// ```
 /// use troupe_pool::{BoxError, Config, Handle, Troupe};
@@ -38,7 +40,7 @@ use crate::work::{BoxError, Work};
 /// let troupe = Troupe::new(Config::fixed(2))?;
 /// let handle = troupe.handle();
 /// troupe.assign(move || halve(&handle, 8))?;
-/// troupe.wait_idle()?; // covers what the works assign
+/// troupe.wait_idle()?; // covers work that is assigned by work
 /// assert_eq!(troupe.stats().completed, 4);
 /// # troupe.shutdown();
 /// # troupe.join()?;
@@ -58,10 +60,9 @@ impl<E> Handle<E> {
         &self.pool
     }
 
-    /// Stops accepting, as [`Troupe::shutdown`](crate::Troupe::shutdown) does.
-    /// Returns `true` if this call began the shutdown.
+    /// Stops accepting work. Returns `true` if this call began the shutdown.
     ///
-    /// Never blocks.
+    /// Never blocks. See [`Troupe::shutdown`](crate::Troupe::shutdown).
     ///
     /// # Examples
     ///
@@ -83,7 +84,7 @@ impl<E> Handle<E> {
 
     /// Returns `true` once the troupe has been shut down or dropped.
     ///
-    /// Never blocks. A long work can ask this now and then, and stop early.
+    /// Never blocks. Long-running work can check this and stop early.
     ///
     /// # Examples
     ///
@@ -101,9 +102,9 @@ impl<E> Handle<E> {
         self.pool.counts.load().is_shutting_down()
     }
 
-    /// A snapshot of what the troupe has done and is doing.
+    /// Returns a snapshot of what the troupe has done and is doing.
     ///
-    /// Takes a short lock, and a time in proportion to the number of actors.
+    /// Takes a lock briefly. The time is proportional to the number of actors.
     ///
     /// # Examples
     ///
@@ -122,13 +123,13 @@ impl<E> Handle<E> {
 }
 
 impl<E: Send + 'static> Handle<E> {
-    /// Assigns a work, as [`Troupe::assign`](crate::Troupe::assign) does.
+    /// Assigns work to an actor.
     ///
-    /// Never blocks.
+    /// Never blocks. See [`Troupe::assign`](crate::Troupe::assign).
     ///
     /// # Errors
     ///
-    /// As [`Troupe::assign`](crate::Troupe::assign), with the work inside.
+    /// The same as [`Troupe::assign`](crate::Troupe::assign), with the work inside.
     ///
     /// # Examples
     ///
@@ -144,15 +145,15 @@ impl<E: Send + 'static> Handle<E> {
         assign::assign(&self.pool, work.into())
     }
 
-    /// Assigns a work, as
-    /// [`Troupe::assign_timeout`](crate::Troupe::assign_timeout) does.
+    /// Assigns work, waiting for room for at most `timeout`.
     ///
-    /// Blocks until there is room, at most for `timeout`.
+    /// Blocks while the troupe is full. See
+    /// [`Troupe::assign_timeout`](crate::Troupe::assign_timeout).
     ///
     /// # Errors
     ///
-    /// As [`Troupe::assign_timeout`](crate::Troupe::assign_timeout), with the
-    /// work inside.
+    /// The same as [`Troupe::assign_timeout`](crate::Troupe::assign_timeout), with the work
+    /// inside.
     ///
     /// # Examples
     ///
@@ -173,15 +174,14 @@ impl<E: Send + 'static> Handle<E> {
         assign::assign_waiting(&self.pool, work.into(), Some(timeout))
     }
 
-    /// Assigns a work, as [`Troupe::assign_wait`](crate::Troupe::assign_wait)
-    /// does.
+    /// Assigns work, waiting for room as long as it takes.
     ///
-    /// Blocks until there is room.
+    /// Blocks while the troupe is full. See
+    /// [`Troupe::assign_wait`](crate::Troupe::assign_wait).
     ///
     /// # Errors
     ///
-    /// As [`Troupe::assign_wait`](crate::Troupe::assign_wait), with the work
-    /// inside.
+    /// The same as [`Troupe::assign_wait`](crate::Troupe::assign_wait), with the work inside.
     ///
     /// # Examples
     ///
@@ -215,7 +215,7 @@ impl<E> fmt::Debug for Handle<E> {
     }
 }
 
-// No user code runs under a lock of the troupe's, so a panic of the user's
-// leaves nothing half changed.
+// No user code runs under a lock of the troupe, so a panic in user code leaves
+// nothing half changed.
 impl<E> UnwindSafe for Handle<E> {}
 impl<E> RefUnwindSafe for Handle<E> {}

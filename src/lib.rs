@@ -1,25 +1,28 @@
-//! An embeddable, thread-based actor pool: work is bounded, can be refused, is
-//! accounted for, and never lost.
+//! An embeddable, thread-based actor pool with bounded mailboxes.
 //!
-//! A [`Troupe`] has a number of actors. Each is one named thread that has a bounded
-//! mailbox and runs one work at a time. A work is a closure that
-//! returns `Result<(), E>`. [`assign`](Troupe::assign) never blocks: it finds
-//! an actor for the work, lets the troupe grow, or hands the work back with the
-//! reason. What fails, by error or by panic, goes to one error handler.
+//! A [`Troupe`] has a number of actors. Each actor is one named thread with a
+//! bounded mailbox, and runs one piece of work at a time. Work is a closure that
+//! returns `Result<(), E>`. [`assign`](Troupe::assign) never blocks. It gives the
+//! work to an actor, starts another actor for it, or returns the work to the
+//! caller with the reason. Errors and panics go to one error handler.
 //!
-//! It is for synchronous services and tools (RPC servers, queue consumers,
-//! crawlers, batch jobs), and for the blocking part of async services, that
-//! have to hold load within a bound, refuse or push back what exceeds it, know
-//! what failed, and stop without losing work.
+//! Troupe is made for synchronous services and tools, such as RPC servers, queue
+//! consumers, crawlers and batch jobs, and for the blocking part of async
+//! services. It bounds the load, gives back work that exceeds the bound, reports
+//! every failure, and stops without losing accepted work.
 //!
-//! This page is an overview. The [guide] has the decisions that it leaves open:
-//! [sizing](guide::sizing), [refusal](guide::refusal),
-//! [failure and retry](guide::failure), [stopping](guide::stopping),
-//! [waiting for part of the work](guide::waiting), [async](guide::in_async),
-//! [more than one process](guide::past_one_process), and
-//! [coming from another pool](guide::moving_from).
+//! This page is an overview. The [guide] covers the decisions that it leaves open:
 //!
-//! # Hello, troupe
+//! - [Sizing](guide::sizing)
+//! - [Refusal and back-pressure](guide::refusal)
+//! - [Failure and retry](guide::failure)
+//! - [Stopping without losing work](guide::stopping)
+//! - [Waiting for some of the work](guide::waiting)
+//! - [Inside async](guide::in_async)
+//! - [Past one process](guide::past_one_process)
+//! - [Moving from another pool](guide::moving_from)
+//!
+//! # A first example
 //!
 //! ```
 //! use troupe_pool::{Config, Failure, Troupe};
@@ -43,14 +46,14 @@
 //! # Ok::<(), troupe_pool::BoxError>(())
 //! ```
 //!
-//! # Assigning, and being refused
+//! # Assigning work
 //!
-//! A troupe holds at most `max * (mailbox_size + 1)` accepted and unfinished
-//! works: one that runs and `mailbox_size` that wait, for each actor. Anything
-//! beyond that is refused immediately with [`AssignError::Full`]. `Full` is exact:
-//! it is returned only if, at some instant during the call, every place was taken.
-//! The work is inside the error and has not been run. The caller chooses what to
-//! do with it:
+//! A troupe holds at most `max * (mailbox_size + 1)` pieces of accepted,
+//! unfinished work. Each actor runs one, and its mailbox holds up to
+//! `mailbox_size` others. Anything beyond that is refused immediately with
+//! [`AssignError::Full`]. `Full` is exact: it is returned only if, at some instant
+//! during the call, every place was taken. The error contains the work, which has
+//! not been run. The caller decides what to do with it:
 //!
 //! ```
 //! use std::time::Duration;
@@ -63,39 +66,43 @@
 //!     Err(error) => return Err(error.into()),
 //! };
 //! if let Some(work) = refused {
-//!     // One of: wait for room,
+//!     // Wait for room,
 //!     troupe.assign_wait(work)?;
-//!     // or `troupe.assign_timeout(work, Duration::from_millis(50))`,
-//!     // or `work.run()`, on this thread,
-//!     // or `drop(work)`, and tell whoever asked that we are overloaded.
+//!     // or wait for a limited time: `troupe.assign_timeout(work, Duration::from_millis(50))`,
+//!     // or run the work on this thread: `work.run()`,
+//!     // or drop it, and tell the client that the service is overloaded.
 //! }
 //! # troupe.shutdown();
 //! # troupe.join()?;
 //! # Ok::<(), troupe_pool::BoxError>(())
 //! ```
 //!
-//! A feeder that uses [`assign_wait`](Troupe::assign_wait) is held to the pace
-//! of the actors, so memory stays flat however much there is to do. With a
-//! [`mailbox_size`](Config::mailbox_size) of 0 nothing waits inside the troupe:
-//! a work is handed to an idle actor, or refused.
+//! [`assign_wait`](Troupe::assign_wait) holds the thread that feeds the troupe to
+//! the pace of the actors, so memory stays flat however much there is to do. With a
+//! [`mailbox_size`](Config::mailbox_size) of 0 no work waits inside the troupe: it
+//! is handed to an idle or a new actor, or refused.
 //!
 //! # Fixed and Dynamic
 //!
-//! [`Config::fixed`] keeps `max` actors. [`Config::dynamic`] keeps between `min`
-//! and `max`: a work that finds nobody idle starts an actor before it queues
-//! behind another, and an actor above `min` that has had nothing to do for
-//! [`idle_timeout`](Config::idle_timeout) retires. Load is packed onto the most
-//! recently idle actors, so that the others can time out. If the system refuses
-//! a thread, a troupe that has an actor carries on with it and does not ask again
-//! for 100 ms; one that has none gives the work back in [`AssignError::Spawn`],
-//! and asks again at the next assign.
+//! [`Config::fixed`] keeps exactly `max` actors. [`Config::dynamic`] keeps between
+//! `min` and `max` actors:
+//!
+//! - If no actor is idle, an assign starts another one before it queues anything.
+//! - An actor above `min` that has been idle for
+//!   [`idle_timeout`](Config::idle_timeout) retires.
+//! - Work goes to the most recently idle actor, so the others can time out.
+//!
+//! The system may refuse to start a thread. A troupe that has an actor then carries
+//! on with what it has, and does not ask again for 100 ms. A troupe without an
+//! actor returns the work in [`AssignError::Spawn`], and asks again at the next
+//! assign.
 //!
 //! # Failures and panics
 //!
-//! An `Err` and a panic go to the error handler as a [`Failure`], by value and
-//! exactly once, on the actor's thread. The actor survives both, and also
-//! panics in the handler, in drops of captures, errors and panic payloads. Without
-//! a handler, failures are counted in [`Stats`].
+//! If work returns an error or panics, the error handler receives a [`Failure`], by
+//! value and exactly once, on the actor's thread. The actor survives. It also
+//! survives panics of the handler, and panics in the drops of captures, errors and
+//! panic payloads. Without a handler, failures are only counted in [`Stats`].
 //!
 //! No library can catch the following, and each ends the process:
 //!
@@ -107,10 +114,10 @@
 //!   [`stack_size`](Config::stack_size) of at least 32 KiB. A large error should be
 //!   boxed.
 //!
-//! The error is any `Send + 'static` type, so it can carry what is needed to
-//! act on it. [`Context::reassign`] tries again in the place of the failed
-//! work, where it cannot be refused for want of room. A retry that has to wait
-//! first is sent to the feeder:
+//! The error type can be any `Send + 'static` type, so an error can carry what the
+//! handler needs. [`Context::reassign`] retries immediately. The retry takes the
+//! place of the failed work, so it is never refused with `Full`. A retry that has
+//! to wait first belongs to the thread that feeds the troupe:
 //!
 //! ```
 //! use std::sync::mpsc;
@@ -135,57 +142,63 @@
 //!     .build()?;
 //!
 //! troupe.assign(|| fetch("http://[::1]/".into(), 1))?;
-//! let failed = backlog.recv()?; // and here the feeder may wait before
+//! let failed = backlog.recv()?;
+//! // This thread may wait here without keeping an actor from its work.
 //! troupe.assign_wait(move || fetch(failed.url, failed.attempt + 1))?;
 //! # troupe.shutdown();
 //! # troupe.join()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Whatever a closure captures is dropped exactly once, whether the work ran,
-//! panicked, or was given back and dropped; [`join`](Troupe::join) returns after
-//! the drop of all that the troupe ran. So a *lease*, a captured value whose drop
-//! without a verdict gives a message back to its broker, covers every way a work
-//! can end. (One gap is the compiler's, with or without a troupe: if a closure
-//! has computed its `Err(error)` and a capture then panics in its drop, `error`
-//! is forgotten, and with it a lease that was moved into it; see
-//! [rust-lang/rust#47949](https://github.com/rust-lang/rust/issues/47949). The
-//! work counts as panicked.)
+//! Everything that a closure captures is dropped exactly once, whether the work
+//! ran, panicked, or was given back and dropped. [`join`](Troupe::join) returns
+//! after these drops for all work that the troupe has run. A captured *lease*,
+//! whose drop returns a message to its broker unless the work has settled it,
+//! therefore covers every way in which work can end.
+//!
+//! There is one exception, which a bug of the compiler causes even without a
+//! troupe. If a closure has computed `Err(error)` and a capture then panics in its
+//! drop, `error` is leaked, with any lease that was moved into it. The work counts
+//! as panicked. See
+//! [rust-lang/rust#47949](https://github.com/rust-lang/rust/issues/47949).
 //!
 //! # Stopping
 //!
-//! [`shutdown`](Troupe::shutdown) stops accepting; what has been accepted is
-//! run. [`shutdown_now`](Troupe::shutdown_now) also takes back what has not
-//! started. [`join`](Troupe::join) waits for the end: works, captures, handler
-//! and threads. Dropping a troupe is `shutdown` and never waits.
-//! [`wait_idle`](Troupe::wait_idle) waits until the troupe is idle, without ending
-//! anything. One call covers work that is assigned by other work, and retries. The
-//! guide shows how to wait for [part of the work](guide::waiting).
+//! - [`shutdown`](Troupe::shutdown) stops accepting work. Everything accepted
+//!   before is still run.
+//! - [`shutdown_now`](Troupe::shutdown_now) also takes back work that has not
+//!   started, and returns it.
+//! - [`join`](Troupe::join) waits until all work has finished, its captures and the
+//!   handler have been dropped, and the threads are gone.
+//! - Dropping a troupe is `shutdown`. It does not wait.
+//! - [`wait_idle`](Troupe::wait_idle) waits until the troupe is idle, and ends
+//!   nothing. One call covers work that is assigned by other work, and retries. The
+//!   guide shows how to wait for [part of the work](guide::waiting).
 //!
-//! Every work for which an assign returned `Ok` is run exactly once, or
-//! returned exactly once by `shutdown_now`, whatever races.
+//! Work for which an assign returned `Ok` is run exactly once, or returned exactly
+//! once by `shutdown_now`. This holds no matter what the calls race with.
 //!
-//! # What runs in what order
+//! # Order
 //!
-//! With `max` 1, works run in the order of acceptance, a retry first. Otherwise
-//! works start in nearly that order: mailboxes are filled one after the other, and
-//! all actors drain them in the same order. A work is overtaken by at most about
-//! `mailbox_size` others for each actor. No work waits behind a running one while
-//! an actor is idle, and none waits for ever.
+//! With a `max` of 1, work runs in the order of acceptance, except that a retry
+//! runs first. Otherwise work starts in nearly that order: mailboxes are filled one
+//! after the other, and all actors drain them in the same order. A piece of work is
+//! overtaken by at most about `mailbox_size` others for each actor. No work waits
+//! behind running work while an actor is idle, and none waits for ever.
 //!
-//! # Choosing something else
+//! # When to use something else
 //!
 //! | for | use |
 //! |---|---|
-//! | data parallelism, borrowing from the stack | rayon |
+//! | data parallelism, closures that borrow from the stack | rayon |
 //! | async tasks | an async runtime |
-//! | typed messages, supervision, actor identities | kameo, ractor, actix |
-//! | one thread with one queue, unbounded | a thread and a channel |
-//! | more than one process | a broker, and one troupe in each process |
+//! | typed messages, supervision, actors with identities | kameo, ractor, actix |
+//! | one thread with an unbounded queue | a thread and a channel |
+//! | more than one process | a message broker, and one troupe in each process |
 //!
 //! # Minimum Rust version
 //!
-//! 1.85. A higher one is a minor release.
+//! 1.85. Raising it is a minor release.
 
 #![warn(
     clippy::expect_used,
@@ -235,13 +248,13 @@ pub use crate::stats::{ActorStats, Stats};
 pub use crate::troupe::Troupe;
 pub use crate::work::{BoxError, Work};
 
-/// Models of the small state machines, with weak memory.
+/// Models of the core under loom, which knows weak memory.
 #[cfg(all(test, troupe_loom))]
 mod tests {
     mod loom;
 }
 
-/// README's example compiles and runs.
+/// Compiles and runs the examples of README.md.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,18 +1,20 @@
-//! Snapshots: what a troupe and its actors have done and are doing.
+//! `Stats` and `ActorStats`, snapshots of a troupe and its actors.
 
 use crate::sync::Instant;
 
-/// What a troupe has done and is doing, at about one moment.
+/// A snapshot of what a troupe has done and is doing.
 ///
-/// Counters (`u64`) only grow, from one snapshot to the next; gauges
-/// (`usize`) go up and down. Every accepted work ends in exactly one of
-/// `completed`, `failed`, `panicked` and `returned`: at rest their sum is
-/// `accepted`, and in no snapshot is it more. `queued` and `running` together
-/// are never more than `capacity`. So no difference underflows.
+/// Counters (`u64`) never decrease from one snapshot to the next. Gauges (`usize`) go up
+/// and down.
 ///
-/// A snapshot is not taken at one instant. Work that moves on meanwhile, from
-/// waiting to running or from running to finished, may be missed by the gauges. It
-/// is never counted twice.
+/// All accepted work ends in exactly one of `completed`, `failed`, `panicked` and
+/// `returned`. At rest their sum equals `accepted`, and in no snapshot is it higher.
+/// `queued + running` never exceeds `capacity`. These differences can therefore be
+/// computed without underflow.
+///
+/// A snapshot is not taken at one instant. Work that moves on meanwhile, from waiting to
+/// running or from running to finished, may be missed by the gauges. It is never counted
+/// twice.
 ///
 /// # Examples
 ///
@@ -35,45 +37,44 @@ use crate::sync::Instant;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Works accepted. A retry by [`reassign`](crate::Context::reassign) counts as
-    /// one more.
+    /// Accepted work. A retry by [`reassign`](crate::Context::reassign) counts as one more.
     pub accepted: u64,
     /// Calls of an assign method that returned an error, for any reason.
     pub refused: u64,
-    /// Works that returned `Ok`.
+    /// Work that returned `Ok`.
     pub completed: u64,
-    /// Works that returned `Err`.
+    /// Work that returned `Err`.
     pub failed: u64,
-    /// Works that panicked, or whose captures panicked when they were dropped.
+    /// Work that panicked, or whose captures panicked when they were dropped.
     pub panicked: u64,
-    /// Works handed back by `shutdown_now`.
+    /// Work returned by `shutdown_now`.
     pub returned: u64,
     /// Actors started after the initial ones.
     pub grown: u64,
-    /// Actors that retired: they were idle for `idle_timeout`.
+    /// Actors that retired after they had been idle for `idle_timeout`.
     pub retired: u64,
-    /// Works that an actor took from another actor's mailbox. That is usual while
-    /// works queue, since each actor drains all mailboxes.
+    /// Work that an actor took from another actor's mailbox. This is usual while work is
+    /// queued, since each actor drains all mailboxes.
     pub shared: u64,
-    /// Threads that the system refused.
+    /// Threads that the system refused to start.
     pub spawn_failures: u64,
     /// Panics of the error handler, and of drops of errors and panic payloads.
     pub handler_panics: u64,
-    /// Works that have been accepted and wait to be started.
+    /// Accepted work that has not started.
     pub queued: usize,
-    /// Works that are running, or whose error handler is.
+    /// Work that is running, or whose error handler is.
     pub running: usize,
-    /// Actors, without those that are still being started.
+    /// Actors, except those that are still being started.
     pub actors: usize,
     /// Actors that are idle.
     pub idle: usize,
-    /// The highest number of actors so far.
+    /// The highest number of actors at once so far.
     pub peak: usize,
-    /// The most works that can be unfinished at once: `max * (mailbox_size + 1)`.
+    /// The largest amount of accepted, unfinished work: `max * (mailbox_size + 1)`.
     pub capacity: usize,
 }
 
-/// What one actor is doing, at about one moment.
+/// A snapshot of what one actor has done and is doing.
 ///
 /// # Examples
 ///
@@ -91,23 +92,23 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActorStats {
-    /// The actor's number, as in its thread's name. Numbers of retired actors are
-    /// given again, lowest first.
+    /// The actor's number, as in its thread's name. The numbers of retired actors are reused,
+    /// lowest first.
     pub id: usize,
-    /// `true` while the actor runs a work or the error handler.
+    /// `true` while the actor runs work or the error handler.
     pub is_busy: bool,
-    /// Works in the actor's mailbox. Any actor may take them.
+    /// Work in the actor's mailbox. Any actor may take it.
     pub queued: usize,
-    /// Works that actors of this number have finished.
+    /// Work that actors of this number have finished.
     pub finished: u64,
-    /// When an actor of this number last began a work.
+    /// The time at which an actor of this number last started work.
     ///
-    /// Exact when the actor goes busy, and at most one second behind under steady
-    /// load. Works that take less than 2.5 microseconds share a reading of the
-    /// clock: at most 16 of them, even if longer ones follow.
+    /// It is exact when an idle actor becomes busy, and at most one second old under steady
+    /// load. Successive pieces of work that take less than 2.5 microseconds share one reading
+    /// of the clock. At most 16 pieces of work share a reading, even if longer ones follow.
     pub last_accepted: Option<Instant>,
-    /// When an actor of this number last finished a work.
+    /// The time at which an actor of this number last finished work.
     ///
-    /// Exact when the actor goes idle, and otherwise as exact as `last_accepted`.
+    /// It is exact when a busy actor becomes idle, and otherwise as exact as `last_accepted`.
     pub last_finished: Option<Instant>,
 }

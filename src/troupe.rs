@@ -1,4 +1,4 @@
-//! The public face of the pool.
+//! `Troupe`, the pool that users build and assign work to.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -15,54 +15,53 @@ use crate::work::{BoxError, Work};
 
 /// A bounded pool of actors.
 ///
-/// Not `Clone`: share it by reference or in an [`Arc`], or give
-/// out [handles](Troupe::handle). Works return `Result<(), E>`; `E` is
-/// [`BoxError`] unless said otherwise, and need be nothing more than
-/// `Send + 'static`.
+/// A troupe is not `Clone`. Share it by reference or in an [`Arc`], or give out
+/// [handles](Troupe::handle). Work returns `Result<(), E>`. `E` is [`BoxError`] by
+/// default, and can be any type that is `Send + 'static`.
 ///
 /// # Dropping
 ///
-/// Dropping a troupe is [`shutdown`](Troupe::shutdown): it never blocks and
-/// never panics, also on one of its own threads. What has been accepted is
-/// still run while the process lives; [`join`](Troupe::join) first to be sure.
-/// A work or handler that owns the last `Arc` of its own troupe is therefore
-/// harmless; a handler that owns one keeps the troupe from ever being dropped,
-/// so give it what it needs through its
-/// [`Context`](crate::Context::troupe) instead.
+/// Dropping a troupe is [`shutdown`](Troupe::shutdown). It never blocks and never
+/// panics, even on one of the troupe's own threads. Accepted work is still run while
+/// the process lives. Call [`join`](Troupe::join) first to be sure that it is.
 ///
-/// # Waiting for oneself
+/// Work or a handler may therefore own the last `Arc` of its own troupe. But a handler
+/// that owns one keeps the troupe from ever being dropped. Such a handler should use
+/// its [`Context`](crate::Context::troupe) instead.
+///
+/// # Deadlocks
 ///
 /// Calls that would wait for the troupe on one of its own threads return
-/// `WouldDeadlock` at once. Two other kinds of deadlock are not noticed:
+/// `WouldDeadlock` immediately. Two other kinds of deadlock are not detected:
 ///
-/// - The works of two troupes wait for each other.
+/// - The work of two troupes waits for each other.
 /// - Work waits for other work of its own troupe by other means, such as a channel.
-///   Such a troupe needs one actor more than there is work that waits at the same
-///   time. ([`Config::default`] has a single actor on one processor.) Even that may
-///   not be enough if a shutdown begins meanwhile: the awaited work can then be
+///   Such a troupe needs one actor more than the number of actors that can wait at the
+///   same time. ([`Config::default`] has a single actor on one processor.) Even that
+///   may not be enough if a shutdown begins meanwhile: the awaited work can then be
 ///   accepted behind the work that waits for it.
 ///
 /// # Threads
 ///
-/// An actor's thread inherits what the system passes on from the thread that
-/// starts it: on Linux its CPU affinity, scheduling class and signal mask. In
-/// Fixed mode, and for the initial actors, that is the thread that builds the
-/// troupe. A Dynamic troupe may grow on any thread that assigns. When an actor
-/// retires, everything tied to its thread ends, such as thread-local variables.
+/// An actor's thread inherits what the system passes on from the thread that starts
+/// it. On Linux, these are the CPU affinity, the scheduling class and the signal mask.
+/// In Fixed mode, and for the initial actors, the thread that builds the troupe starts
+/// them. A Dynamic troupe may grow on any thread that assigns. When an actor retires,
+/// everything tied to its thread ends, such as thread-local variables.
 ///
-/// No thread can be stopped from outside. Work that never ends occupies an actor
-/// and counts towards `max`; [`join`](Troupe::join) and
-/// [`wait_idle`](Troupe::wait_idle) wait for it.
+/// No thread can be stopped from outside. Work that never ends occupies an actor and
+/// counts towards `max`. [`join`](Troupe::join) and [`wait_idle`](Troupe::wait_idle)
+/// wait for it.
 ///
-/// A troupe does not survive `fork`. The child has none of its threads: there
-/// `assign` can return `Ok` for work that is never run. Build the troupe after the
-/// fork.
+/// A troupe does not survive `fork`. The child process has none of its threads, and
+/// there `assign` can return `Ok` for work that is never run. Build the troupe after
+/// the fork.
 ///
 /// # Memory
 ///
-/// Each place in a mailbox takes 24 bytes. [`join`](Troupe::join) does not free
-/// them: they are freed once the `Troupe` and all its [`Handle`]s have been dropped
-/// and its threads are gone.
+/// Each place in a mailbox takes 24 bytes. [`join`](Troupe::join) does not free them.
+/// They are freed once the `Troupe` and all its [`Handle`]s have been dropped and its
+/// threads are gone.
 ///
 /// # Examples
 ///
@@ -93,29 +92,33 @@ impl<E> Troupe<E> {
 }
 
 impl<E: Send + 'static> Troupe<E> {
-    /// Assigns a work to an actor.
+    /// Assigns work to an actor.
     ///
-    /// Never blocks: it does not wait for room or for a work, though growing
-    /// costs the start of a thread. The work goes to, in this order: the most
-    /// recently idle actor; in Dynamic mode below `max`, a new actor; any
-    /// mailbox with room. Works start in nearly the order of acceptance, and with
-    /// `max` 1 in exactly that order, a retry first. Once this has returned `Ok`,
-    /// the work is run exactly once, or returned exactly once by
+    /// Never blocks. It does not wait for room or for running work, although growing costs
+    /// the start of a thread. The work goes to the first of these that exists:
+    ///
+    /// 1. the most recently idle actor;
+    /// 2. a new actor, in Dynamic mode below `max`;
+    /// 3. any mailbox with room.
+    ///
+    /// Work starts in nearly the order of acceptance. With a `max` of 1 it starts in exactly
+    /// that order, except that a retry comes first. Once this has returned `Ok`, the work is
+    /// run exactly once, or returned exactly once by
     /// [`shutdown_now`](Troupe::shutdown_now).
     ///
-    /// May be called anywhere, also in works and handlers of this troupe.
+    /// This may be called anywhere, even in work and handlers of this troupe.
     ///
     /// # Errors
     ///
-    /// The work is in the error and has not been run.
+    /// The error contains the work, which has not been run.
     ///
-    /// - [`Full`](AssignError::Full) if, at some instant during the call, no actor
-    ///   was idle, no mailbox had room, and the troupe could not grow. It cannot
-    ///   grow at `max`, which counts an actor that is being started. If it has an
-    ///   actor, it does not grow for 100 ms after the system has refused a thread.
+    /// - [`Full`](AssignError::Full) if, at some instant during the call, no actor was idle,
+    ///   no mailbox had room, and the troupe could not grow. It cannot grow at `max`, which
+    ///   includes actors that are being started. A troupe that has an actor also does not
+    ///   grow for 100 ms after the system has refused a thread.
     /// - [`ShuttingDown`](AssignError::ShuttingDown) after a shutdown.
-    /// - [`Spawn`](AssignError::Spawn) if there is no actor, and the system
-    ///   refused one.
+    /// - [`Spawn`](AssignError::Spawn) if the troupe has no actor, and the system refused to
+    ///   start one.
     ///
     /// # Panics
     ///
@@ -128,7 +131,7 @@ impl<E: Send + 'static> Troupe<E> {
     ///
     /// let (open, gate) = std::sync::mpsc::channel::<()>();
     /// let troupe = Troupe::new(Config::fixed(1).mailbox_size(1))?;
-    /// troupe.assign(move || Ok(gate.recv()?))?; // runs, and waits
+    /// troupe.assign(move || Ok(gate.recv()?))?; // runs until the gate opens
     /// troupe.assign(|| Ok(()))?; // waits in the mailbox
     /// match troupe.assign(|| Ok(())) {
     ///     Err(AssignError::Full(work)) => {
@@ -146,19 +149,22 @@ impl<E: Send + 'static> Troupe<E> {
         assign::assign(&self.pool, work.into())
     }
 
-    /// Assigns a work; waits for room for at most `timeout`.
+    /// Assigns work, waiting for room for at most `timeout`.
     ///
-    /// Blocks while the troupe is full: for some 15 microseconds it lets other
-    /// threads run and tries again, then it sleeps. It is woken by room, by
-    /// growth and by shutdown; no order among those who wait is promised. A
-    /// timeout of zero is [`assign`](Troupe::assign); one that overflows the
-    /// clock waits for ever.
+    /// Blocks while the troupe is full. For about 15 microseconds it tries again and lets
+    /// other threads run in between. Then it sleeps until there is room, the troupe has
+    /// grown, or it is shut down. Waiting calls are served in no particular order.
+    ///
+    /// A timeout of zero is the same as [`assign`](Troupe::assign). A timeout that overflows
+    /// the clock waits for ever.
     ///
     /// # Errors
     ///
-    /// As [`assign`](Troupe::assign), with [`Full`](AssignError::Full) when the
-    /// time is up, and [`WouldDeadlock`](AssignError::WouldDeadlock) where it
-    /// would have to wait on one of the troupe's own threads.
+    /// The same as [`assign`](Troupe::assign), with these differences:
+    ///
+    /// - [`Full`](AssignError::Full) is returned once the time is up.
+    /// - [`WouldDeadlock`](AssignError::WouldDeadlock) is returned if the call would have to
+    ///   wait on one of the troupe's own threads.
     ///
     /// # Panics
     ///
@@ -189,17 +195,18 @@ impl<E: Send + 'static> Troupe<E> {
         assign::assign_waiting(&self.pool, work.into(), Some(timeout))
     }
 
-    /// Assigns a work; waits for room as long as it takes.
+    /// Assigns work, waiting for room as long as it takes.
     ///
-    /// Blocks while the troupe is full, as
-    /// [`assign_timeout`](Troupe::assign_timeout) does. This is how a feeder is
-    /// held to the pace of the actors, so that memory stays bounded.
+    /// Blocks while the troupe is full, as [`assign_timeout`](Troupe::assign_timeout) does.
+    /// This holds the calling thread to the pace of the actors, so memory stays bounded.
     ///
     /// # Errors
     ///
-    /// As [`assign`](Troupe::assign), except [`Full`](AssignError::Full), and
-    /// [`WouldDeadlock`](AssignError::WouldDeadlock) where it would have to
-    /// wait on one of the troupe's own threads.
+    /// The same as [`assign`](Troupe::assign), with these differences:
+    ///
+    /// - [`Full`](AssignError::Full) is never returned.
+    /// - [`WouldDeadlock`](AssignError::WouldDeadlock) is returned if the call would have to
+    ///   wait on one of the troupe's own threads.
     ///
     /// # Panics
     ///
@@ -212,7 +219,7 @@ impl<E: Send + 'static> Troupe<E> {
     ///
     /// let troupe = Troupe::new(Config::fixed(2).mailbox_size(1))?;
     /// for _ in 0..1_000 {
-    ///     troupe.assign_wait(|| Ok(()))?; // never more than four at once
+    ///     troupe.assign_wait(|| Ok(()))?; // at most four at once
     /// }
     /// troupe.wait_idle()?;
     /// assert_eq!(troupe.stats().completed, 1_000);
@@ -228,10 +235,12 @@ impl<E: Send + 'static> Troupe<E> {
 impl<E> Troupe<E> {
     /// Stops accepting work. Returns `true` if this call began the shutdown.
     ///
-    /// Never blocks. Once it has returned, every later assign is refused with
-    /// [`ShuttingDown`](AssignError::ShuttingDown); everything accepted before
-    /// is still run. The last actor to leave drops the error handler. If there is
-    /// no actor, this call drops it. May be called anywhere, any number of times.
+    /// Never blocks. Once this has returned, every later assign is refused with
+    /// [`ShuttingDown`](AssignError::ShuttingDown). Everything accepted before is still run.
+    /// This may be called anywhere, any number of times.
+    ///
+    /// The last actor to leave drops the error handler. If there is no actor, this call
+    /// drops it.
     ///
     /// # Examples
     ///
@@ -252,14 +261,15 @@ impl<E> Troupe<E> {
         shutdown::shutdown(&self.pool)
     }
 
-    /// Stops accepting work, and takes back every work that has not started.
+    /// Stops accepting work, and returns all work that has not started.
     ///
-    /// Does not wait for running work. It waits only for an actor that is picking
-    /// up its next work to either start it or give it back, which takes a few
-    /// instructions. Once it has returned, no work starts. Running work goes on,
-    /// and [`join`](Troupe::join) waits for it. Every accepted work has then either
-    /// started or been returned, never both. A second call returns nothing. May be
-    /// called anywhere, even in a work.
+    /// Does not wait for running work. It waits only for an actor that is picking up its
+    /// next work to either start it or give it back, which takes a few instructions.
+    ///
+    /// Once this has returned, no work starts. All accepted work has then either started or
+    /// been returned, never both. Running work continues, and [`join`](Troupe::join) waits
+    /// for it. A second call returns an empty vector. This may be called anywhere, even in
+    /// work.
     ///
     /// # Examples
     ///
@@ -291,8 +301,7 @@ impl<E> Troupe<E> {
 
     /// Returns `true` once the troupe has been shut down.
     ///
-    /// Never blocks. A long work can ask this of a [`Handle`] now and then, and
-    /// stop early.
+    /// Never blocks. Long-running work can check this on a [`Handle`] and stop early.
     ///
     /// # Examples
     ///
@@ -310,13 +319,14 @@ impl<E> Troupe<E> {
         self.pool.counts.load().is_shutting_down()
     }
 
-    /// Waits until the troupe has come to its end.
+    /// Waits until the troupe has ended.
     ///
-    /// Blocks until somebody has shut the troupe down, every work accepted
-    /// before is finished, every closure, capture and the error handler has
-    /// been dropped, and the threads are gone. Any number of threads may call
-    /// this, before or after the shutdown, again and again. It holds no lock
-    /// that a shutdown needs.
+    /// Blocks until the troupe has been shut down, all accepted work has finished, every
+    /// closure, every capture and the error handler have been dropped, and the threads are
+    /// gone.
+    ///
+    /// Any number of threads may call this, before or after the shutdown, and repeatedly.
+    /// It holds no lock that a shutdown needs.
     ///
     /// # Errors
     ///
@@ -338,18 +348,17 @@ impl<E> Troupe<E> {
         shutdown::join(&self.pool, None)
     }
 
-    /// Waits until the troupe has come to its end, for at most `timeout`.
+    /// Waits until the troupe has ended, for at most `timeout`.
     ///
-    /// Blocks as [`join`](Troupe::join) does, and returns as soon as the end
-    /// has come. The time bounds the wait for works and the handler; what the
-    /// threads then do to end themselves, such as destructors of thread-local
-    /// variables, comes on top. A timeout that overflows the clock waits for
-    /// ever.
+    /// Blocks as [`join`](Troupe::join) does. The timeout bounds the wait for work and for
+    /// the handler. After that the threads still have to exit, and destructors of
+    /// thread-local variables may add to the time. A timeout that overflows the clock waits
+    /// for ever.
     ///
     /// # Errors
     ///
-    /// - [`Timeout`](JoinError::Timeout) if the time was up first. Nothing is
-    ///   lost; join again.
+    /// - [`Timeout`](JoinError::Timeout) if the time was up first. This changes
+    ///   nothing, and the troupe can be joined again.
     /// - [`WouldDeadlock`](JoinError::WouldDeadlock) on one of the troupe's own
     ///   threads.
     ///
@@ -369,24 +378,23 @@ impl<E> Troupe<E> {
         shutdown::join(&self.pool, Instant::now().checked_add(timeout))
     }
 
-    /// Waits until the troupe is idle, without ending anything.
+    /// Waits until the troupe is idle, without shutting it down.
     ///
-    /// Blocks until there has been an instant, later than the call, at which no
-    /// work was running, waiting in a mailbox, or on its way to an actor. At that
-    /// instant every capture of finished work had been dropped, and every error
-    /// handler call had returned. One call therefore covers work that is assigned
-    /// by other work, and retries. If the troupe is idle, this returns at once.
+    /// Blocks until there has been an instant, later than the call, at which no work was
+    /// running, waiting in a mailbox, or on its way to an actor. At that instant every
+    /// capture of finished work had been dropped, and every error handler call had returned.
+    /// One call therefore covers work that is assigned by other work, and retries. If the
+    /// troupe is already idle, this returns immediately.
     ///
-    /// When this returns, every actor that has not been given work since that
-    /// instant counts as idle. Waiting does not slow down assigning.
+    /// When this returns, every actor that has not been given work since that instant counts
+    /// as idle. Waiting does not slow down assigning.
     ///
-    /// Other threads may go on assigning, so the troupe may be busy again when
-    /// this returns. A steady trickle of work does not hold up the call if the
-    /// troupe is idle in between, however briefly. If the troupe is fed without a
-    /// pause, or if some work never ends, there may be no such instant:
-    /// [`wait_idle_timeout`](Troupe::wait_idle_timeout) bounds the wait. To wait
-    /// for part of the work, see the guide,
-    /// [Waiting for some of the work](crate::guide::waiting).
+    /// Other threads may continue to assign, so the troupe may be busy again when this
+    /// returns. A steady trickle of work does not hold up the call if the troupe is idle in
+    /// between, however briefly. If the troupe is fed without a pause, or if some work never
+    /// ends, there may be no such instant. [`wait_idle_timeout`](Troupe::wait_idle_timeout)
+    /// bounds the wait. To wait for part of the work, see
+    /// [Waiting for some of the work](crate::guide::waiting) in the guide.
     ///
     /// # Errors
     ///
@@ -425,9 +433,9 @@ impl<E> Troupe<E> {
 
     /// Waits until the troupe is idle, for at most `timeout`.
     ///
-    /// Blocks as [`wait_idle`](Troupe::wait_idle) does. With a zero timeout it
-    /// succeeds only if the troupe is idle at present. A timeout that overflows the
-    /// clock waits for ever.
+    /// Blocks as [`wait_idle`](Troupe::wait_idle) does. With a zero timeout it succeeds only
+    /// if the troupe is idle at the time of the call. A timeout that overflows the clock
+    /// waits for ever.
     ///
     /// # Errors
     ///
@@ -455,9 +463,9 @@ impl<E> Troupe<E> {
         shutdown::wait_idle(&self.pool, Instant::now().checked_add(timeout))
     }
 
-    /// A snapshot of what the troupe has done and is doing.
+    /// Returns a snapshot of what the troupe has done and is doing.
     ///
-    /// Takes a short lock, and a time in proportion to the number of actors.
+    /// Takes a lock briefly. The time is proportional to the number of actors.
     ///
     /// # Examples
     ///
@@ -475,9 +483,9 @@ impl<E> Troupe<E> {
         self.pool.stats()
     }
 
-    /// A snapshot of each actor, by number.
+    /// Returns a snapshot of each actor, in the order of their numbers.
     ///
-    /// Takes a short lock, and a time in proportion to the number of actors.
+    /// Takes a lock briefly. The time is proportional to the number of actors.
     ///
     /// # Examples
     ///
@@ -495,7 +503,7 @@ impl<E> Troupe<E> {
         self.pool.actors()
     }
 
-    /// A handle, for those who do not own the troupe.
+    /// Returns a handle, for code that uses the troupe without owning it.
     ///
     /// Does not block.
     ///
@@ -516,7 +524,7 @@ impl<E> Troupe<E> {
         Handle::new(Arc::clone(&self.pool))
     }
 
-    /// The settings that the troupe was built with.
+    /// Returns a copy of the settings that the troupe was built with.
     ///
     /// Does not block.
     ///
@@ -549,7 +557,7 @@ impl<E> fmt::Debug for Troupe<E> {
     }
 }
 
-// No user code runs under a lock of the troupe's, so a panic of the user's
-// leaves nothing half changed.
+// No user code runs under a lock of the troupe, so a panic in user code leaves
+// nothing half changed.
 impl<E> UnwindSafe for Troupe<E> {}
 impl<E> RefUnwindSafe for Troupe<E> {}

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::sync::{SyncWrapper, thread_number};
 
-/// The error type of works, unless said otherwise: any error, boxed.
+/// The default error type of work: any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What a troupe has to know of a work on its way.
@@ -76,19 +76,19 @@ impl<E> Envelope<E> {
 
 /// A piece of work: a boxed `FnOnce() -> Result<(), E>`.
 ///
-/// [`Troupe::assign`](crate::Troupe::assign) takes a closure and makes a `Work`
-/// of it: the one allocation of an assign. When an assign is refused, the
-/// `Work` comes back inside the error and can be assigned again without being
-/// boxed a second time, kept for later, or [run by hand](Work::run).
+/// [`Troupe::assign`](crate::Troupe::assign) takes a closure and turns it into a `Work`,
+/// which is the only allocation of an assign. If an assign is refused, the error contains
+/// the `Work`. It can be kept for later, [run by hand](Work::run), or assigned again
+/// without being boxed a second time.
 ///
-/// Whatever the closure captured is dropped exactly once: when the work has
-/// run or panicked, or when the `Work` is dropped without having been run.
+/// Everything that the closure captured is dropped exactly once: when the work has run or
+/// panicked, or when the `Work` is dropped without having been run.
 ///
-/// Assigned work runs on an actor's thread, and occupies that actor until the
-/// closure returns. Work that never ends keeps its actor for ever. If the program
-/// is built with `panic = "abort"`, the first work that panics ends the process.
-/// The error travels by value, through the stack of the actor. Box a large error:
-/// one of 512 KiB overflows the default stack.
+/// Assigned work runs on an actor's thread, and occupies that actor until the closure
+/// returns. Work that never ends keeps its actor for ever. In a program that is built
+/// with `panic = "abort"`, the first panic ends the process. The error travels by value,
+/// through the stack of the actor. Box a large error: one of 512 KiB overflows the
+/// default stack.
 ///
 /// # Examples
 ///
@@ -103,8 +103,8 @@ impl<E> Envelope<E> {
 /// ```
 #[must_use = "a work does nothing until it is assigned or run"]
 pub struct Work<E = BoxError> {
-    // A bare box is not `Sync`, and an error that carries one could not be
-    // turned into the usual boxed errors. The mutex is never locked.
+    // A bare box is not `Sync`, so an error that contains one could not be converted
+    // to the usual boxed errors. The mutex is never locked.
     envelope: SyncWrapper<Envelope<E>>,
     /// The sender in the envelope's header, known without a look into the box; zero,
     /// which is no thread's number, if it is not known.
@@ -112,10 +112,10 @@ pub struct Work<E = BoxError> {
 }
 
 impl<E> Work<E> {
-    /// Makes a work of a closure.
+    /// Creates a piece of work from a closure.
     ///
-    /// This allocates once, or twice if the closure captures more than 512
-    /// bytes; it does not block and does not panic.
+    /// Does not block and does not panic. Allocates once, or twice if the closure captures
+    /// more than 512 bytes.
     ///
     /// # Examples
     ///
@@ -155,18 +155,18 @@ impl<E> Work<E> {
         envelope
     }
 
-    /// Runs the work by hand, on the calling thread.
+    /// Runs the work on the calling thread.
     ///
-    /// Blocks for as long as the closure runs. No troupe takes part: the error
-    /// comes back to the caller and no error handler sees it.
+    /// Blocks until the closure returns. No troupe is involved: the error is returned to the
+    /// caller, and no error handler sees it.
     ///
     /// # Errors
     ///
-    /// What the closure returned.
+    /// Returns the error of the closure.
     ///
     /// # Panics
     ///
-    /// If the closure panics, the panic goes on to the caller.
+    /// If the closure panics, the panic unwinds to the caller.
     ///
     /// # Examples
     ///
