@@ -1,25 +1,25 @@
-//! How to use a troupe well: what the reference leaves to you.
+//! The guide: how to use a troupe well.
 //!
-//! | page | the question |
+//! | page | topic |
 //! |---|---|
-//! | [`sizing`] | How many actors, how many places, and what follows from that? |
-//! | [`refusal`] | What to do with a work that has no place? |
-//! | [`failure`] | What to do with a work that has failed? |
-//! | [`stopping`] | How to end, and lose nothing? |
-//! | [`waiting`] | How to wait for part of the work, while others feed the troupe? |
-//! | [`in_async`] | How to use it from async code? |
-//! | [`past_one_process`] | What if one process is not enough? |
-//! | [`moving_from`] | What is that call of another pool here? |
+//! | [`sizing`] | the number of actors, the size of the mailboxes, and what follows from them |
+//! | [`refusal`] | work that the troupe refuses |
+//! | [`failure`] | work that fails |
+//! | [`stopping`] | stopping without losing work |
+//! | [`waiting`] | waiting for part of the work, while other threads feed the troupe |
+//! | [`in_async`] | using a troupe from async code |
+//! | [`past_one_process`] | using more than one process |
+//! | [`moving_from`] | replacing another pool |
 //!
-//! Every example is compiled and run by `cargo test`. The pages are Markdown,
-//! in `src/guide`; these modules exist in the documentation only, so no program
-//! can name them.
+//! All examples are compiled and run by `cargo test`. The pages are Markdown files in
+//! `src/guide`. These modules exist only in the documentation, so no program can name
+//! them.
 //!
-//! What a call promises is said where it is defined, beginning at
+//! The reference documentation says what each call promises. It begins at
 //! [`Troupe`](crate::Troupe).
 
 pub mod sizing {
-    //! How many actors, and how many places: what they bound, and what they cost.
+    //! The number of actors and the size of their mailboxes: what they bound and cost.
     //!
     #![doc = include_str!("guide/sizing.md")]
     //!
@@ -33,7 +33,7 @@ pub mod sizing {
 }
 
 pub mod refusal {
-    //! What to do with a work that has no place: shed, wait, run it yourself, push back.
+    //! Refused work: shed it, wait, run it yourself, or push back.
     //!
     #![doc = include_str!("guide/refusal.md")]
     //!
@@ -49,7 +49,7 @@ pub mod refusal {
 }
 
 pub mod failure {
-    //! What to do with a work that has failed: the retry rule, and what an error carries.
+    //! Failed work: retries, and errors that carry context.
     //!
     #![doc = include_str!("guide/failure.md")]
     //!
@@ -61,7 +61,7 @@ pub mod failure {
 }
 
 pub mod stopping {
-    //! How to end: drain, within a time, and give back the rest.
+    //! Shutting down: drain for a limited time, and give back the rest.
     //!
     #![doc = include_str!("guide/stopping.md")]
     //!
@@ -76,7 +76,7 @@ pub mod stopping {
 }
 
 pub mod waiting {
-    //! How to wait: for all of the work, or for some of it.
+    //! Waiting for all of the work, or for part of it.
     //!
     #![doc = include_str!("guide/waiting.md")]
     //!
@@ -91,7 +91,7 @@ pub mod waiting {
 }
 
 pub mod in_async {
-    //! How to call what blocks from async code, within a bound.
+    //! Bounded blocking calls from async code.
     //!
     #![doc = include_str!("guide/in_async.md")]
     //!
@@ -107,7 +107,7 @@ pub mod in_async {
 }
 
 pub mod past_one_process {
-    //! A broker in front, and one troupe in each process.
+    //! A message broker, and one troupe in each process.
     //!
     #![doc = include_str!("guide/past_one_process.md")]
     //!
@@ -119,7 +119,7 @@ pub mod past_one_process {
 }
 
 pub mod moving_from {
-    //! From another pool: what changes with all of them, and a table for each.
+    //! Replacing another pool: the common differences, and a table for each pool.
     //!
     #![doc = include_str!("guide/moving_from.md")]
     //!
@@ -131,7 +131,7 @@ pub mod moving_from {
     //! [Inside async](crate::guide::in_async).
 
     pub mod threadpool {
-        //! The crate threadpool, 1.8.
+        //! The crate `threadpool`, version 1.8.
         //!
         #![doc = include_str!("guide/moving_from/threadpool.md")]
         //!
@@ -144,7 +144,7 @@ pub mod moving_from {
     }
 
     pub mod rusty_pool {
-        //! The crate rusty_pool, 1.0.
+        //! The crate `rusty_pool`, version 1.0.
         //!
         #![doc = include_str!("guide/moving_from/rusty_pool.md")]
         //!
@@ -158,7 +158,7 @@ pub mod moving_from {
     }
 
     pub mod rayon {
-        //! `rayon::spawn`, of rayon 1.
+        //! `rayon::spawn`, version 1.
         //!
         #![doc = include_str!("guide/moving_from/rayon.md")]
         //!
@@ -170,7 +170,7 @@ pub mod moving_from {
     }
 
     pub mod spawn_blocking {
-        //! `spawn_blocking`, of tokio 1.
+        //! `tokio::task::spawn_blocking`, version 1.
         //!
         #![doc = include_str!("guide/moving_from/spawn_blocking.md")]
         //!
