@@ -231,7 +231,7 @@ fn readme_shows_the_example_as_it_is() {
         );
     }
     let lines = readme.lines().count();
-    assert!(lines <= 150, "README.md has {lines} lines, more than 150");
+    assert!(lines < 130, "README.md has {lines} lines, not under 130");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn readme_commands_are_what_is_run() {
         .skip(1)
         .flat_map(|rest| rest.split("\n```").next().unwrap_or_default().lines())
         .collect();
-    assert!(commands.len() >= 2, "README's two commands: {commands:?}");
+    assert!(commands.len() >= 3, "README's three commands: {commands:?}");
     assert!(
         commands[0].contains("--example checksum"),
         "the first is the main job"
