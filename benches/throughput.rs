@@ -44,7 +44,7 @@ fn throughput(criterion: &mut Criterion) {
     }
 }
 
-// What criterion's macros would write, whose function has no documentation.
+// The code of criterion's macros, whose function would have no documentation.
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     throughput(&mut criterion);

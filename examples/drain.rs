@@ -90,7 +90,7 @@ fn main() -> Result<(), BoxError> {
             Err(error) => return Err(error.into()),
         }
         if number <= ACTORS {
-            starts.recv()?; // An actor has begun it. What is accepted from now on waits.
+            starts.recv()?; // An actor has begun it. Work accepted from now on waits.
         }
     }
 
@@ -101,7 +101,7 @@ fn main() -> Result<(), BoxError> {
     // their tickets say so.
     drop(given_back);
 
-    // What has started is finished: nothing is cut off in the middle.
+    // Work that has started is finished: nothing is cut off in the middle.
     drop(gates);
     troupe.join()?;
 

@@ -45,7 +45,7 @@ impl Transfer {
 /// The `E` of the troupe. The handler gets it by value, so the transfer needs no lock and no clone.
 struct LineBroke(Transfer);
 
-/// What a work does: one attempt.
+/// The work: one attempt.
 fn fetch(mut transfer: Transfer) -> Result<(), LineBroke> {
     let missing = transfer.blocks - transfer.received;
     transfer.received += missing.min(BLOCKS_PER_ATTEMPT);

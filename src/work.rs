@@ -8,7 +8,7 @@ use crate::sync::{SyncWrapper, thread_number};
 /// The default error type of work: any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a troupe has to know of a work on its way.
+/// The facts about a work on its way that a troupe needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     /// The number of the thread that assigns the work. A thread assigns one work at
@@ -19,7 +19,7 @@ pub(crate) struct Header {
     pub(crate) visit: u32,
 }
 
-/// What a closure may capture, in bytes, to be in one box with its note. To run
+/// The largest captures, in bytes, of a closure that is in one box with its note. To run
 /// it there it is moved to the stack, which an actor may have little of; a
 /// closure that is boxed by itself is run where it is.
 const IN_PLACE: usize = 512;
@@ -30,7 +30,7 @@ struct Boxed<F> {
     code: F,
 }
 
-/// What can be done with the box, whatever the closure is.
+/// The operations on the box, whatever the closure is.
 trait ErasedWork<E> {
     fn run(self: Box<Self>) -> Result<(), E>;
     fn header(&mut self) -> &mut Header;

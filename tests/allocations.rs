@@ -1,4 +1,4 @@
-//! What an assign allocates: the box of its work, and nothing else.
+//! An assign allocates the box of its work, and nothing else.
 //!
 //! A binary of its own, because a counting allocator counts for all threads
 //! and makes everything slower; one test, because tests run side by side.

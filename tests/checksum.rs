@@ -445,7 +445,7 @@ fn changed_length_is_an_error() {
         hash::hash_open(&file, opened, &mut [0; 2], |_| true)
     };
     assert_eq!(hash(3).unwrap().unwrap().bytes, 3);
-    // What grew is not read to its end, which it may not have.
+    // A file that grew is not read to its end, which it may not have.
     for (length, bytes) in [(0, 2), (2, 3), (4, 3)] {
         match hash(length) {
             Err(error::Reason::Changed { opened, read }) => {

@@ -40,7 +40,7 @@ type Id = usize;
 /// Nothing, or what was not as it should be.
 type Check<T = ()> = Result<T, String>;
 
-/// What the works of these troupes fail with: their number.
+/// The error of failed work: its number.
 #[derive(Debug, PartialEq, Eq)]
 struct Failed(Id);
 
@@ -63,7 +63,7 @@ enum Inside {
     Reassign,
 }
 
-/// What a work does, and what the handler does if it fails.
+/// The behaviour of a work, and of the handler if it fails.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     /// It waits at its gate before it ends.
@@ -84,7 +84,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// What works and handlers assign besides a retry. It stays where it begins, so that one thread at a time has a choice.
+    /// The work that works and handlers assign besides a retry. It stays where it begins, so that one thread at a time has a choice.
     const MORE: Self = Self::plain(true, End::Completes);
 
     /// A work that has no further consequences.
@@ -114,7 +114,7 @@ enum Way {
 /// One operation.
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    /// Assigns by the troupe, or by the n-th handle. What comes back is run by hand, or dropped.
+    /// Assigns by the troupe, or by the n-th handle. Refused work is run by hand, or dropped.
     Assign(Plan, Way, Option<usize>, bool),
     /// Waits for room, on a thread of its own if there is none.
     AssignWait(End),
@@ -252,9 +252,9 @@ fn programs() -> impl Strategy<Value = Program> {
     })
 }
 
-// ---- What works and handlers tell ---------------------------------------
+// ---- The reports of works and handlers ---------------------------------------
 
-/// What an assign said.
+/// The outcome of an assign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Accepted,
@@ -264,7 +264,7 @@ enum Answer {
     WouldDeadlock,
 }
 
-/// What it said, and the work if that came back.
+/// The outcome, and the work if that came back.
 fn answer(outcome: Result<(), AssignError<Failed>>) -> (Answer, Option<Work<Failed>>) {
     let answer = match &outcome {
         Ok(()) => Answer::Accepted,
@@ -300,9 +300,9 @@ enum Event {
     /// The answer to who waited for room.
     Entered(Id),
     TurnedAway(Id, Answer),
-    /// What a work captured has been dropped.
+    /// The captures of a work have been dropped.
     Dropped(Id),
-    /// What no correct run says.
+    /// An event that no correct run has.
     Wrong(&'static str),
 }
 
@@ -313,7 +313,7 @@ enum Gate {
     OfHandler,
 }
 
-/// What a program, its works and its handler share.
+/// The state that a program, its works and its handler share.
 #[derive(Default)]
 struct World {
     told: Mutex<Told>,
@@ -461,7 +461,7 @@ impl World {
     }
 }
 
-/// What every work captures.
+/// A value that every work captures.
 struct Lease(Arc<World>, Id);
 
 impl Drop for Lease {
@@ -486,7 +486,7 @@ enum Stage {
 #[derive(Clone, Copy, Debug)]
 struct Running {
     stage: Stage,
-    /// What its handler has put in its place.
+    /// The retry that its handler has put in its place.
     retry: Option<Id>,
     has_reassigned: bool,
 }
@@ -519,7 +519,7 @@ struct Model {
     waiting: BTreeSet<Id>,
     /// Begun before its assigner has said that it was accepted.
     begun_early: BTreeSet<Id>,
-    /// What assigns will have said.
+    /// The expected outcomes of assigns.
     answers: BTreeMap<Id, Answer>,
     dropped: BTreeSet<Id>,
 
@@ -609,7 +609,7 @@ impl Model {
         }
     }
 
-    /// What an assign outside of the troupe says.
+    /// The expected outcome of an assign outside of the troupe.
     fn assign(&mut self, id: Id) -> Answer {
         let answer = if self.is_shut_down {
             Answer::ShuttingDown
@@ -624,7 +624,7 @@ impl Model {
         answer
     }
 
-    /// What one on an actor's own thread says.
+    /// The expected outcome of an assign on an actor's own thread.
     fn assign_inside(&mut self, by: Id, work: Id, how: Inside) -> Check {
         let run = self.running.get_mut(&by).ok_or("it does not run")?;
         let answer = if self.is_shut_down {
@@ -834,7 +834,7 @@ impl Model {
         Ok(())
     }
 
-    /// What a snapshot must be at rest. It is given the snapshot for what is not promised.
+    /// The expected snapshot at rest. Figures that are not promised are taken from the one seen.
     fn expected(&self, seen: &Stats) -> Stats {
         let mut stats = self.stats;
         stats.queued = self.queue.len();

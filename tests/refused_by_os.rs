@@ -408,7 +408,7 @@ fn with_an_actor_it_recovers_after_its_patience() {
 
             fillers.release_all();
             rest(PATIENCE);
-            // What has waited since the refusals gets an actor, too.
+            // Work that has waited since the refusals gets an actor, too.
             for _ in 2..=4 {
                 troupe.assign(gate.work()).expect("there are threads");
             }
@@ -460,7 +460,7 @@ fn who_waits_is_woken_though_growth_is_refused() {
     });
 }
 
-/// What the assigners of a race saw.
+/// The outcomes that the assigners of a race saw.
 #[derive(Default)]
 struct Ledger {
     accepted: AtomicU64,

@@ -1,4 +1,4 @@
-//! What a troupe takes from the system it gives back: threads, mappings, files and memory are the same after the
+//! A troupe gives back everything that it takes from the system: threads, mappings, files and memory are the same after the
 //! ten-thousandth troupe as after the first, and a troupe of thousands of actors works, and is gone afterwards.
 //!
 //! Each test runs again in a child process, where nothing else is counted. `TROUPE_CYCLES` is the number of cycles and
@@ -8,7 +8,7 @@
 //! TROUPE_CYCLES=10000 TROUPE_ACTORS=10000 cargo test --release --test resources -- --nocapture
 //! ```
 //!
-//! What an idle troupe costs is in `tests/idle.rs`.
+//! The cost of an idle troupe is in `tests/idle.rs`.
 #![cfg(target_os = "linux")]
 
 mod process;
@@ -49,7 +49,7 @@ fn alone(test: &str, body: impl FnOnce() + Send + 'static) {
     expect_success(&run_child(Command::new(this), test));
 }
 
-/// What this process has of the system's.
+/// The resources of the system that this process has.
 #[derive(Clone, Copy, Debug)]
 struct Holdings {
     threads: usize,
@@ -104,7 +104,7 @@ fn measure(cycles: u64, heap_slack: usize, mut cycle: impl FnMut(u64)) -> u64 {
     warming + cycles
 }
 
-/// Build, use, end, join, over and over. What a cycle leaves behind, be it a byte, is seen.
+/// Build, use, end, join, over and over. Anything that a cycle leaves behind is seen, even a single byte.
 #[test]
 fn cycles_leave_nothing() {
     alone("cycles_leave_nothing", || {
@@ -184,7 +184,7 @@ fn growing_and_shrinking_leaves_nothing() {
         let troupe: Troupe =
             Troupe::new(config.mailbox_size(2).thread_name("tide")).expect("valid");
         // The handle of a thread that is about to end is left to the next that retires: 55 bytes for each of a few, and a
-        // list of them that grows once. What is lost in each cycle is more.
+        // list of them that grows once. A loss in each cycle would be more.
         let heap_slack = 8 * 55 + 192;
         let cycles = measure(size("TROUPE_CYCLES", 1_000), heap_slack, |_| {
             let gate = occupy(&troupe, 8);

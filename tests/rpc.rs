@@ -355,7 +355,7 @@ fn clients_that_go_on_calling_do_not_hold_up_the_end() {
     });
 }
 
-/// What a server's system holds for a client that takes its answers late is not lost, though the
+/// Answers that a server's system holds for a client that reads late are not lost, though the
 /// client calls when nobody reads its calls any more. This failed because the connection was closed,
 /// and reset by the calls.
 #[test]
@@ -960,7 +960,7 @@ fn rude_clients_harm_nobody_else() {
     assert_eq!(after("read ", &report), answered, "{report}");
 }
 
-/// What is offered is many times what can be served.
+/// The offered load is many times that which can be served.
 #[test]
 fn memory_is_flat_under_overload() {
     let server = Server::start(&["--max", "2", "--mailbox", "16"]);
@@ -1212,7 +1212,7 @@ fn the_metrics_are_what_prometheus_reads() {
     assert_eq!(text(&output.stderr), "");
 }
 
-/// What the page shows under the name, as a number.
+/// The number that the page shows under the name.
 fn figure(browser: &mut Browser, name: &str) -> Option<u64> {
     let text = browser.value(&format!(
         "document.querySelector('[data-figure=\"{name}\"]')?.textContent ?? ''"

@@ -117,7 +117,7 @@ fn assigner(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHa
     })
 }
 
-/// What those who assign know of their works: an oracle for `wait_idle`.
+/// The senders' knowledge of their works: an oracle for `wait_idle`.
 #[expect(clippy::disallowed_types, reason = "to look is no step of a schedule")]
 #[derive(Clone, Default)]
 struct Ledger(std::sync::Arc<std::sync::Mutex<Book>>);
@@ -328,7 +328,7 @@ fn shutdown_now_is_a_partition() {
         let run = tally.run();
         let accepted = first.join().unwrap() + second.join().unwrap();
         troupe.join().unwrap();
-        // What had started may have been about to count itself, one an actor.
+        // Started works may have been about to count themselves, one for each actor.
         assert!(tally.run() - run <= 2);
         assert_eq!(accepted, tally.run() + returned.len());
         assert_eq!(tally.dropped(), 6 - returned.len());
@@ -1169,7 +1169,7 @@ fn long_works_against_retire() {
     });
 }
 
-/// Who waits because of a reservation hears of its end: the system's refusal
+/// A sender that waits because of a reservation hears of its end: the system's refusal
 /// comes back to every waiter of a troupe without an actor.
 ///
 /// Fails when a refused growth wakes no waiter.
@@ -1193,8 +1193,8 @@ fn waiters_against_a_refused_growth() {
     });
 }
 
-/// Who waits for room asks the system again after a refusal: it may have a thread by
-/// then, though nobody has made room.
+/// A sender that waits for room asks the system again after a refusal, which may have a thread by
+/// then, though there is no room.
 ///
 /// Fails when a waiter sleeps until it is called.
 #[test]
@@ -1351,8 +1351,8 @@ fn snapshots_against_a_retry() {
     });
 }
 
-/// What goes back to its sender has never been accepted, in no snapshot: neither what
-/// was meant for an actor that the system refuses, nor what comes too late for a
+/// Work that goes back to its sender is counted as accepted in no snapshot: neither work that
+/// was meant for an actor that the system refuses, nor work that comes too late for a
 /// `shutdown_now`.
 ///
 /// Fails when a snapshot takes for accepted what is in a mailbox or a hand.
@@ -1381,7 +1381,7 @@ fn snapshots_against_what_goes_back() {
     });
 }
 
-/// What has been accepted is never less than it was, not even while an actor goes from the
+/// The count of accepted work never goes down, not even while an actor goes from the
 /// work to what it counts, and its sender has not counted yet.
 ///
 /// Fails when each snapshot derives anew what has been accepted.

@@ -71,7 +71,7 @@ impl Heap {
     }
 }
 
-/// What works, handlers and assigners saw. One for all troupes of a generation.
+/// The counts of works, handlers and assigners. One for all troupes of a generation.
 #[derive(Default)]
 struct Ledger {
     /// Calls of an assign method, counted before the call.
@@ -96,7 +96,7 @@ struct Ledger {
     /// Of errors and of handlers.
     leases: DropCounter,
     names: AtomicU64,
-    /// What was wrong where a panic would be caught, and counted as a work's own.
+    /// Faults found where a panic would be caught, and counted as that of a work.
     complaints: Mutex<Vec<String>>,
     /// The troupe of the moment, for works that assign: they may run in a later one than they were made for.
     troupe: Mutex<Option<Handle<Fault>>>,
@@ -533,7 +533,7 @@ impl Life {
     }
 }
 
-/// What the ledger said when a troupe was built.
+/// The state of the ledger when a troupe was built.
 struct Books {
     tried: u64,
     accepted: u64,
@@ -784,12 +784,12 @@ fn generation(number: u64) -> u64 {
     of(&ledger.accepted)
 }
 
-/// What the process holds between two generations.
+/// The resources that the process holds between two generations.
 struct Footprint {
     threads: usize,
     /// Bytes that have been allocated and not freed.
     heap: usize,
-    /// What the system counts, that is with what the allocator keeps for later.
+    /// The system's count, which includes memory that the allocator keeps for later.
     resident_kib: usize,
 }
 

@@ -1,6 +1,6 @@
 //! The public surface, item by item: `tests/public-api.txt` has it, and a change of it shows as a change of that file.
 //!
-//! What the crate exposes is read from rustdoc's JSON, which needs no other tool, but is no stable format: with a toolchain
+//! The public items are read from rustdoc's JSON, which needs no other tool, but is no stable format: with a toolchain
 //! that writes another version of it than the one that is known here, the test says that it is skipped, or fails if
 //! `TROUPE_SURFACE=required`. `TROUPE_SURFACE=write` writes the file.
 
@@ -79,7 +79,7 @@ fn the_public_surface_is_as_written() {
     );
 }
 
-/// What rustdoc has to say about this crate.
+/// The JSON that rustdoc writes about this crate.
 fn document() -> Value {
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("surface");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -105,7 +105,7 @@ fn document() -> Value {
     serde_json::from_str(&text).expect("it is JSON")
 }
 
-/// What is between the items of a list, rendered.
+/// The items of a list, rendered, with the separator between them.
 fn list(values: &Value, separator: &str, render: impl Fn(&Value) -> String) -> String {
     let values = values.as_array().map(Vec::as_slice).unwrap_or_default();
     let rendered: Vec<String> = values.iter().map(render).collect();
@@ -212,7 +212,7 @@ impl<'a> Surface<'a> {
         }
     }
 
-    /// What a variant holds.
+    /// The fields of a variant.
     fn shape(&self, kind: &'a Value) -> String {
         let (shape, parts) = variant(kind);
         match shape {
@@ -238,7 +238,7 @@ impl<'a> Surface<'a> {
     }
 
     fn add_impl(&self, inner: &'a Value, lines: &mut BTreeSet<String>) {
-        // What holds for every type there is says nothing of this one.
+        // An implementation for every type says nothing about this one.
         if !inner["blanket_impl"].is_null() {
             return;
         }

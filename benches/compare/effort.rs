@@ -21,7 +21,7 @@ impl Effort {
         }
     }
 
-    /// What a child is told.
+    /// The option that tells a child process.
     pub(crate) fn option(self) -> Option<&'static str> {
         self.of(None, Some("--quick"), Some("--tiny"))
     }

@@ -80,7 +80,7 @@ impl Figures {
             .collect()
     }
 
-    /// What [`to_lines`](Self::to_lines) wrote, or none if a line is none.
+    /// Reads the output of [`to_lines`](Self::to_lines), or returns none if a line is not part of it.
     pub(crate) fn from_lines(text: &str) -> Option<Self> {
         let figures = text.lines().map(|line| {
             let mut fields = line.split('\t');

@@ -1,4 +1,4 @@
-//! What keeps actors busy without using a CPU.
+//! A gate, which keeps actors busy without using a CPU.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

@@ -47,7 +47,7 @@ impl Held {
         Ok(held)
     }
 
-    /// So many works that every actor has one to run and half of the places in
+    /// Assigns enough works that every actor has one to run and half of the places in
     /// mailboxes are taken. In which mailboxes they are is the troupe's choice.
     pub(crate) fn half_full(actors: usize, mailbox_size: usize) -> Result<Self, BuildError> {
         Self::with(actors, mailbox_size, actors + actors * mailbox_size / 2)

@@ -15,7 +15,7 @@ const CRATES: [&str; 6] = [
     "crossbeam-channel",
 ];
 
-/// What a reader of the figures must know, as far as the system tells.
+/// The facts about the machine that a reader of the figures needs, as far as the system tells.
 pub(crate) fn facts() -> Vec<(&'static str, String)> {
     vec![
         ("machine", or_unknown(processor())),
@@ -62,7 +62,7 @@ fn processor() -> Option<String> {
     ))
 }
 
-/// What Cargo.lock has.
+/// The versions in Cargo.lock.
 fn versions() -> Option<String> {
     let lock = fs::read_to_string(in_project("Cargo.lock")).ok()?;
     let found = CRATES.iter().map(|name| {

@@ -88,7 +88,7 @@ pub(crate) fn middle_mean(mut values: Vec<f64>) -> f64 {
     middle.iter().sum::<f64>() / middle.len() as f64
 }
 
-/// What a read of the clock costs, in nanoseconds: what lies between two.
+/// The cost of a read of the clock, in nanoseconds: the time between two reads.
 pub(crate) fn clock_cost() -> f64 {
     middle_mean((0..10_000).map(|_| nanos(|| {})).collect())
 }

@@ -17,7 +17,7 @@ usage: cargo bench --bench compare -- [--quick] [--only NAME,..] [--mode all|one
   --runs      repeat everything so often, and show the medians
   --out       where RESULTS.md and plots/ are written; usually benches/";
 
-/// What this process is to do.
+/// The task of this process.
 pub(crate) enum Task {
     /// Run workloads in other processes.
     Suite(Options),
@@ -85,7 +85,7 @@ impl Options {
         }
         let usual = if is_bench { Effort::Full } else { Effort::Tiny };
         let effort = effort.unwrap_or(usual);
-        // What is only a part of the results does not replace them.
+        // A part of the results does not replace them.
         let is_whole = only.is_none() && modes.is_none();
         let out = out.or_else(|| is_whole.then(|| in_project("benches")));
         Ok(Task::Suite(Self {

@@ -19,7 +19,7 @@ pub(crate) struct Page {
     modes: Vec<ModeResults>,
 }
 
-/// What there is to say about one mode.
+/// The results of one mode.
 struct ModeResults {
     mode: Mode,
     /// By name of the workload; the figures are the medians of all runs.

@@ -159,7 +159,7 @@ pub(crate) fn sojourn(folder: &Path, modes: &[(Mode, &Figures)]) -> Outcome {
     Ok(())
 }
 
-/// What a refusal costs, over the number of actors.
+/// The cost of a refusal, over the number of actors.
 pub(crate) fn refusal(folder: &Path, modes: &[(Mode, &Figures)]) -> Outcome {
     const BAR: f64 = 15.0;
     let mut file = None;
@@ -237,7 +237,7 @@ fn chart<'a, 'b>(
     Ok(chart)
 }
 
-/// What the colours stand for, in the margin on the right.
+/// The meaning of the colours, in the margin on the right.
 fn legend(area: &Area<'_>, names: &[&str]) -> Outcome {
     let left = WIDTH as i32 - 126;
     for (line, name) in names.iter().enumerate() {

@@ -1,13 +1,13 @@
-//! What is said about one workload in one mode: a table, and bars.
+//! The report on one workload in one mode: a table, and bars.
 
 use std::fmt::Write;
 
 use crate::figures::Figures;
 
-/// What is said about one workload.
+/// The report on one workload.
 #[derive(Default)]
 pub(crate) struct Section {
-    /// What the figures are, in Markdown.
+    /// A description of the figures, in Markdown.
     pub(crate) about: String,
     pub(crate) tables: Vec<Table>,
     pub(crate) bars: Vec<Bar>,
@@ -56,7 +56,7 @@ impl Table {
     }
 }
 
-/// What a figure is measured against.
+/// The limit that a figure is compared with.
 pub(crate) enum Bar {
     /// A quotient of two figures of this run, which says something on every
     /// machine.

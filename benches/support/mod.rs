@@ -90,7 +90,7 @@ impl Pool {
         self
     }
 
-    /// What it is called in tables.
+    /// Its name in tables.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Troupe(_) => "troupe",

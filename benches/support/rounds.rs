@@ -1,4 +1,4 @@
-//! What a bench asks of a pool, and how a round of works is timed.
+//! The interface of a pool in a bench, and how a round of works is timed.
 //!
 //! A work is one boxed closure. Of the benches that measure throughput it
 //! captures a number, as small as a real work gets: it does nothing, then
@@ -50,7 +50,7 @@ pub(crate) fn round(producers: usize, works: usize, produce: impl Fn(usize) + Sy
     began.expect("at least one producer").elapsed()
 }
 
-/// What a work does.
+/// The code of a work.
 pub(crate) fn no_op(number: usize) {
     black_box(number);
     count();

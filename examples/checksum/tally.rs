@@ -1,4 +1,4 @@
-//! What became of the files.
+//! The outcomes of the files.
 
 use troupe_pool::Stats;
 
@@ -12,7 +12,7 @@ pub(crate) struct Tally {
     /// Files that came back without a sum: failed, panicked or left.
     pub(crate) undone: u64,
     pub(crate) skipped: u64,
-    /// What the troupe knows nothing of: unlisted directories, digests that do not match.
+    /// Faults that the troupe does not see: unlisted directories, digests that do not match.
     pub(crate) faults: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What lies under the paths, in sorted order.
+//! The files under the paths, in sorted order.
 
 use std::{fs::FileType, io, os::unix::fs::FileTypeExt, path::PathBuf};
 
@@ -11,7 +11,7 @@ pub(crate) enum Found {
     File(PathBuf),
     /// A symbolic link on the way: so ordinary that a message for each would bury the others.
     Link,
-    /// What has no content to hash, and a link that was asked for by name.
+    /// An entry without content to hash, or a link that was asked for by name.
     Other(PathBuf, &'static str),
     /// A directory that cannot be listed, or a path that does not exist.
     Unreadable(FileError),
@@ -66,7 +66,7 @@ fn name_of(kind: FileType) -> &'static str {
 
 fn unreadable(error: walkdir::Error) -> FileError {
     let path = error.path().map(PathBuf::from).unwrap_or_default();
-    // What is no I/O error is a loop of links, which a walk that follows none cannot meet.
+    // Any other error is a loop of links, which a walk that follows none cannot meet.
     let error = error
         .into_io_error()
         .unwrap_or_else(|| io::Error::other("a loop of links"));

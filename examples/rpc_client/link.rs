@@ -20,7 +20,7 @@ use crate::{
 /// The most calls that are written at once.
 const BATCH: usize = 256;
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub(crate) struct Load {
     /// Set when all threads are there: what the system needs to start them is not load.
@@ -148,7 +148,7 @@ impl Link {
                 bytes.push(b'\n');
             }
             if (&self.stream).write_all(&bytes).is_err() {
-                self.hang_up(); // What was taken remains unanswered, and is counted so.
+                self.hang_up(); // Calls that were taken remain unanswered, and are counted so.
                 break;
             }
         }
@@ -188,8 +188,8 @@ impl Link {
         }
     }
 
-    /// Receives until the server closes, or the patience is over. What is then left unanswered is
-    /// left for good.
+    /// Receives until the server closes, or the patience is over. Calls without an answer by then
+    /// stay unanswered.
     pub(crate) fn receive(&self, load: &Load) -> Tally {
         let mut tally = Tally::default();
         let mut lines = BufReader::new(&self.stream);

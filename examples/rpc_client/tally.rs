@@ -1,4 +1,4 @@
-//! What became of the calls.
+//! The outcomes of the calls.
 
 use std::{
     io::{self, Write},

@@ -28,7 +28,7 @@ struct Pending {
     outbox: Arc<Outbox>,
 }
 
-/// What is said about a call.
+/// The outcome of a call.
 #[derive(Debug)]
 enum Verdict {
     Done(Done),

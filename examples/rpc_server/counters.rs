@@ -1,4 +1,4 @@
-//! What became of the calls and the connections.
+//! Counts of the calls and the connections, by outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

@@ -1,4 +1,4 @@
-//! What the server counts, and what the system says about it.
+//! The counts of the server, and the system's figures about it.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use troupe_pool::Stats;
 
 use crate::{counters::Counts, server::Server};
 
-/// What `/stats` shows. Each figure is right for an instant of its own.
+/// The figures of `/stats`. Each figure is right for an instant of its own.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figures {
     pub(crate) pool: &'static str,

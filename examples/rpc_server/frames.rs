@@ -20,7 +20,7 @@ pub(crate) struct Frames<'s> {
     limit: usize,
     patience: Duration,
     buffer: Vec<u8>,
-    /// What has arrived and is not yet returned lies in `buffer[start..end]`.
+    /// Bytes that have arrived and are not yet returned are in `buffer[start..end]`.
     start: usize,
     end: usize,
     /// Bytes behind `start` that are known to hold no line break.
@@ -31,7 +31,7 @@ pub(crate) struct Frames<'s> {
     is_timed: bool,
     /// The rest of a line that was too long is thrown away.
     is_skipping: bool,
-    /// When what was read last counts as having come. What already waits behind a read has come
+    /// The time at which the bytes read last count as having come. Bytes that already wait behind a read have come
     /// with what that returns; else only the read itself tells.
     arrived: Instant,
     /// The last read filled its buffer: more may have been waiting.
@@ -156,7 +156,7 @@ impl<'s> Frames<'s> {
         let size = room.len();
         let read = match stream.read(room) {
             Ok(read) => read,
-            // There was no more. What comes from now on had not come before.
+            // There was no more. Bytes that come from now on had not come before.
             Err(error) if self.is_more && is_timeout(&error) => {
                 self.is_more = false;
                 return Err(ErrorKind::Interrupted.into());

@@ -14,14 +14,14 @@
 //! err = client.Call("Worker.Do", map[string]uint64{"id": 1}, &done)
 //! ```
 //!
-//! # What it shows
+//! # Features
 //!
 //! - **An answer on every path.** A call is a value that owes an answer (`call`). It moves into the
 //!   work, from there into the error, and with a retry into the next work; whoever drops it
 //!   unanswered, be it a panic or a refusal, thereby answers it.
 //! - **A handler that decides.** It gets the call inside the typed error, and tries again in the
 //!   place of the failed work, by `Context::reassign`, or gives up (`pool`).
-//! - **Refusal instead of a queue.** What does not fit is answered `overloaded` at once, or when
+//! - **Refusal instead of a queue.** A call that does not fit is answered `overloaded` at once, or when
 //!   `--wait` has passed since it was read. Calls that came together count as read together; what
 //!   comes while they wait is read after them, and so has waited twice as long at most.
 //! - **No actor waits for a client.** An answer goes into the connection's outbox, which always has
@@ -31,7 +31,7 @@
 //!
 //! For Unix.
 //!
-//! # What is answered
+//! # Errors in answers
 //!
 //! | to | the error begins with |
 //! |---|---|
@@ -72,7 +72,7 @@
 //! answers is lost. That can happen to a client that goes on calling and has neither taken its
 //! answers nor closed when that time is up.
 //!
-//! # What it costs
+//! # Cost
 //!
 //! `scripts/rpc-bench` makes these tables: the same server on a troupe, and on the crate
 //! `threadpool` (`--pool threadpool`), whose queue has no bound. (24 November 2026, x86-64, two

@@ -63,7 +63,7 @@ impl Ops {
                     continue;
                 };
                 let server = Arc::clone(&server);
-                // Who finds no room finds the connection closed: it went with the work.
+                // A client that finds no room finds the connection closed: it went with the work.
                 troupe.assign(move || answer(&server, &stream)).ok();
             }
         };

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use crate::{counters::Counters, wire::Answer};
 
-/// What connections and calls know of the server.
+/// The part of the server that connections and calls see.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) counters: Counters,
@@ -136,7 +136,7 @@ impl Outbox {
         }
     }
 
-    /// What is read from now on is no call: the writer closes when all others are answered.
+    /// Marks the end of the calls: the writer closes when all others are answered.
     pub(crate) fn end_of_calls(&self) {
         let mut state = self.state.lock();
         if state.phase == Phase::Open {
@@ -194,7 +194,7 @@ impl Outbox {
         }
     }
 
-    /// What has been answered so far is owed to the client, and what it sends from now on is not.
+    /// Notes that the answers so far are owed to the client, and that answers to later calls are not.
     pub(crate) fn note_what_is_owed(&self) {
         let mut state = self.state.lock();
         state.owed = state.waiting + state.writing;

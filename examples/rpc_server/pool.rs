@@ -15,7 +15,7 @@ use troupe_pool::{BuildError, Failure, Stats, Troupe, Work};
 
 use crate::{args::Args, call::Call, counters::Counter, outbox::Shared, simulation::Simulation};
 
-/// What a work returns when it has failed: the call, which still owes its answer.
+/// The error of a failed work: the call, which still owes its answer.
 #[derive(Debug)]
 struct Failed {
     call: Call,

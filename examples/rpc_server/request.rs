@@ -44,7 +44,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Box<RawValue>, Argument), Bad> {
     }
     let method = request.method;
     if method != METHOD {
-        // What Go says, word for word.
+        // The messages of Go, word for word.
         let complaint = match method.rsplit_once('.') {
             Some(("Worker", _)) => {
                 format!("rpc: can't find method {method}")

@@ -202,7 +202,7 @@ impl Server {
                     let complaint = "bad request: a line that was not finished in time";
                     return self.complain(Bad::without_id(complaint), outbox);
                 }
-                // Who closes after half a line is told.
+                // A client that closes after half a line gets an answer.
                 Frame::Rest(rest) => return self.call(rest, Instant::now(), outbox),
             }
         }

@@ -1,4 +1,4 @@
-//! What a work does here: it takes its time, and then it succeeds, fails or panics.
+//! The simulated work: it takes its time, and then it succeeds, fails or panics.
 
 use std::{ops::RangeInclusive, panic, thread, time::Duration};
 

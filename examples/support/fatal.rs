@@ -1,4 +1,4 @@
-//! What ends a program before its job is done: one error type for the examples of this package.
+//! Errors that end a program early: one error type for the examples of this package.
 
 use std::{
     io::{self, Write},

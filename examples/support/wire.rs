@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The one method.
 pub(crate) const METHOD: &str = "Worker.Do";
 
-/// What a call asks for: it is the only one of its parameters.
+/// The request in a call: it is the only one of its parameters.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Argument {
     pub(crate) id: u64,
@@ -14,14 +14,14 @@ pub(crate) struct Argument {
     pub(crate) work_us: Option<u64>,
 }
 
-/// What a call that succeeded returns.
+/// The result of a call that succeeded.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Done {
     pub(crate) id: u64,
     pub(crate) attempts: u32,
 }
 
-/// What the server says to a call: one of `result` and `error` is null.
+/// The answer of the server to a call: one of `result` and `error` is null.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Answer<I, E> {
     pub(crate) id: I,

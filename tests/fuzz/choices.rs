@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::random::Random;
 
-/// The length of a fresh program's bytes. What lies behind is zero.
+/// The length of a fresh program's bytes. All bytes behind it are zero.
 const LENGTH: usize = 160;
 
 #[derive(Clone, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl<'a> Choices<'a> {
         self.at
     }
 
-    /// What has been read since `begin` is one element of a list.
+    /// Marks the bytes read since `begin` as one element of a list.
     pub(crate) fn span_from(&mut self, begin: usize) {
         self.spans.push(begin..self.at);
     }

@@ -1,4 +1,4 @@
-//! What happened in one execution, in order.
+//! The events of one execution, in order.
 //!
 //! The log belongs to the thread that runs the model and is no part of it:
 //! writing to it is not a point at which the model may switch.

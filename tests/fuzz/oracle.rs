@@ -1,4 +1,4 @@
-//! What the contract says about a log.
+//! The contract, as rules for a log.
 
 use troupe_pool::Stats;
 
@@ -8,7 +8,7 @@ use crate::program::{Patience, Program, Settings, Via};
 /// No event.
 const NEVER: usize = usize::MAX;
 
-/// What happened to one work, and when.
+/// The events of one work, with their times.
 #[derive(Clone, Copy, Debug)]
 struct Life {
     call: usize,
@@ -264,7 +264,7 @@ impl Case<'_> {
         self.events.iter().position(is_it).unwrap_or(NEVER)
     }
 
-    /// What a shutdown, a `shutdown_now` and a join promise.
+    /// The promises of a shutdown, a `shutdown_now` and a join.
     fn endings(&self) -> Result<(), String> {
         let mut firsts = 0;
         let mut ended = NEVER;

@@ -13,7 +13,7 @@ use crate::log::{self, Answer, Call, Event, Outcome};
 use crate::oracle;
 use crate::program::{Drops, End, Ending, GATES, Op, Patience, Program, Settings, Via};
 
-/// What failed works leave behind: an error, or a panic's payload.
+/// The remains of failed works: an error, or a panic's payload.
 struct Fault {
     stage: Arc<Stage>,
     work: usize,
@@ -38,7 +38,7 @@ struct Stage {
     finished: Option<(shuttle::sync::Mutex<()>, shuttle::sync::Condvar)>,
 }
 
-/// What a work waits for and tells besides what its specification says.
+/// The events that a work waits for and reports, besides those of its specification.
 #[derive(Clone, Default)]
 struct Ties {
     hit_at_begin: Option<Arc<Latch>>,

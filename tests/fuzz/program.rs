@@ -153,7 +153,7 @@ pub(crate) enum Ending {
     JoinFirst,
 }
 
-/// What the operations of a program may do.
+/// The kinds of operations that a program may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Plain,

@@ -66,7 +66,7 @@ pub(crate) struct Driver<F> {
     next: F,
     plan: Plan,
     random: Random,
-    /// What the model's coins are tossed with.
+    /// The source of the model's coin tosses.
     coins: Random,
     steps: usize,
     spurious: bool,

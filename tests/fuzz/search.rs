@@ -27,7 +27,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// What stays the same while a failure shrinks: the reason up to its first colon.
+    /// The part that stays the same while a failure shrinks: the reason up to its first colon.
     pub(crate) fn class(&self) -> &str {
         self.reason.split(':').next().unwrap_or_default()
     }

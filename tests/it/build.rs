@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 use troupe_pool::{Actor, ActorConfig, AssignError, BuildError, Config, JoinError, Mode, Troupe};
 
-/// What `build` says about the configuration.
+/// The message of `build` about the configuration.
 #[track_caller]
 fn refusal(config: Config) -> (&'static str, String, &'static str) {
     let error = match Troupe::<u8>::builder(config.clone()).build() {

@@ -16,7 +16,7 @@ use troupe_pool::{AssignError, Config, Context, Failure, Handle, Stats, Troupe, 
 
 const FEEDERS: u64 = 3;
 
-/// What the works and the callers saw, to be compared with what the troupe counted.
+/// The counts of the works and the callers, to be compared with those of the troupe.
 #[derive(Default)]
 struct Ledger {
     accepted: AtomicU64,

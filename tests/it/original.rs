@@ -304,7 +304,7 @@ fn a_panic_is_survived() {
     end(&troupe);
 }
 
-/// "Loses work accepted while an actor stops": stopping by idle timeout and by shutdown, under fire. What was accepted
+/// "Loses work accepted while an actor stops": stopping by idle timeout and by shutdown, under fire. Accepted work
 /// is run.
 #[test]
 fn work_accepted_while_an_actor_stops_is_not_lost() {

@@ -1,4 +1,4 @@
-//! What the test suites of other pools ask of them, as far as no other module asks it here. `tests/PEERS.md` has the whole
+//! Behaviour that the test suites of other pools check, as far as no other module checks it here. `tests/PEERS.md` has the whole
 //! list: which behaviour, from whose tests, and which test of ours covers it, or why it does not apply.
 
 use crate::support::{
@@ -248,7 +248,7 @@ fn a_work_of_a_dropped_troupe_gets_its_works_back() {
     assert_eq!(receive(&receiver), "run by hand");
 }
 
-/// What works assign fails to the same handler as what the owner assigns.
+/// Work that works assign fails to the same handler as work that the owner assigns.
 #[test]
 fn works_of_works_have_the_same_handler() {
     let log = Log::new();

@@ -140,7 +140,7 @@ fn bursts_against_retire() {
                 begin.wait();
                 begin.wait();
                 eventually(|| ran.get() == accepted.get());
-                // What has run may still hold its place for a moment.
+                // Finished work may still hold its place for a moment.
                 settle(&troupe);
                 rng.pause(Duration::from_micros(250));
             }
@@ -751,7 +751,7 @@ fn two_assigners_and_one_place() {
     });
 }
 
-/// Claim: `Full` is never said while there is a place. So many assigners with one work under way each that together with
+/// Claim: `Full` is never said while there is a place. There are few enough assigners, with one work under way each, that together with
 /// what the actors have not settled yet they never fill the troupe: none is ever refused.
 #[test]
 fn full_is_never_said_too_early() {

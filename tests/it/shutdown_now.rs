@@ -39,7 +39,7 @@ fn what_has_not_started_comes_back() {
     }
 }
 
-/// What came back can be assigned to another troupe.
+/// Returned work can be assigned to another troupe.
 #[test]
 fn what_came_back_can_be_assigned_elsewhere() {
     let (first, second) = (fixed(1, 4), fixed(1, 4));

@@ -14,7 +14,7 @@ fn fixed(actors: usize, mailbox_size: usize) -> Troupe {
     Troupe::new(Config::fixed(actors).mailbox_size(mailbox_size)).expect("valid")
 }
 
-/// What must hold in every snapshot, beside what held in the one before.
+/// Checks what must hold in every snapshot, given the one before.
 #[track_caller]
 fn check(stats: &Stats, before: &Stats) {
     let Stats {

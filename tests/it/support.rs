@@ -237,7 +237,7 @@ impl Tally {
     }
 }
 
-/// What happened, in order.
+/// Events, in order.
 pub(crate) struct Log<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T> Clone for Log<T> {

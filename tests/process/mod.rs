@@ -1,4 +1,4 @@
-//! What the system says about this process, and tests that run again in a process of their own.
+//! Facts of the system about this process, and tests that run again in a separate process.
 
 use std::fs;
 use std::process::{Command, Output};

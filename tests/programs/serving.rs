@@ -22,7 +22,7 @@ impl Serving {
         Serving { child, stdout }
     }
 
-    /// What its next line has between `start` and `end`.
+    /// The text between `start` and `end` in its next line.
     pub(crate) fn said<T: std::str::FromStr>(&mut self, start: &str, end: &str) -> T {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();

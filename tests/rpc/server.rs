@@ -177,7 +177,7 @@ pub(crate) fn finish(mut child: Child) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What the client counted.
+/// The counts of the client.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) sent: u64,

@@ -1,4 +1,4 @@
-//! What an idle actor takes, once it has run a work: resident and virtual
+//! The memory of an idle actor, once it has run a work: resident and virtual
 //! bytes of the whole process, before and after, divided by the actors. Each
 //! contestant has a process of its own.
 
@@ -14,7 +14,7 @@ use crate::support::{MAILBOX, Pool};
 
 const SMALL_MAILBOX: usize = 8;
 
-/// What the bar grants for each place: crossbeam's slots have a stamp beside
+/// The bytes that the bar allows for each place: crossbeam's slots have a stamp beside
 /// the box, and there is the work's own bookkeeping.
 const BYTES_PER_PLACE: usize = 32;
 

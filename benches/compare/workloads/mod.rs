@@ -26,7 +26,7 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     /// Has the number of CPUs nothing to do with it? Then it runs in one mode.
     pub(crate) is_once: bool,
-    /// What needs a process each; usually one thing, without a name.
+    /// The parts that need a process each; usually a single part, without a name.
     pub(crate) parts: &'static [&'static str],
     pub(crate) measure: fn(Effort, &str) -> Figures,
     pub(crate) report: fn(&Figures, Mode) -> Section,

@@ -18,7 +18,7 @@ use crate::mode::Mode;
 use crate::section::{Section, Table};
 use crate::support::{self, Boxed, MAILBOX, Pool};
 
-/// What a work has of the pool that runs it.
+/// The access of a work to the pool that runs it.
 trait AssignOrRun: Clone + Send + Sync + 'static {
     /// Assigns a work, or runs it if it is refused.
     fn assign_or_run(&self, work: impl FnOnce() + Send + 'static);

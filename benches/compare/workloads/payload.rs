@@ -1,7 +1,7 @@
 //! Works that compute: what is left of the pools' differences.
 //!
 //! A work is a chain of multiplications of a length that is calibrated once.
-//! What the computation costs without any pool is measured in the same rounds,
+//! The cost of the computation without any pool is measured in the same rounds,
 //! on as many plain threads as there are CPUs for the two actors.
 
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! What blocks: a driver, a library in C, a disk. Here it only takes its time.
+//! The blocking back end: a driver, a library in C, a disk. Here it only takes its time.
 
 use std::{panic, thread, time::Duration};
 

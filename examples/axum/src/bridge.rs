@@ -25,7 +25,7 @@ pub enum RunError<E> {
     Unavailable(String),
 }
 
-/// What the troupe's error handler is told, for the troupe to count. The error itself goes to the
+/// The failure that the troupe's error handler gets, so that the troupe counts it. The error itself goes to the
 /// caller of [`run`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unmet {
@@ -68,8 +68,8 @@ where
     answer.await.unwrap_or(Err(RunError::Panicked))
 }
 
-/// Owes an answer, and travels inside the work. Whoever drops it unanswered thereby answers: a
-/// panic that unwinds through the work, or whoever drops what `shutdown_now` returned.
+/// Owes an answer, and travels inside the work. Dropping it unanswered answers it: by a
+/// panic that unwinds through the work, or by dropping work that `shutdown_now` returned.
 struct Reply<T, E> {
     /// Until it is used.
     sender: Option<oneshot::Sender<Result<T, RunError<E>>>>,
@@ -90,7 +90,7 @@ impl<T, E> Reply<T, E> {
 
     fn send(&mut self, value: Result<T, RunError<E>>) {
         if let Some(sender) = self.sender.take() {
-            // Whoever left while the work ran gets nothing.
+            // A caller that left while the work ran gets nothing.
             sender.send(value).ok();
         }
     }

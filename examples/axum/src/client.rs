@@ -24,7 +24,7 @@ pub struct Client {
     connection: JoinHandle<()>,
 }
 
-/// What the server said.
+/// The answer of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Its status.

@@ -1,4 +1,4 @@
-//! What ends the program before its time.
+//! Errors that end the program early.
 
 use std::io;
 
@@ -51,7 +51,7 @@ impl Fatal {
 mod tests {
     use super::*;
 
-    /// What the system refuses is no fault of the command line.
+    /// A refusal of the system is no fault of the command line.
     #[test]
     fn only_a_wrong_command_line_is_status_2() {
         let denied = || io::Error::from(io::ErrorKind::PermissionDenied);

@@ -114,7 +114,7 @@ impl Server {
                 address,
             }),
             None => {
-                drop(stdout); // What else it says goes nowhere, so it ends.
+                drop(stdout); // Anything else it prints goes nowhere, so it ends.
                 let ended = child.wait().map_err(Fatal::Server)?;
                 Err(Fatal::NoAddress {
                     said: line,
@@ -141,7 +141,7 @@ impl Drop for Server {
     }
 }
 
-/// What became of the requests, and what they cost.
+/// The outcomes of the requests, and their cost.
 #[derive(Debug, Default)]
 struct Row {
     /// As the clients count, in the order of [`STATUSES`].
@@ -272,7 +272,7 @@ impl Row {
         )
     }
 
-    /// What must not be.
+    /// The rules that the load has broken.
     fn complaints(&self, pool: &str, load: &Load) -> Vec<String> {
         let mut complaints = Vec::new();
         if self.without > 0 {

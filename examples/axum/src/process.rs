@@ -1,4 +1,4 @@
-//! What Linux says about a process: its threads, its memory.
+//! Facts of Linux about a process: its threads, its memory.
 
 use std::{fs, io};
 

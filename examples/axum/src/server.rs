@@ -34,7 +34,7 @@ impl Ended {
         }
     }
 
-    /// What is left of the time in which the rest has to end, too: the grace counts once, from
+    /// The remaining time, in which the rest has to end, too: the grace counts once, from
     /// the signal on, whatever it is spent on.
     pub fn left(&self) -> Duration {
         self.deadline.map_or(Duration::MAX, |deadline| {

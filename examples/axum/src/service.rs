@@ -26,7 +26,7 @@ use crate::{
 /// can say. A full troupe has room again as soon as one work ends.
 const RETRY_SECONDS: &str = "1";
 
-/// What every request needs.
+/// The state that every request needs.
 #[derive(Clone)]
 pub struct Service {
     pool: Pool,
@@ -44,7 +44,7 @@ impl fmt::Debug for Service {
     }
 }
 
-/// What became of the requests for works. Each ends as one of those with a status, or as `gone`.
+/// The outcomes of the requests for works. Each ends as one of those with a status, or as `gone`.
 #[derive(Debug, Default)]
 struct Counters {
     requests: AtomicU64,

@@ -36,7 +36,7 @@ const CONTESTANTS: [Contestant; 3] = [
     Contestant::PlainTogether,
 ];
 
-/// What a worker holds at most.
+/// The highest number of messages that a worker holds.
 const CAPACITY: usize = worker::ACTORS * (worker::MAILBOX + 1);
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Fatal> {

@@ -40,7 +40,7 @@ impl Process {
         }
     }
 
-    /// Waits for its end. What it says must fit into a pipe.
+    /// Waits for its end. Its output must fit into a pipe.
     pub(crate) fn finish(mut self) -> io::Result<(ExitStatus, String)> {
         let mut said = String::new();
         if let Some(mut stdout) = self.0.stdout.take() {

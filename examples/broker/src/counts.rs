@@ -1,4 +1,4 @@
-//! What a worker has done so far.
+//! Counts of a worker's messages so far.
 
 use std::fmt;
 

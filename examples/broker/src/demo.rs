@@ -1,7 +1,7 @@
 //! Workers that are killed in the middle of their works, and the count afterwards.
 //!
-//! What was done is read from the workers' files of effects, and what is left from Redis: nobody is
-//! asked what it believes.
+//! Effects are read from the workers' files, and the rest of the messages from Redis: no process is
+//! asked for its own account.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -219,7 +219,7 @@ impl Stage {
         let stream = self.stream();
         let mut link = Link::new(&self.server.url())?;
 
-        // Who did what.
+        // The workers that did each order.
         let mut doers = BTreeMap::<u64, Vec<usize>>::new();
         for number in 0..args.workers {
             let path = self.effects(number);
@@ -231,7 +231,7 @@ impl Stage {
                 doers.entry(number_of_work).or_default().push(number);
             }
         }
-        // Who is buried.
+        // The orders among the dead letters.
         let mut range = cmd("XRANGE");
         range.arg(stream.dead()).arg("-").arg("+");
         let letters: Vec<(String, BTreeMap<String, String>)> = stream::read(link.ask_one(range)?)?;
@@ -275,7 +275,7 @@ impl Stage {
     }
 }
 
-/// What the broker has not been told the end of: pending, and never delivered.
+/// The messages without a verdict: pending, or never delivered.
 fn left(link: &mut Link, stream: &Stream) -> Result<u64, Fatal> {
     let progress = stream::read_progress(link.ask_one(stream.progress())?)?;
     Ok(progress.pending + progress.undelivered)
@@ -300,7 +300,7 @@ struct Report {
     time: Duration,
 }
 
-/// What a worker can have done without having told the broker.
+/// The highest number of orders that a worker can have done without having told the broker.
 const AT_ONCE: usize = ACTORS * (MAILBOX + 1);
 
 impl Report {

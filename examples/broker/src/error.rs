@@ -1,4 +1,4 @@
-//! What ends the program before its time.
+//! Errors that end the program early.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -60,7 +60,7 @@ pub(crate) enum Fatal {
 impl Fatal {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            // What a shell reports for a program that SIGPIPE ends.
+            // The status that a shell reports for a program that SIGPIPE ends.
             Fatal::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 141,
             Fatal::Interrupted => 130,
             _ => 2,

@@ -168,7 +168,7 @@ impl Feeder {
         self.deadline.is_some() && (is_settled || self.time_left().is_zero())
     }
 
-    /// Begins nothing more. What has not begun is given back: dropping a work releases its lease.
+    /// Begins nothing more. Work that has not begun is given back: dropping it releases its lease.
     fn stop(&mut self) {
         self.deadline = Some(Instant::now() + self.plan.grace);
         drop(self.troupe.shutdown_now());
@@ -312,7 +312,7 @@ impl Feeder {
         acknowledge.into_iter().chain(others).collect()
     }
 
-    /// Reads the answers to [`verdicts`](Feeder::verdicts). What the broker refuses to hear, and only
+    /// Reads the answers to [`verdicts`](Feeder::verdicts). A verdict that the broker refuses, and only
     /// that, is told again.
     fn settle(&mut self, answers: Vec<Value>, now: Instant) -> Result<(), Trouble> {
         let mut verdicts = mem::take(&mut self.unsettled).into_iter().peekable();
@@ -359,7 +359,7 @@ impl Feeder {
         Ok(())
     }
 
-    /// What to ask for.
+    /// The next request.
     fn request(&self) -> Request {
         if self.deadline.is_some() || self.room() == 0 {
             return Request::Nothing;
@@ -422,7 +422,7 @@ impl Feeder {
         for (Message { id, fields }, answer) in messages.into_iter().zip(answers) {
             let deliveries = stream::read_deliveries(answer.extract_error()?)?;
             if deliveries == 0 {
-                // Whoever had it before was late, and has settled it since.
+                // The worker that had it before was late, and has settled it since.
                 self.counts.overtaken += 1;
                 continue;
             }

@@ -28,7 +28,7 @@ struct State {
     is_stopping: bool,
 }
 
-/// What the feeder is told besides the verdicts.
+/// Messages to the feeder, besides the verdicts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heard {
     pub(crate) is_stopping: bool,

@@ -5,7 +5,7 @@ use std::{sync::Arc, thread, time::Instant};
 
 use crate::inbox::Inbox;
 
-/// What became of a message.
+/// The verdict on a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is done; the broker can forget it.

@@ -1,4 +1,4 @@
-//! What a message asks for: the fields of a stream entry, written by `produce` and read by works.
+//! The order in a message: the fields of a stream entry, written by `produce` and read by works.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct Order {
     pub(crate) aborts: u32,
 }
 
-/// What is wrong with a message that is no order.
+/// The fault of a message that is no order.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoOrder {
     #[error("no order: no field {0:?}")]

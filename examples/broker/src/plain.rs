@@ -1,4 +1,4 @@
-//! What a worker would be without all this: read, do, acknowledge, in a loop. It is what the bench
+//! A worker without all this: read, do, acknowledge, in a loop. It is what the bench
 //! compares with, and it loses nothing either; but it does one work at a time, gives nothing back,
 //! and takes nothing over.
 

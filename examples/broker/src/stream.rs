@@ -26,7 +26,7 @@ pub(crate) struct Message {
     pub(crate) fields: Fields,
 }
 
-/// What has been taken over from others, or from oneself.
+/// Messages taken over from other workers, or from this one.
 #[derive(Debug)]
 pub(crate) struct Claimed {
     /// Where to go on; `0-0` after the last.
@@ -100,8 +100,8 @@ impl Stream {
 
     /// Gives a message back, or buries it if that was its last attempt.
     ///
-    /// What failed is given out again once it has rested for `retry_after`; what was released, at
-    /// once. `None` for what is done, which [`acknowledge`](Stream::acknowledge) settles.
+    /// A failed message is delivered again once it has rested for `retry_after`; a released one, at
+    /// once. `None` for one that is done, which [`acknowledge`](Stream::acknowledge) settles.
     pub(crate) fn settle(&self, one: &Settlement, rule: &Rule) -> Option<Cmd> {
         let (verdict, reason, idle) = match &one.verdict {
             Verdict::Done => return None,

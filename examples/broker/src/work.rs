@@ -1,4 +1,4 @@
-//! What a work does: what its order asks for, and then an effect that outlives the process.
+//! The work: it does what its order asks for, and then has an effect that outlives the process.
 
 use std::{
     fs::{File, OpenOptions},

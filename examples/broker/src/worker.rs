@@ -103,7 +103,7 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
     Ok(is_settled)
 }
 
-/// What the main thread waits for.
+/// The events that the main thread waits for.
 #[derive(Debug)]
 enum Event {
     /// The signal.
@@ -153,7 +153,7 @@ fn check_lease(args: &WorkerArgs) -> Result<(), Fatal> {
     })
 }
 
-/// What suits most machines: the works wait, mostly.
+/// A number that suits most machines, since the works mostly wait.
 pub(crate) const ACTORS: usize = 8;
 pub(crate) const MAILBOX: usize = 31;
 pub(crate) const WORK_TIMEOUT: Duration = Duration::from_secs(1);

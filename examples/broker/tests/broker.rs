@@ -269,7 +269,7 @@ fn a_worker_takes_no_more_than_it_has_room_for() {
     let small = ["--actors", "1", "--mailbox", "2", "--stats", "0.01"];
     let mut full = broker.worker("a", &small);
     full.until_it_says("running 1 queued 2");
-    // What is left is for another: to scale out, start one.
+    // The rest is for another worker: to scale out, start one.
     let mut other = broker.worker("b", &["--stats", "0.01"]);
     other.until_it_says("running 7");
     assert_eq!(broker.owners(), [("a".into(), 3), ("b".into(), 7)]);

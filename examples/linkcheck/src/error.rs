@@ -1,4 +1,4 @@
-//! What can be wrong with a link, and what ends the program before its time.
+//! Faults of a link, and errors that end the program early.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -8,7 +8,7 @@ use ureq::http::StatusCode;
 use crate::lease::Lease;
 use crate::options::refused;
 
-/// What can be wrong with a link.
+/// A fault of a link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Broken {
     #[error("HTTP {0}{reason}", reason = reason_of(*.0))]
@@ -99,7 +99,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("mailbox_size", "--mailbox"),
 ];
 
-/// What ends the program before its time.
+/// An error that ends the program early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {
     #[error("{0} (see --help)")]
@@ -129,7 +129,7 @@ pub(crate) enum Fatal {
 
 impl Fatal {
     pub(crate) fn exit_code(&self) -> u8 {
-        // What a shell reports for a program that SIGPIPE ends.
+        // The status that a shell reports for a program that SIGPIPE ends.
         if self.is_closed_output() { 141 } else { 2 }
     }
 

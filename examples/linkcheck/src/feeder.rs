@@ -24,7 +24,7 @@ use crate::{
     watch::Gauges,
 };
 
-/// So many addresses may wait, for their host or for the starts, before another document is read.
+/// At most this many addresses wait, for their host or for the starts, when another document is read.
 const FRONTIER: usize = 1000;
 
 /// The channel to the feeder has a place for each lease from the beginning, so there is a limit.
@@ -63,7 +63,7 @@ pub(crate) struct Effort {
     pub(crate) held: u64,
 }
 
-/// What is asked of a resource.
+/// The questions that are asked of a resource.
 #[derive(Clone, Copy, Debug, Default)]
 struct Order {
     stage: Stage,
@@ -88,8 +88,8 @@ enum Stage {
     Asked,
 }
 
-/// What is under way is bounded, however much there is to check: the troupe's own bound holds back
-/// works, and the window answers that have not been looked at. What the feeder knows is not: a crawl
+/// The work under way is bounded, however much there is to check: the troupe's own bound holds back
+/// works, and the window answers that have not been looked at. The feeder's knowledge is not: a crawl
 /// has to remember what it has met. It keeps each different URL, once in the ledger and while it has
 /// not been asked once in a queue; and each link until its verdict, so that many links to one page
 /// that is asked on the next level are all kept till then. Only local documents can wait to be read,
@@ -288,7 +288,7 @@ impl<'c> Feeder<'c> {
         Ok(())
     }
 
-    /// What the command line names is a link of its own only if it is broken.
+    /// An address on the command line is reported as a link only if it is broken.
     fn begin(&mut self, url: Url, is_start: bool) {
         let link = Link::root(self.name_of(&url));
         let id = self.id_of(url);

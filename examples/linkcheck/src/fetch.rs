@@ -1,4 +1,4 @@
-//! What a work does: asks for one resource, once.
+//! The work: it asks for one resource, once.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Why a resource has no answer.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
-    /// What is wrong, and when the server wants to be asked again.
+    /// The fault, and the time after which the server wants to be asked again.
     Broken(Broken, Option<Duration>),
     /// Somebody wants it all to end. Nothing is known of the resource.
     Stopped,
@@ -93,7 +93,7 @@ impl Fetcher {
             return Ok(read(url).map(Answer::Here)?);
         }
         let answer = self.ask_host(url, is_page, &is_stopped);
-        // What was cut off may look like an answer: a page without a length just ends.
+        // A page that was cut off may look like an answer: without a length it just ends.
         if is_stopped() {
             return Err(NoAnswer::Stopped);
         }
@@ -201,7 +201,7 @@ impl Fetcher {
                 io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
                     Broken::Timeout(self.timeout)
                 }
-                // What rustls finds wrong comes as this.
+                // Errors of rustls have this kind.
                 io::ErrorKind::InvalidData if url.scheme() == "https" => {
                     Broken::Tls(error.to_string())
                 }

@@ -19,7 +19,7 @@ pub(crate) enum Input {
     Unreadable(PathBuf, Broken),
 }
 
-/// What a command line asks for. A path that is not there ends the program, before it begins.
+/// The inputs that a command line asks for. A path that is not there ends the program, before it begins.
 #[derive(Debug)]
 pub(crate) enum Source {
     Web(Url),

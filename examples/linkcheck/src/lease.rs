@@ -12,7 +12,7 @@ use crate::{error::Broken, page::Answer};
 /// The number of a resource in the ledger.
 pub(crate) type Id = usize;
 
-/// What the feeder is told.
+/// Messages to the feeder.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// The work has an answer.

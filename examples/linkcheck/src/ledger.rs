@@ -40,7 +40,7 @@ pub(crate) struct Finding {
     index: usize,
     pub(crate) written: String,
     pub(crate) why: Broken,
-    /// What was asked for in the end, if it was asked for.
+    /// The address that was asked for in the end, if any was.
     pub(crate) url: Option<Url>,
     pub(crate) attempts: u32,
 }
@@ -164,8 +164,8 @@ impl Ledger {
         self.settle(id, Fate::Broken(why));
     }
 
-    /// Ends it: what still waits stays without a verdict. What is broken is in the order in which
-    /// it is written, whoever answered first.
+    /// Ends it: what still waits stays without a verdict. Broken links are in the order in which
+    /// they are written, whichever was answered first.
     pub(crate) fn finish(mut self) -> Verdicts {
         self.verdicts.unchecked += mem::take(&mut self.waiting);
         self.verdicts
@@ -206,7 +206,7 @@ impl Ledger {
         };
         self.waiting -= 1;
         match why {
-            // What the command line names is no link in a document.
+            // An address on the command line is no link in a document.
             None => self.verdicts.good += u64::from(link.line.is_some()),
             Some(why) => self.find(link, why, Some(id)),
         }

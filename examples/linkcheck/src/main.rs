@@ -215,7 +215,7 @@ fn check(
         Duration::MAX
     };
     match crew.troupe.join_timeout(patience) {
-        // What is stuck in a connect ends with the process.
+        // Work that is stuck in a connect ends with the process.
         Err(JoinError::Timeout) if is_interrupted => {}
         end => end?,
     }

@@ -1,4 +1,4 @@
-//! What is known of a resource once it has answered: its links and its anchors.
+//! The contents of a resource that has answered: its links and its anchors.
 
 use std::{collections::HashSet, path::Path};
 
@@ -22,7 +22,7 @@ pub(crate) struct Page {
     pub(crate) is_document: bool,
     pub(crate) links: Vec<Written>,
     pub(crate) anchors: Anchors,
-    /// What the document says that its links are relative to.
+    /// The base of its relative links, if the document names one.
     pub(crate) base: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is to be asked next: by host, so that none is asked more than it likes, and not before its
+//! The addresses to be asked next: by host, so that none is asked more than it likes, and not before its
 //! time.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What the user sees: progress and summary on standard error, findings on standard output.
+//! The output for the user: progress and summary on standard error, findings on standard output.
 
 use std::{
     fmt::{self, Display},
@@ -80,7 +80,7 @@ impl Report {
         ));
     }
 
-    /// Ends the progress. What is written next has the terminal for itself.
+    /// Ends the progress. Later output has the terminal for itself.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{allow::AllowList, error::Broken};
 
-/// What a link leads to.
+/// The target of a link.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A resource, by its URL without a fragment, and the fragment.
@@ -88,7 +88,7 @@ fn local_url(
     path: &Path,
     to_url: impl FnOnce(PathBuf) -> Result<Url, ()>,
 ) -> Result<Url, url::ParseError> {
-    // What cannot be made absolute is empty, or there is no current folder.
+    // A path that cannot be made absolute is empty, or there is no current folder.
     let path = std::path::absolute(path).map_err(|_| url::ParseError::RelativeUrlWithoutBase)?;
     let url = to_url(path).map_err(|()| url::ParseError::RelativeUrlWithoutBase)?;
     // Parsing takes out the `..`.

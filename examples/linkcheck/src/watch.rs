@@ -18,7 +18,7 @@ use crate::{error::Failed, report::Report};
 /// More than these in a picture nobody can see.
 const MAX_SAMPLES: usize = 1200;
 
-/// What only the feeder knows.
+/// Figures that only the feeder knows.
 #[derive(Debug, Default)]
 pub(crate) struct Gauges {
     found: AtomicU64,

@@ -71,7 +71,7 @@ fn linkcheck(dir: &Dir, args: &[&str]) -> Output {
     end_of(command(dir, &SOON).args(args).spawn().unwrap())
 }
 
-/// What it has said in the end, or a failed test if there is none.
+/// The output of a program that has ended, or a failed test if it does not end.
 #[track_caller]
 fn end_of(child: Child) -> Output {
     within(HANG, move || child.wait_with_output().unwrap())
@@ -252,7 +252,7 @@ fn documents_are_read_once() {
     assert_eq!(report["findings"][0]["document"], "a.md");
 }
 
-/// What no input names is looked at for its anchors, and its own links are nobody's business.
+/// A document that no input names is read for its anchors only: its own links are not checked.
 #[test]
 fn other_documents_are_not_followed() {
     let dir = Dir::new("others");
@@ -385,8 +385,8 @@ fn errors_are_typed() {
     assert_eq!(number(&report, "good"), 2);
 }
 
-/// With `--ca` the certificates in there are trusted, and no others. What is wrong with another one
-/// is TLS refused, and not tried again.
+/// With `--ca` the certificates in there are trusted, and no others. A server with another one
+/// is reported as TLS refused, and not tried again.
 #[test]
 fn https_is_checked() {
     let [site, old, other] = [
@@ -535,7 +535,7 @@ fn a_retry_that_gives_up() {
     }
     let output = linkcheck(&dir, &["--retries", "1", "a.md"]);
     assert!(text(&output.stdout).ends_with("HTTP 500 Internal Server Error (2 attempts)\n"));
-    // What will not change is not asked again.
+    // An answer that will not change is not asked for again.
     dir.write("a.md", list(&[format!("{}/gone", server.url())]));
     let report = report(&dir, &["a.md"]);
     assert_eq!((attempts(&report), number(&report, "retries")), (1, 0));
@@ -857,7 +857,7 @@ fn each_start_that_is_broken_has_a_line() {
     }
 }
 
-/// What a page says must not steer the terminal.
+/// The text of a page must not control the terminal.
 #[test]
 fn control_characters_are_shown() {
     let dir = Dir::new("control");
@@ -955,8 +955,8 @@ fn a_signal_cuts_a_page_off() {
     assert_eq!(number(&report, "unchecked"), 1, "the start");
 }
 
-/// A connect under way cannot be interrupted, so nobody waits for it. (What is wrong
-/// with the other link is known before anybody connects: no work is needed to see it.)
+/// A connect under way cannot be interrupted, so nobody waits for it. (The fault
+/// of the other link is known before anything connects: no work is needed to see it.)
 #[test]
 #[cfg(target_os = "linux")]
 fn a_signal_does_not_wait_for_a_connect() {

@@ -1,4 +1,4 @@
-//! What must not be done on a thread of the runtime, and what to do instead.
+//! Calls to avoid on a thread of the runtime, and the calls to use instead.
 //!
 //! The library sees only its own threads: there, a call that would wait for the troupe returns
 //! `WouldDeadlock`. A runtime's thread is like any other to it, so `join`, `wait_idle` and
@@ -76,7 +76,7 @@ fn join_by_spawn_blocking_lets_the_runtime_go_on() {
     });
 }
 
-/// What `main` of this example does: the troupe is around the runtime, not inside.
+/// The shape of `main` of this example: the troupe is around the runtime, not inside.
 #[test]
 fn join_after_the_runtime_needs_nothing_of_it() {
     within(HANG, || {

@@ -78,7 +78,7 @@ fn a_work_whose_client_has_gone_does_not_start() {
     assert_eq!(served.work(6).status, 200);
 }
 
-/// A thread cannot be taken out of a blocking call. What is left is to wait for nobody.
+/// A thread cannot be taken out of a blocking call. So the server waits for none of them.
 #[test]
 fn a_work_whose_client_goes_while_it_runs_ends_as_others_do() {
     let served = Served::start(one_place());
@@ -101,7 +101,7 @@ fn during_a_shutdown_it_is_a_503() {
     served.backend.gate.wait_for(1);
     let waiting = served.ask("/call/1");
     served.until("queued", 1);
-    // What was taken back is answered as soon as it is dropped.
+    // Returned work is answered as soon as it is dropped.
     drop(served.troupe.shutdown_now());
     for answer in [waiting.answer(), served.work(2)] {
         assert_eq!(

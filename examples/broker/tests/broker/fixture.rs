@@ -84,13 +84,13 @@ impl Broker {
         text.lines().map(|line| line.parse().unwrap()).collect()
     }
 
-    // --- What the broker has --------------------------------------------------------------------
+    // --- The state of the broker --------------------------------------------------------------------
 
     pub(crate) fn pending(&mut self) -> usize {
         self.pending_ones().len()
     }
 
-    /// Who has how many messages.
+    /// The number of messages that each worker has.
     pub(crate) fn owners(&mut self) -> Vec<(String, usize)> {
         let mut owners = BTreeMap::new();
         for (_, owner, ..) in self.pending_ones() {
@@ -144,7 +144,7 @@ impl Broker {
         calls.map_or(0, |calls| calls.parse().unwrap())
     }
 
-    // --- What is done to it ---------------------------------------------------------------------
+    // --- Changes to the broker ---------------------------------------------------------------------
 
     /// Sends a message, and returns its id.
     pub(crate) fn send(&mut self, fields: &[(&str, u64)]) -> String {
@@ -304,7 +304,7 @@ impl Drop for Worker {
     }
 }
 
-/// What comes out of a pipe, read by a thread so that the pipe never fills.
+/// The output of a pipe, read by a thread so that the pipe never fills.
 struct Said {
     bytes: Arc<Mutex<Vec<u8>>>,
     end: mpsc::Receiver<()>,
