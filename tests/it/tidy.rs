@@ -42,6 +42,20 @@ const PLACES: &[(&str, &[&str])] = &[
     ("unbounded", &[]),
 ];
 
+/// Words that begin no sentence of the prose: a noun says more.
+const BARE_OPENINGS: &[&str] = &["Who", "Whoever", "What", "So many", "So much", "So long"];
+
+/// Files and folders whose prose still has such sentences. An entry without one has
+/// to go.
+const WITH_BARE_OPENINGS: &[&str] = &[
+    "src/actor_loop/",
+    "src/assign/",
+    "src/pool/",
+    "src/shutdown.rs",
+    "src/sync/",
+    "src/tests/",
+];
+
 /// The most lines of a page of the guide: two screens of text and examples.
 const LONGEST_PAGE: usize = 110;
 
@@ -107,7 +121,7 @@ fn no_program_imports_in_a_circle() {
             names.remove(&module);
             imports.entry(module).or_default().append(&mut names);
         }
-        // What imports nothing that is left is in no circle.
+        // A file that imports none of the others is in no circle.
         let mut before = usize::MAX;
         while imports.len() < before {
             before = imports.len();
@@ -297,6 +311,70 @@ fn links_lead_somewhere() {
             );
         }
     }
+}
+
+/// Holds for every Markdown file of the project, and for the comments of its Rust
+/// files, scripts and settings.
+#[test]
+fn no_sentence_begins_with_a_bare_who_or_what() {
+    let mut texts = Vec::new();
+    for folder in ["", "src", "tests", "benches", "examples", "docs"] {
+        for path in files(folder, "md") {
+            texts.push((path.clone(), prose(&read(&path))));
+        }
+        for path in files(folder, "rs") {
+            texts.push((path.clone(), comments(&read(&path))));
+        }
+    }
+    for folder in ["", "scripts", ".ci", ".cargo", "examples"] {
+        for path in settings(folder) {
+            let text = read(&path);
+            let lines = text.lines().map(|line| match line.split_once('#') {
+                Some((code, comment)) if code.trim().is_empty() => comment,
+                _ => "",
+            });
+            texts.push((path.clone(), lines.collect::<Vec<_>>().join("\n")));
+        }
+    }
+    assert!(texts.len() >= 150, "{} texts", texts.len());
+
+    let mut findings = String::new();
+    let mut is_met = vec![false; WITH_BARE_OPENINGS.len()];
+    for (path, text) in texts {
+        for (line, sentence) in bare_openings(&text) {
+            let allowed = WITH_BARE_OPENINGS
+                .iter()
+                .position(|allowed| path.starts_with(allowed));
+            match allowed {
+                Some(index) => is_met[index] = true,
+                None => findings += &format!("\n{path}:{line}: {sentence}"),
+            }
+        }
+    }
+    assert!(findings.is_empty(), "say it with a noun:{findings}");
+    for (path, is_met) in WITH_BARE_OPENINGS.iter().zip(is_met) {
+        assert!(
+            is_met,
+            "{path} has no such sentence: remove it from the list"
+        );
+    }
+}
+
+/// The sentences that begin so, each with its line. Only a sentence and a heading
+/// begin with a capital, so a capital is enough.
+fn bare_openings(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        for opening in BARE_OPENINGS {
+            found.extend(line.match_indices(opening).filter_map(|(start, _)| {
+                let (before, rest) = line.split_at(start);
+                let after = rest[opening.len()..].chars().next();
+                let is_word = !before.ends_with(is_name) && !after.is_some_and(is_name);
+                is_word.then_some((index + 1, rest))
+            }));
+        }
+    }
+    found
 }
 
 /// Each page of the guide is a module of the documentation, is linked in README, is short, reads as well as a file as it
@@ -526,6 +604,30 @@ fn the_reader_sees_through_comments_and_groups() {
     assert!(anchors("## Same\n## Same\n").contains("same-1"));
     assert!(prose("a\n```\n[no](link)\n```\n`[no](link)` b").contains(" b"));
     assert!(links(&prose("a\n```\n[no](link)\n```\n`[no](link)` b")).is_empty());
+
+    let text = comments(
+        r##"/// Who waits. What it does, so much for that.
+let x = "// What a string is"; // `What` is code. (So long as it is.)
+/* A block.
+Whoever reads on. */ let y = '"'; //! Whatever else, and Whose
+let WhatIs = "\
+"; // What comes last
+"##,
+    );
+    let lines: Vec<(usize, &str)> = bare_openings(&text)
+        .into_iter()
+        .map(|(line, sentence)| (line, sentence.split(' ').next().unwrap_or_default()))
+        .collect();
+    let expected = [
+        (1, "Who"),
+        (1, "What"),
+        (2, "So"),
+        (4, "Whoever"),
+        (6, "What"),
+    ];
+    assert_eq!(lines, expected);
+    let page = prose("```\nWhat?\n```\nsee `What`\n| Who | does |\n## What it is\n");
+    assert_eq!(bare_openings(&page).len(), 2);
 }
 
 /// The rows of [`IMPORTS`].
@@ -555,12 +657,15 @@ fn sources() -> Vec<String> {
 }
 
 /// Every file in a folder with such an extension, from the root on, with `/` between.
+/// Of the root itself, only those that are in no folder.
 fn files(folder: &str, extension: &str) -> Vec<String> {
     fn walk(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                walk(&path, extension, files);
+                if folder != root() {
+                    walk(&path, extension, files);
+                }
             } else if path.extension().is_some_and(|found| found == extension) {
                 files.push(path);
             }
@@ -568,6 +673,26 @@ fn files(folder: &str, extension: &str) -> Vec<String> {
     }
     let mut files = Vec::new();
     walk(&root().join(folder), extension, &mut files);
+    names(files)
+}
+
+/// The scripts in a folder, and the files of settings in it and below.
+fn settings(folder: &str) -> Vec<String> {
+    if !root().join(folder).exists() {
+        return Vec::new(); // `.ci`, in a package
+    }
+    let entries = fs::read_dir(root().join(folder)).expect("a folder of scripts");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let scripts = paths.filter(|path| {
+        path.is_file() && path.extension().is_none() && matches!(folder, "scripts" | ".ci")
+    });
+    let mut found = names(scripts.collect());
+    found.extend(files(folder, "toml"));
+    found
+}
+
+/// Paths from the root on, with `/` between, in order.
+fn names(mut files: Vec<PathBuf>) -> Vec<String> {
     files.sort();
     let names = files.iter().map(|file| {
         let parts = file
@@ -654,15 +779,39 @@ fn spell_out(prefix: &str, tree: &str, plain: &mut String) {
 }
 
 fn without_comments_and_strings(text: &str) -> String {
+    code_and_comments(text).0
+}
+
+/// The text of the comments of Rust code, each on its line, without what is between
+/// backticks.
+fn comments(text: &str) -> String {
+    let comments = code_and_comments(text).1;
+    let lines = comments
+        .lines()
+        .map(|line| line.split('`').step_by(2).collect());
+    lines.collect::<Vec<String>>().join("\n")
+}
+
+/// Code without comments and strings, and the comments alone, with all line breaks of
+/// the text.
+fn code_and_comments(text: &str) -> (String, String) {
     let mut code = String::new();
+    let mut comments = String::new();
     let mut rest = text;
     while let Some(symbol) = rest.chars().next() {
-        let is_in_name = code.ends_with(|last: char| last.is_alphanumeric() || last == '_');
+        let whole = rest;
+        let is_in_name = code.ends_with(is_name);
         if rest.starts_with("//") {
             rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
-        } else if rest.starts_with("/*") {
+            comments.push_str(&whole[..whole.len() - rest.len()]);
+            continue;
+        }
+        if rest.starts_with("/*") {
             rest = after_block_comment(rest);
-        } else if let Some(after) = (!is_in_name).then(|| after_raw_string(rest)).flatten() {
+            comments.push_str(&whole[..whole.len() - rest.len()]);
+            continue;
+        }
+        if let Some(after) = (!is_in_name).then(|| after_raw_string(rest)).flatten() {
             code.push_str("\"\"");
             rest = after;
         } else if symbol == '"' {
@@ -675,8 +824,10 @@ fn without_comments_and_strings(text: &str) -> String {
             code.push(symbol);
             rest = &rest[symbol.len_utf8()..];
         }
+        let passed = &whole[..whole.len() - rest.len()];
+        comments.extend(passed.chars().filter(|&symbol| symbol == '\n'));
     }
-    code
+    (code, comments)
 }
 
 fn after_block_comment(text: &str) -> &str {
@@ -699,7 +850,7 @@ fn after_block_comment(text: &str) -> &str {
     text.get(index..).unwrap_or_default()
 }
 
-/// What follows a raw string, if the text begins with one.
+/// The text after a raw string, if the text begins with one.
 fn after_raw_string(text: &str) -> Option<&str> {
     let body = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
     let opened = body.trim_start_matches('#');
@@ -708,7 +859,7 @@ fn after_raw_string(text: &str) -> Option<&str> {
     Some(string.split_once(&end).map_or("", |(_, after)| after))
 }
 
-/// What follows a string, given what follows its opening quote.
+/// The text after a string, given the text after its opening quote.
 fn after_string(text: &str) -> &str {
     let mut is_escaped = false;
     for (index, symbol) in text.char_indices() {
@@ -722,7 +873,7 @@ fn after_string(text: &str) -> &str {
     ""
 }
 
-/// What follows a character, if the text begins with one and not with a
+/// The text after a character, if the text begins with one and not with a
 /// lifetime.
 fn after_char(text: &str) -> Option<&str> {
     let inside = text.strip_prefix('\'')?;
@@ -773,17 +924,22 @@ fn let_chain(code: &str) -> Option<&str> {
     conditions.next()
 }
 
+fn is_name(symbol: char) -> bool {
+    symbol.is_alphanumeric() || symbol == '_'
+}
+
 /// The names that follow a prefix in code: `x` and `y` in `crate::x`,
 /// `crate::y::z`.
 fn names_after(prefix: &str, code: &str) -> BTreeSet<String> {
-    let is_name = |symbol: char| symbol.is_alphanumeric() || symbol == '_';
     let mut names = BTreeSet::new();
     for (index, _) in code.match_indices(prefix) {
         if code[..index].ends_with(is_name) {
             continue;
         }
         let rest = &code[index + prefix.len()..];
-        let name = &rest[..rest.find(|symbol| !is_name(symbol)).unwrap_or(rest.len())];
+        let name = &rest[..rest
+            .find(|symbol: char| !is_name(symbol))
+            .unwrap_or(rest.len())];
         if !name.is_empty() {
             names.insert(name.to_owned());
         }
@@ -793,7 +949,6 @@ fn names_after(prefix: &str, code: &str) -> BTreeSet<String> {
 
 /// True if code has the name as a whole, not as a part of a longer one.
 fn has_name(code: &str, name: &str) -> bool {
-    let is_name = |symbol: char| symbol.is_alphanumeric() || symbol == '_';
     code.match_indices(name).any(|(index, _)| {
         let after = &code[index + name.len()..];
         !code[..index].ends_with(is_name) && (name.ends_with(':') || !after.starts_with(is_name))
@@ -808,7 +963,7 @@ fn value_of<'a>(key: &str, text: &'a str) -> &'a str {
     value.unwrap_or_else(|| panic!("no line `{key} = \"...\"`"))
 }
 
-/// What README shows of a file, between its marks and without the fence.
+/// The copy of a file in README, between its marks and without the fence.
 fn shown(page: &str, file: &str) -> String {
     let (_, rest) = page
         .split_once(&format!("<!-- {file} -->\n"))
@@ -822,7 +977,7 @@ fn shown(page: &str, file: &str) -> String {
         .to_owned()
 }
 
-/// Markdown without its code.
+/// Markdown without its code, line by line.
 fn prose(page: &str) -> String {
     let mut is_code = false;
     let mut text = String::new();
@@ -832,8 +987,8 @@ fn prose(page: &str) -> String {
         } else if !is_code {
             // Every second piece is between backticks.
             text.extend(line.split('`').step_by(2));
-            text.push('\n');
         }
+        text.push('\n');
     }
     text
 }
@@ -847,7 +1002,7 @@ fn links(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is between backticks.
+/// The pieces between backticks.
 fn spans(text: &str) -> Vec<String> {
     text.lines()
         .flat_map(|line| line.split('`').skip(1).step_by(2))
