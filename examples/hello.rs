@@ -5,7 +5,7 @@ use std::{error::Error, sync::mpsc};
 use troupe_pool::{AssignError, Config, Failure, Troupe};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // One actor with one place in its mailbox holds two works: one running, one waiting.
+    // One actor with one place in its mailbox holds two pieces of work: one runs, one waits.
     let troupe = Troupe::builder(Config::fixed(1).mailbox_size(1))
         .error_handler(|failure: Failure<String>, _| match failure {
             Failure::Error(error) => println!("failed: {error}"),
@@ -28,8 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     open.send(())?; // The first work ends, so there is room for the one that was refused.
     troupe.assign_wait(refused)?;
 
-    troupe.shutdown(); // Whatever was accepted still runs ...
-    troupe.join()?; // ... and is finished now, its thread gone.
+    troupe.shutdown(); // Accepted work still runs ...
+    troupe.join()?; // ... and has finished now, and the thread is gone.
     println!("completed: {}", troupe.stats().completed);
     Ok(())
 }

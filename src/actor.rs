@@ -17,7 +17,7 @@ use crate::work::{BoxError, Work};
 
 /// The settings of an [`Actor`].
 ///
-/// Setters that consume the value build it, and [`Actor::new`] checks it.
+/// The setters consume the settings and return them changed. [`Actor::new`] checks them.
 ///
 /// # Examples
 ///
@@ -51,7 +51,7 @@ impl<E> Default for ActorConfig<E> {
 }
 
 impl<E> ActorConfig<E> {
-    /// Sets how much work can wait in the mailbox. The default is 16 places. See
+    /// Sets the number of places in the mailbox. The default is 16. See
     /// [`Config::mailbox_size`].
     ///
     /// # Examples
@@ -141,8 +141,8 @@ impl<E> fmt::Debug for ActorConfig<E> {
 /// One thread with one bounded mailbox. Work runs one piece at a time, in the order of
 /// acceptance.
 ///
-/// An actor is a Fixed [`Troupe`](crate::Troupe) with a `max` of 1, under the names that
-/// fit a single actor. Dropping it is [`shutdown`](Actor::shutdown), and never blocks.
+/// An actor is a Fixed [`Troupe`](crate::Troupe) with a `max` of 1, with an interface for
+/// a single actor. Dropping it is [`shutdown`](Actor::shutdown), and never blocks.
 ///
 /// The memory of the mailbox, 24 bytes for each place, is freed once the `Actor` has
 /// been dropped and its thread is gone.

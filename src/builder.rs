@@ -52,7 +52,7 @@ impl<E: Send + 'static> Builder<E> {
     /// troupe down. While it runs, its actor does nothing else. A panic of the handler is
     /// contained and counted.
     ///
-    /// The last actor to leave drops the handler, before [`join`](Troupe::join) returns. If
+    /// The last actor to exit drops the handler, before [`join`](Troupe::join) returns. If
     /// there is no actor, the call that ends the troupe drops it, such as
     /// [`shutdown`](Troupe::shutdown) or the drop of the troupe. That call then takes as
     /// long as the drop of the handler does.

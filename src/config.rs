@@ -46,8 +46,8 @@ pub enum Mode {
 
 /// The settings of a troupe.
 ///
-/// The fields can be read directly. Setters of the same names consume the value and set
-/// them. No setter fails or panics: [`Builder::build`](crate::Builder::build) and
+/// The fields are public. Setters of the same names consume the settings and return them
+/// changed. No setter fails or panics: [`Builder::build`](crate::Builder::build) and
 /// [`Troupe::new`](crate::Troupe::new) check the settings.
 ///
 /// # Examples
@@ -81,8 +81,8 @@ pub struct Config {
     /// `None`, means `min`.
     pub initial: Option<usize>,
     /// The number of places in the mailbox of each actor. Work waits there, in addition to
-    /// the work that the actor runs. At most 1,048,576, and `max * (mailbox_size + 1)` must
-    /// be at most 67,108,864. The default is 16.
+    /// the work that the actor runs. The number is at most 1,048,576, and
+    /// `max * (mailbox_size + 1)` is at most 67,108,864. The default is 16.
     ///
     /// A mailbox is allocated as a whole, with 24 bytes for each place, when an actor of its
     /// number starts for the first time. The memory is freed once the

@@ -11,7 +11,7 @@ use crate::pool::{OnFailure, Pool};
 use crate::sync::Arc;
 use crate::work::{BoxError, Work};
 
-/// The place of a failure: the actor, the troupe, and a way to retry.
+/// The context of a failure: its actor, its troupe, and a way to retry.
 ///
 /// The [error handler](crate::Builder::error_handler) receives it with each
 /// [`Failure`].

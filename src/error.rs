@@ -223,7 +223,7 @@ impl<E> fmt::Debug for AcceptError<E> {
 
 /// The error of a troupe or an actor that could not be built.
 ///
-/// Nothing of it is left when this is returned.
+/// Nothing of the troupe or the actor is left when this is returned.
 ///
 /// # Examples
 ///

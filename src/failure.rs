@@ -102,7 +102,7 @@ impl Panic {
         }
     }
 
-    /// Returns the message, if the panic has one, as those of `panic!` do.
+    /// Returns the message of the panic, if it has one, as a panic from `panic!` does.
     ///
     /// Does not block.
     ///

@@ -151,10 +151,10 @@
 //! ```
 //!
 //! Everything that a closure captures is dropped exactly once, whether the work
-//! ran, panicked, or was given back and dropped. [`join`](Troupe::join) returns
-//! after these drops for all work that the troupe has run. A captured *lease*,
-//! whose drop returns a message to its broker unless the work has settled it,
-//! therefore covers every way in which work can end.
+//! ran, panicked, or was given back and dropped. [`join`](Troupe::join) returns only
+//! after the captures of all work that the troupe has run have been dropped. So a
+//! captured *lease*, whose drop returns a message to its broker unless the work has
+//! settled it, covers every way in which work can end.
 //!
 //! There is one exception, which a bug of the compiler causes even without a
 //! troupe. If a closure has computed `Err(error)` and a capture then panics in its

@@ -9,8 +9,8 @@ use crate::sync::Instant;
 ///
 /// All accepted work ends in exactly one of `completed`, `failed`, `panicked` and
 /// `returned`. At rest their sum equals `accepted`, and in no snapshot is it higher.
-/// `queued + running` never exceeds `capacity`. These differences can therefore be
-/// computed without underflow.
+/// `queued + running` never exceeds `capacity`. Differences such as
+/// `accepted - completed` therefore never underflow.
 ///
 /// A snapshot is not taken at one instant. Work that moves on meanwhile, from waiting to
 /// running or from running to finished, may be missed by the gauges. It is never counted
@@ -62,7 +62,7 @@ pub struct Stats {
     pub handler_panics: u64,
     /// Accepted work that has not started.
     pub queued: usize,
-    /// Work that is running, or whose error handler is.
+    /// Work that is running, or whose failure is in the error handler.
     pub running: usize,
     /// Actors, except those that are still being started.
     pub actors: usize,

@@ -23,11 +23,11 @@ use crate::work::{BoxError, Work};
 ///
 /// Dropping a troupe is [`shutdown`](Troupe::shutdown). It never blocks and never
 /// panics, even on one of the troupe's own threads. Accepted work is still run while
-/// the process lives. Call [`join`](Troupe::join) first to be sure that it is.
+/// the process lives. Call [`join`](Troupe::join) first to be sure that all of it runs.
 ///
-/// Work or a handler may therefore own the last `Arc` of its own troupe. But a handler
-/// that owns one keeps the troupe from ever being dropped. Such a handler should use
-/// its [`Context`](crate::Context::troupe) instead.
+/// It is therefore harmless if work owns the last `Arc` of its own troupe. A handler
+/// that owns an `Arc` keeps the troupe from ever being dropped, and should use its
+/// [`Context`](crate::Context::troupe) instead.
 ///
 /// # Deadlocks
 ///
@@ -36,18 +36,19 @@ use crate::work::{BoxError, Work};
 ///
 /// - The work of two troupes waits for each other.
 /// - Work waits for other work of its own troupe by other means, such as a channel.
-///   Such a troupe needs one actor more than the number of actors that can wait at the
-///   same time. ([`Config::default`] has a single actor on one processor.) Even that
-///   may not be enough if a shutdown begins meanwhile: the awaited work can then be
-///   accepted behind the work that waits for it.
+///   Such a troupe needs at least one more actor than those that wait in this way at
+///   the same time. ([`Config::default`] has a single actor on one processor.) Even
+///   that may not be enough if a shutdown begins meanwhile: the awaited work can then
+///   be accepted behind the work that waits for it.
 ///
 /// # Threads
 ///
 /// An actor's thread inherits what the system passes on from the thread that starts
 /// it. On Linux, these are the CPU affinity, the scheduling class and the signal mask.
-/// In Fixed mode, and for the initial actors, the thread that builds the troupe starts
-/// them. A Dynamic troupe may grow on any thread that assigns. When an actor retires,
-/// everything tied to its thread ends, such as thread-local variables.
+/// The thread that builds the troupe starts all actors of a Fixed troupe, and the
+/// initial actors of a Dynamic one. A Dynamic troupe may grow on any thread that
+/// assigns. When an actor retires, everything tied to its thread ends, such as
+/// thread-local variables.
 ///
 /// No thread can be stopped from outside. Work that never ends occupies an actor and
 /// counts towards `max`. [`join`](Troupe::join) and [`wait_idle`](Troupe::wait_idle)
@@ -101,6 +102,8 @@ impl<E: Send + 'static> Troupe<E> {
     /// 2. a new actor, in Dynamic mode below `max`;
     /// 3. any mailbox with room.
     ///
+    /// If there is none of these, the work is refused.
+    ///
     /// Work starts in nearly the order of acceptance. With a `max` of 1 it starts in exactly
     /// that order, except that a retry comes first. Once this has returned `Ok`, the work is
     /// run exactly once, or returned exactly once by
@@ -113,9 +116,9 @@ impl<E: Send + 'static> Troupe<E> {
     /// The error contains the work, which has not been run.
     ///
     /// - [`Full`](AssignError::Full) if, at some instant during the call, no actor was idle,
-    ///   no mailbox had room, and the troupe could not grow. It cannot grow at `max`, which
-    ///   includes actors that are being started. A troupe that has an actor also does not
-    ///   grow for 100 ms after the system has refused a thread.
+    ///   no mailbox had room, and the troupe could not grow. It cannot grow at `max`
+    ///   actors, including those that are being started. A troupe that has an actor also
+    ///   does not grow for 100 ms after the system has refused a thread.
     /// - [`ShuttingDown`](AssignError::ShuttingDown) after a shutdown.
     /// - [`Spawn`](AssignError::Spawn) if the troupe has no actor, and the system refused to
     ///   start one.
@@ -162,7 +165,7 @@ impl<E: Send + 'static> Troupe<E> {
     ///
     /// The same as [`assign`](Troupe::assign), with these differences:
     ///
-    /// - [`Full`](AssignError::Full) is returned once the time is up.
+    /// - [`Full`](AssignError::Full) is returned only once the time is up.
     /// - [`WouldDeadlock`](AssignError::WouldDeadlock) is returned if the call would have to
     ///   wait on one of the troupe's own threads.
     ///
@@ -239,7 +242,7 @@ impl<E> Troupe<E> {
     /// [`ShuttingDown`](AssignError::ShuttingDown). Everything accepted before is still run.
     /// This may be called anywhere, any number of times.
     ///
-    /// The last actor to leave drops the error handler. If there is no actor, this call
+    /// The last actor to exit drops the error handler. If there is no actor, this call
     /// drops it.
     ///
     /// # Examples

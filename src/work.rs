@@ -76,10 +76,10 @@ impl<E> Envelope<E> {
 
 /// A piece of work: a boxed `FnOnce() -> Result<(), E>`.
 ///
-/// [`Troupe::assign`](crate::Troupe::assign) takes a closure and turns it into a `Work`,
-/// which is the only allocation of an assign. If an assign is refused, the error contains
-/// the `Work`. It can be kept for later, [run by hand](Work::run), or assigned again
-/// without being boxed a second time.
+/// [`Troupe::assign`](crate::Troupe::assign) takes a closure and turns it into a `Work`.
+/// An assign allocates nothing else. If it is refused, the error contains the `Work`,
+/// which can be kept for later, [run by hand](Work::run), or assigned again without being
+/// boxed a second time.
 ///
 /// Everything that the closure captured is dropped exactly once: when the work has run or
 /// panicked, or when the `Work` is dropped without having been run.
