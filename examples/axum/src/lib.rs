@@ -1,4 +1,4 @@
-//! A bounded `spawn_blocking` that says no: an axum service in front of a blocking back end.
+//! A bounded `spawn_blocking` that can refuse: an axum service in front of a blocking back end.
 //!
 //! `bridge` is the piece to copy. The others make a service of it, and measure it.
 
