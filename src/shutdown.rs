@@ -22,7 +22,7 @@
 //! - *Halt was loaded before NOW-1*: the take came before NOW-2 or NOW-3 passed that mailbox or
 //!   hand-off. Passing it synchronises with the take, so `shutdown_now` sees the phase of that
 //!   time, even, and waits until the work has begun.
-//! - *Phase seen odd*: the actor runs its last work. What it takes afterwards was sent after
+//! - *Phase seen odd*: the actor runs its last work. A work that it takes afterwards was sent after
 //!   NOW-2, and its load of *halt* after that take sees it. `shutdown_now` may have returned by
 //!   then, so the work goes to the unclaimed works, for its sender.
 //! - *That sender* is late and does not find its work in the mailbox. It waits, as

@@ -29,7 +29,7 @@ pub(crate) fn run<E>(pool: &Arc<Pool<E>>, id: usize) {
     }
 }
 
-/// What an actor does next.
+/// The next step of an actor.
 enum Next<E> {
     /// It runs this work.
     Run(Envelope<E>),

@@ -18,7 +18,7 @@ const SOON: u32 = 4;
 /// How many works come at most before the next look away, if they do not pay.
 const LATE: u32 = 4_096;
 
-/// What one actor has learned of the works that come to it.
+/// An actor's experience with the works that come to it.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// Works run since the last look away was judged.

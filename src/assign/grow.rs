@@ -40,7 +40,7 @@ use crate::work::Envelope;
 /// The system has refused a thread, and the reservation is undone.
 struct Refusal<E> {
     error: io::Error,
-    /// What was in the hand of the actor that was not started.
+    /// The work of the actor that was not started, if it is still there.
     hand: Option<Envelope<E>>,
     /// The counts from before the reservation was undone.
     before: Counts,

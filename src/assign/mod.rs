@@ -19,7 +19,7 @@ use crate::pool::{Counts, Pool};
 use crate::sync::{Arc, Backoff, Duration, thread_number};
 use crate::work::{Envelope, Work};
 
-/// What came of an attempt to place a work.
+/// The outcome of an attempt to place a work.
 #[must_use]
 pub(crate) enum Placed<E> {
     /// The work is accepted.

@@ -5,7 +5,7 @@ use super::Pool;
 use crate::sync::Condvar;
 use crate::sync::unwind::drop_contained;
 
-/// What callers wait for. One condition variable for each event, so that an event wakes
+/// The events that callers wait for. There is one condition variable for each event, so that an event wakes
 /// nobody who waits for another.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
@@ -17,7 +17,7 @@ pub(crate) struct Events {
     pub(crate) has_ended: Condvar,
 }
 
-/// What is known under the pool's lock of the events.
+/// The callers that wait, and the events that have happened.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
     /// How many callers wait in `wait_idle`.

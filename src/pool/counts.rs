@@ -1,4 +1,4 @@
-//! The state word: the counts and flags of the whole troupe in one atomic.
+//! The counts word: the counts and flags of the whole troupe in one atomic.
 //!
 //! | bits | what | changes |
 //! |---|---|---|
@@ -7,9 +7,9 @@
 //! | 30..45 | searching: actors that search for work, or are about to | as above; an actor off the stack stops without it |
 //! | 45 | shutting down | set once, under the pool's lock |
 //! | 46 | somebody waits for room | under the waiters' lock |
-//! | 47 | the system has refused a thread | by who grows, under the spawn_lock's lock |
+//! | 47 | the system has refused a thread | by a thread that starts an actor, under the spawn lock |
 //! | 48 | unused | |
-//! | 49..64 | full: mailboxes known to be full | by who moves a gate |
+//! | 49..64 | full: mailboxes known to be full | by a thread that moves a gate |
 //!
 //! `full` is on top: an uncount can come before its count (`gate.rs`), and a
 //! number that goes below zero for a while then wraps around without touching
@@ -31,7 +31,7 @@ const WAITED_FOR: u64 = 1 << 46;
 const REFUSED: u64 = 1 << 47;
 const FULL: u64 = 1 << 49;
 
-/// The state word at one instant.
+/// The counts at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts(u64);
 
@@ -65,19 +65,19 @@ impl Counts {
         self.0 & SHUTTING_DOWN != 0
     }
 
-    /// Does somebody wait for room?
+    /// Returns `true` if a sender waits for room.
     #[inline]
     pub(crate) fn is_waited_for(self) -> bool {
         self.0 & WAITED_FOR != 0
     }
 
-    /// Has the system refused the last growth?
+    /// Returns `true` if the system has refused the last growth.
     #[inline]
     pub(crate) fn is_refused(self) -> bool {
         self.0 & REFUSED != 0
     }
 
-    /// Is somebody idle, and nobody on the way to look for work?
+    /// Returns `true` if an actor is idle and none is searching.
     #[inline]
     pub(crate) fn should_notify(self) -> bool {
         self.idle() > 0 && self.searching() == 0
@@ -89,7 +89,7 @@ impl Counts {
     }
 }
 
-/// The state word.
+/// The counts word.
 #[derive(Debug, Default)]
 pub(crate) struct CountsWord(Padded<SeqCstWord>);
 
@@ -145,7 +145,7 @@ impl CountsWord {
         self.down(LIVE + IDLE)
     }
 
-    /// It has changed its mind.
+    /// An actor that began to retire stays.
     pub(super) fn idle_actor_stays(&self) -> Counts {
         self.up(LIVE + IDLE)
     }

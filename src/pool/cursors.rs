@@ -18,7 +18,7 @@
 //! Claim: a work is overtaken by about `mailbox_size` others for each actor at most, and none
 //! waits for ever.
 //!
-//! What lies behind the drain cursor is younger than what lies before it.
+//! Works behind the drain cursor are younger than works before it.
 //!
 //! No other claim rests on the cursors. An old mark whose number has come round moves it once
 //! too early.

@@ -1,10 +1,10 @@
-//! What an actor is called to do, and the work that it is handed with the call.
+//! The signal that an idle actor hears, and the work that it is handed with it.
 
 use crate::sync::Mutex;
 use crate::sync::atomics::SeqCstWord;
 use crate::work::Envelope;
 
-/// What an idle actor is called to do.
+/// An idle actor is told to do this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// Nothing.

@@ -16,7 +16,7 @@ use super::slot::{Slot, is_running};
 use crate::sync::{Condvar, Instant, JoinHandle, MutexGuard, Wake, current};
 use crate::work::Envelope;
 
-/// What the pool's lock guards.
+/// The data that the pool's lock guards.
 pub(super) struct Synced<E> {
     idle: IdleStack,
     roster: Roster,
@@ -54,7 +54,7 @@ pub(crate) struct Reserved<'a, E> {
     pub(crate) slot: &'a Slot<E>,
 }
 
-/// What came of an attempt to retire.
+/// The outcome of an attempt to retire.
 #[must_use]
 pub(crate) enum Retired {
     /// The actor has left.

@@ -1,6 +1,6 @@
-//! What the threads of a troupe share: its parts, and how work is found and taken.
+//! The data that the threads of a troupe share, and how work is found and taken.
 //!
-//! The arguments are in ARCHITECTURE.md.
+//! README.md in this folder argues that no work is lost.
 
 mod bits;
 mod callers;
@@ -220,7 +220,7 @@ impl<E> Pool<E> {
         }
     }
 
-    // ---- Who is asking ------------------------------------------------
+    // ---- The calling thread -------------------------------------------
 
     /// Marks the calling thread as one of this troupe's.
     pub(crate) fn adopt_thread(&self) {

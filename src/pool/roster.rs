@@ -23,7 +23,7 @@ enum Place {
     Open,
 }
 
-/// What is known of the actor of one number.
+/// The actor of one number.
 #[derive(Debug, Default)]
 struct Entry {
     place: Place,

@@ -1,5 +1,4 @@
-//! What is shared about one actor: its mailbox, its hand, what it is called
-//! to do, and what it tells of itself.
+//! An actor as the others see it: its mailbox, its hand-off and its progress.
 
 use super::handoff::Handoff;
 use super::mailbox::Mailbox;
@@ -19,14 +18,14 @@ pub(crate) struct Slot<E> {
     own: Padded<Own<E>>,
 }
 
-/// What the actor writes, or others write while the actor is idle.
+/// The parts that the actor writes, or others write while the actor is idle.
 struct Own<E> {
-    /// What the actor tells of itself. The actor alone writes here.
+    /// The actor alone writes here.
     progress: Progress,
     handoff: Handoff<E>,
 }
 
-/// What an actor tells of itself.
+/// The progress of an actor, which it alone writes.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Even between two works, odd in one. Never the same number twice.
@@ -53,13 +52,13 @@ impl<E> Slot<E> {
         }
     }
 
-    /// What the actor tells of itself.
+    /// The progress of the actor.
     #[inline]
     pub(crate) fn progress(&self) -> &Progress {
         &self.own.progress
     }
 
-    /// What the actor is called to do, and what it is handed.
+    /// The actor's signal, and the work that it is handed.
     #[inline]
     pub(crate) fn handoff(&self) -> &Handoff<E> {
         &self.own.handoff

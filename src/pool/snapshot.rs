@@ -1,6 +1,6 @@
 //! Snapshots: what users see of a pool at one moment.
 //!
-//! # What a snapshot may miss
+//! # Why a snapshot counts no work twice
 //!
 //! Finished works are read before running ones, and those before waiting ones. So a work that
 //! moves on meanwhile is missed rather than counted twice. A work that has begun has been
@@ -50,8 +50,8 @@ impl<E> Pool<E> {
         stats.spawn_failures = roster.spawn_failures;
         stats.peak = roster.peak;
         stats.returned = locked.returned();
-        // A work can be taken, and even finished, before its sender has counted it. What
-        // has begun has been accepted, though.
+        // A work can be taken, and even finished, before its sender has counted it. A
+        // work that has begun has been accepted, though.
         let finished = stats.completed + stats.failed + stats.panicked + stats.returned;
         let begun = finished + running as u64;
         stats.accepted = locked.accepted_at_least(self.tallies.accepted().max(begun));

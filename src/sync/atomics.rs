@@ -113,15 +113,15 @@ impl SingleWriter {
     }
 }
 
-/// What one stripe counts.
+/// The counts of one stripe.
 #[derive(Debug, Default)]
 struct Stripe {
     /// The number of the thread that this stripe belongs to; zero if none.
     /// Never changed again: a stripe is not worth knowing that a thread ended.
     owner: AtomicU64,
-    /// What the owner has counted.
+    /// Counted by the owner.
     own: Tally,
-    /// What all the others have whose numbers fall on this stripe.
+    /// Counted by all other threads whose numbers fall on this stripe.
     shared: Tally,
 }
 

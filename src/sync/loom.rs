@@ -20,7 +20,7 @@
 //!   exchanges. Its orderings are crossbeam's, but for one: where that finds
 //!   "full" and "empty" by a relaxed load behind a sequentially consistent
 //!   fence, this makes the load sequentially consistent too, since loom knows
-//!   such fences only from one another. What is sent is kept outside loom.
+//!   such fences only from one another. The items are kept outside loom.
 //! - Time stands still, and yet a wait with a deadline times out at once. Works, the
 //!   errors' place and other things that are only ever touched by one thread at a
 //!   time are not loom's.
@@ -55,8 +55,8 @@ pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     );
 }
 
-/// The one instant that there is. What depends on the time of day would not do
-/// the same twice.
+/// The one instant that there is. A model that depends on the time of day would
+/// not do the same twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(unnameable_types, reason = "in place of a public type of std's")]
 pub struct Instant(());
@@ -156,7 +156,7 @@ pub(super) fn times_out(_deadline: Instant) -> bool {
 /// Nothing: a thread that yields would not run again before the others are stuck.
 pub(super) fn spin() {}
 
-/// What a thread parks on. Not loom's own: that forgets a call that comes while
+/// A thread that can be unparked. Loom's own forgets a call that comes while
 /// the thread yields.
 #[derive(Clone, Debug)]
 pub struct Thread(Arc<Token>);

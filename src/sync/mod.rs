@@ -5,8 +5,8 @@
 //! that the whole core runs unchanged under a model checker: the feature
 //! `shuttle` swaps [`std`] for a model with the same shape, and the cfg
 //! `troupe_loom` for one with weak memory, in which only pieces of the core are
-//! small enough to run. What the primitives are used *for* is none of this
-//! module's business.
+//! small enough to run. This module knows nothing of what the
+//! primitives are used for.
 
 #[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 pub(crate) mod atomics;

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `code`; a panic comes back as its payload.
 ///
-/// What `code` borrows may be seen in the middle of a change afterwards. The
+/// Data that `code` borrows may be seen in the middle of a change afterwards. The
 /// callers hand in values that nobody else sees (a work, an error) or closures
 /// whose author chose to let a panic out.
 pub fn contain<T>(code: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {

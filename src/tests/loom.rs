@@ -5,7 +5,7 @@
 //! tests::loom --target-dir target-loom`. The whole of a troupe is too large. So
 //! a model begins in the middle: the slots are open, and of the actors only those
 //! live that it is about; the others are busy for ever. A lost wake-up is a
-//! deadlock, which loom reports. What is not real is said in `sync/weak.rs`.
+//! deadlock, which loom reports. `sync/loom.rs` says what is not real.
 
 use crate::actor_loop::run;
 use crate::assign::{after_send, grow, grow_for_mailboxes, reclaim_if_late};
@@ -66,7 +66,7 @@ fn lay_in(pool: &Pool<Error>, id: usize, work: Work<Error>) {
     assert!(laid.is_ok());
 }
 
-/// What is left of an actor that has gone: its vacant slot.
+/// Makes the slot of an actor vacant, as if the actor had left.
 fn take_away(pool: &Pool<Error>, id: usize) {
     let slot = pool.slot(id).unwrap();
     let _: bool = pool.lock().leave(id, slot);
@@ -84,7 +84,7 @@ fn goes_idle(pool: &Pool<Error>, id: usize) {
     let _ = pool.lock().go_idle(id, false);
 }
 
-/// What a sender does after its send, to a slot that is the same actor's as before.
+/// A sender's steps after its send, to a slot that is the same actor's as before.
 fn follow_up(pool: &Arc<Pool<Error>>, id: usize) {
     let slot = pool.slot(id).unwrap();
     assert!(after_send(pool, id, slot, slot.gate.generation()).is_none());
@@ -262,7 +262,7 @@ fn a_bit_is_cleared_against_a_send() {
     });
 }
 
-/// Who waits for room hears of it, whenever it is made.
+/// A sender that waits for room hears of it, whenever it is made.
 ///
 /// Fails when a waiter sleeps though the generation has risen since it noted it,
 /// and when a gate that opens wakes nobody.
@@ -549,7 +549,7 @@ fn two_late_senders_and_an_idle_actor() {
         for _ in 0..2 {
             lay_in(&pool, 0, bell.meeting(2));
         }
-        // What their senders do then.
+        // The steps of their senders.
         for _ in 0..2 {
             follow_up(&pool, 0);
         }
@@ -598,7 +598,7 @@ fn a_late_sender_against_a_hand_off() {
         goes_idle(&pool, 0);
         let sender = with(&pool, |pool| grow_for_mailboxes(&pool));
         assign(&pool, second).unwrap();
-        // What the actor finds in its hand when it is called.
+        // The actor finds this when it is notified.
         let hand = with(&pool, |pool| {
             let hand = pool.slot(0).unwrap().handoff().take_work();
             assert!(hand.is_some_and(|envelope| envelope.run().is_ok()));
@@ -655,7 +655,7 @@ fn full_is_exact_while_an_actor_turns_back() {
         goes_idle(&pool, 1);
         let late = work(&run);
         let sender = with(&pool, move |pool| assign(&pool, late).unwrap());
-        // What an actor does that begins to retire, and finds work.
+        // An actor begins to retire, and finds work.
         let slot = pool.slot(1).unwrap();
         let retired = pool.lock().retire(1, slot);
         assert!(!matches!(retired, Retired::Yes { .. }));
