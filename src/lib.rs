@@ -248,10 +248,20 @@ pub use crate::stats::{ActorStats, Stats};
 pub use crate::troupe::Troupe;
 pub use crate::work::{BoxError, Work};
 
-/// Models of the core under loom, which knows weak memory.
-#[cfg(all(test, troupe_loom))]
+/// Models under the model checkers, each of which has a cfg.
+#[cfg(test)]
 mod tests {
+    #[cfg(troupe_loom)]
     mod loom;
+
+    #[cfg(troupe_shuttle)]
+    mod fuzz;
+    #[cfg(troupe_shuttle)]
+    mod random;
+    #[cfg(troupe_shuttle)]
+    mod schedule;
+    #[cfg(troupe_shuttle)]
+    mod shuttle;
 }
 
 /// Compiles and runs the examples of README.md.

@@ -1,7 +1,7 @@
 //! The example `checksum`, run as a process beside `sha256sum`; and the parts of it that a process
 //! cannot be made to show on demand.
 
-#![cfg(all(unix, not(feature = "shuttle")))]
+#![cfg(unix)]
 
 use std::{
     ffi::{OsStr, OsString},

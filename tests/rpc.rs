@@ -1,7 +1,7 @@
 //! The examples `rpc_server` and `rpc_client`, both as processes; rude clients; the operations port
 //! and its page.
 
-#![cfg(all(target_os = "linux", not(feature = "shuttle")))]
+#![cfg(target_os = "linux")]
 
 use std::{
     io::{ErrorKind, Write},

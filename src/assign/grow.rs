@@ -211,7 +211,7 @@ fn spawn_reserved<E: Send + 'static>(
     }
 }
 
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+#[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
 mod tests {
     use std::sync::mpsc;
 

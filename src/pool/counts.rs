@@ -197,7 +197,7 @@ fn if_searching(searching: bool) -> u64 {
     if searching { AWAKE } else { 0 }
 }
 
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+#[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
 mod tests {
     use super::CountsWord;
 

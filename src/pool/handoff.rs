@@ -106,7 +106,7 @@ impl<E> Handoff<E> {
     }
 }
 
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+#[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
 mod tests {
     use super::{Handoff, Signal};
     use crate::work::Work;

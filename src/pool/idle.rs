@@ -91,7 +91,7 @@ impl IdleStack {
     }
 }
 
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+#[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
 mod tests {
     use super::{Idle, IdleStack};
     use crate::sync::current;

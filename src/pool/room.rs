@@ -270,7 +270,7 @@ impl Room {
     }
 }
 
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+#[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
 mod tests {
     use super::Gate;
     use crate::pool::counts::CountsWord;

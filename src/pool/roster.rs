@@ -163,7 +163,7 @@ impl Roster {
     }
 }
 
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+#[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
 mod tests {
     use super::Roster;
     use crate::sync::spawn;

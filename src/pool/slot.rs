@@ -117,7 +117,7 @@ fn instant(birth: Instant, stamp: u64) -> Option<Instant> {
         .and_then(|nanoseconds| birth.checked_add(Duration::from_nanos(nanoseconds)))
 }
 
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+#[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
 mod tests {
     use super::{Progress, instant, stamp};
     use crate::sync::{Duration, Instant};

@@ -71,7 +71,7 @@ impl Waiters {
     }
 }
 
-#[cfg(all(test, not(any(feature = "shuttle", troupe_loom))))]
+#[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
 mod tests {
     use super::Waiters;
     use crate::pool::counts::CountsWord;

@@ -13,7 +13,7 @@ pub(crate) mod atomics;
 #[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 pub(crate) mod unwind;
 
-#[cfg(any(feature = "shuttle", troupe_loom))]
+#[cfg(any(troupe_shuttle, troupe_loom))]
 #[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 #[expect(
     clippy::expect_used,
@@ -27,22 +27,22 @@ mod lock;
     reason = "a model that breaks its own rules has to stop"
 )]
 mod loom;
-#[cfg(all(feature = "shuttle", not(troupe_loom)))]
+#[cfg(all(troupe_shuttle, not(troupe_loom)))]
 #[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 #[expect(
     clippy::expect_used,
     reason = "a model that breaks its own rules has to stop"
 )]
 mod shuttle;
-#[cfg(not(any(feature = "shuttle", troupe_loom)))]
+#[cfg(not(any(troupe_shuttle, troupe_loom)))]
 #[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 mod std;
 
 #[cfg(troupe_loom)]
 pub(crate) use self::loom::*;
-#[cfg(all(feature = "shuttle", not(troupe_loom)))]
+#[cfg(all(troupe_shuttle, not(troupe_loom)))]
 pub(crate) use self::shuttle::*;
-#[cfg(not(any(feature = "shuttle", troupe_loom)))]
+#[cfg(not(any(troupe_shuttle, troupe_loom)))]
 pub(crate) use self::std::*;
 
 pub(crate) use ::std::sync::{Arc, OnceLock};

@@ -130,9 +130,11 @@ fn is_in_member(folder: &str) -> bool {
         .any(|folder| root().join(folder).join("Cargo.toml").exists())
 }
 
+/// The models are left out. Those under shuttle use its primitives as a user would use std's.
 #[test]
 fn each_hazard_has_one_place() {
-    for file in sources() {
+    let sources = sources().into_iter();
+    for file in sources.filter(|file| !file.starts_with("src/tests/")) {
         let code = plain_code(&read(&file));
         for (name, places) in PLACES {
             let is_place = places.iter().any(|place| file.starts_with(place));
@@ -424,8 +426,8 @@ fn prose_and_blocks(page: &str) -> (String, Vec<String>) {
 }
 
 /// The documents and the heads of the sources name the tests that attack an argument or a
-/// promise, as `it::module`, `it::module::test`, `loom::test`, and of other files as
-/// `file::test`. Every row of tests/PROMISES.md names one.
+/// promise, as `it::module`, `it::module::test`, `shuttle::test`, `loom::test`, and of other
+/// files as `file::test`. Every row of tests/PROMISES.md names one.
 #[test]
 fn the_tests_that_arguments_name_exist() {
     let pages = ["ARCHITECTURE.md", "src/pool/README.md", "tests/PROMISES.md"].map(String::from);
@@ -468,7 +470,7 @@ fn assert_attack_exists(page: &str, name: &str) -> bool {
         ["it", module] => (format!("tests/it/{module}.rs"), None),
         ["it", module, test] => (format!("tests/it/{module}.rs"), Some(test)),
         ["tidy", test] => ("tests/it/tidy.rs".to_owned(), Some(test)),
-        ["loom", test] => ("src/tests/loom.rs".to_owned(), Some(test)),
+        ["shuttle" | "loom", test] => (format!("src/tests/{}.rs", parts[0]), Some(test)),
         [binary, test] if root().join(format!("tests/{binary}.rs")).exists() => {
             (format!("tests/{binary}.rs"), Some(test))
         }
@@ -482,8 +484,8 @@ fn assert_attack_exists(page: &str, name: &str) -> bool {
 }
 
 /// tests/PEERS.md names them in its last column, as `module::test` of this
-/// binary or `binary::test` of another; and no row is without a name or a
-/// reason.
+/// binary, `binary::test` of another, or `shuttle::test`; and no row is without a
+/// name or a reason.
 #[test]
 fn the_tests_that_peers_name_exist() {
     let page = read("tests/PEERS.md");
@@ -506,13 +508,11 @@ fn the_tests_that_peers_name_exist() {
         );
         for name in names {
             let (module, test) = name.split_once("::").expect("it contains that");
-            let file = format!("tests/it/{module}.rs");
-            let file = if root().join(&file).exists() {
-                file
-            } else {
-                format!("tests/{module}.rs")
-            };
-            assert_named("tests/PEERS.md", &name, &file, Some(test));
+            let folders = ["tests/it", "src/tests", "tests"];
+            let files = folders.map(|folder| format!("{folder}/{module}.rs"));
+            let is_there = |file: &&String| root().join(file).exists();
+            let file = files.iter().find(is_there).unwrap_or(&files[0]);
+            assert_named("tests/PEERS.md", &name, file, Some(test));
         }
     }
 }

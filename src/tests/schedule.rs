@@ -7,7 +7,7 @@ use std::fmt;
 
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 
-use crate::random::Random;
+use super::random::Random;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -1,15 +1,15 @@
 //! Runs programs until one fails, or until there is nothing left to run.
 
-use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-use crate::choices::Bytes;
-use crate::program::Program;
-use crate::schedule::{Driver, Plan};
-use crate::{log, oracle, play};
+use super::choices::Bytes;
+use super::program::Program;
+use super::{log, oracle, play};
+use crate::tests::schedule::{Driver, Plan};
 
 /// A program under one schedule.
 #[derive(Clone)]
@@ -34,6 +34,7 @@ impl Failure {
 }
 
 std::thread_local! {
+    static IS_SEARCHING: Cell<bool> = const { Cell::new(false) };
     static CURRENT: RefCell<Option<Run>> = const { RefCell::new(None) };
     static FOUND: RefCell<Option<Failure>> = const { RefCell::new(None) };
 }
@@ -53,6 +54,18 @@ fn config() -> Config {
     config
 }
 
+/// Prints no panic of a program. Panics of other threads are printed as before.
+pub(crate) fn silence_panics() {
+    // The first execution in a process makes the model checker set its own hook.
+    shuttle::check_random(|| {}, 1);
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !IS_SEARCHING.get() {
+            hook(info);
+        }
+    }));
+}
+
 /// Runs what `next` gives, which is told the steps of the run before.
 pub(crate) fn search(mut next: impl FnMut(usize) -> Option<Run> + 'static) -> Option<Failure> {
     FOUND.with(|found| *found.borrow_mut() = None);
@@ -63,9 +76,11 @@ pub(crate) fn search(mut next: impl FnMut(usize) -> Option<Run> + 'static) -> Op
         CURRENT.with(|current| *current.borrow_mut() = Some(run));
         Some(plan)
     });
+    IS_SEARCHING.set(true);
     let result = catch_unwind(AssertUnwindSafe(|| {
         Runner::new(driver, config()).run(execute)
     }));
+    IS_SEARCHING.set(false);
     if let Err(payload) = result {
         let reason = payload
             .downcast_ref::<String>()

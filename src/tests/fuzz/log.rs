@@ -5,9 +5,8 @@
 
 use std::cell::RefCell;
 
-use troupe_pool::Stats;
-
-use crate::program::Via;
+use super::program::Via;
+use crate::Stats;
 
 /// The time of an event is its index in the log.
 #[derive(Clone, Copy, Debug)]

@@ -1,27 +1,22 @@
 //! The whole core under shuttle's controlled schedulers, random and PCT.
 //!
-//! `cargo test --release --features shuttle --test shuttle`. Which schedules
-//! are tried can be had more of: `TROUPE_ITERATIONS=100000`. A failing schedule
-//! is printed and can be replayed with `shuttle::replay`.
+//! `RUSTFLAGS="--cfg troupe_shuttle" cargo test --release --lib --target-dir
+//! target-shuttle tests::shuttle`. `TROUPE_ITERATIONS=100000` tries more schedules.
+//! A failing schedule is printed and can be replayed with shuttle's function `replay`. The
+//! models know the public interface only.
 //!
 //! Refused spawns and timed-out waits are decided by a coin of the model,
 //! unless the troupe's threads are called `sure`.
 
-#![cfg(feature = "shuttle")]
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::random::Random;
+use super::schedule::{Driver, Kind, Plan};
+use crate::{AssignError, Config, Context, Failure, Handle, JoinError, Troupe, Work};
 use shuttle::sync::Arc;
 use shuttle::sync::mpsc;
 use shuttle::thread;
-use troupe_pool::{AssignError, Config, Context, Failure, Handle, JoinError, Troupe, Work};
-
-#[path = "fuzz/random.rs"]
-mod random;
-#[expect(dead_code, reason = "the random programs use all of it")]
-#[path = "fuzz/schedule.rs"]
-mod schedule;
 
 type Error = &'static str;
 
@@ -48,14 +43,14 @@ fn check(model: fn()) {
 /// Runs a model under ten times as many schedules, each of which holds up a thread for
 /// long, one to four times. For what the others find too seldom.
 fn check_held(model: fn()) {
-    let mut random = random::Random::new(1);
+    let mut random = Random::new(1);
     let mut left = 10 * iterations();
     let mut horizon = 64;
-    let driver = schedule::Driver::new(move |steps| {
+    let driver = Driver::new(move |steps| {
         left = left.checked_sub(1)?;
         horizon = horizon.max(steps);
-        let (kind, seed) = (schedule::Kind::Hold, random.next());
-        Some(schedule::Plan {
+        let (kind, seed) = (Kind::Hold, random.next());
+        Some(Plan {
             kind,
             seed,
             horizon,

@@ -1,9 +1,8 @@
 //! The contract, as rules for a log.
 
-use troupe_pool::Stats;
-
-use crate::log::{Answer, Call, Event, Log, Outcome};
-use crate::program::{Patience, Program, Settings, Via};
+use super::log::{Answer, Call, Event, Log, Outcome};
+use super::program::{Patience, Program, Settings, Via};
+use crate::Stats;
 
 /// No event.
 const NEVER: usize = usize::MAX;
@@ -230,10 +229,10 @@ impl Case<'_> {
             );
             let is_dropped = !matches!(
                 self.program.ending,
-                crate::program::Ending::Join
-                    | crate::program::Ending::Now
-                    | crate::program::Ending::Fill
-                    | crate::program::Ending::JoinFirst
+                super::program::Ending::Join
+                    | super::program::Ending::Now
+                    | super::program::Ending::Fill
+                    | super::program::Ending::JoinFirst
             );
             let too_soon = life.answer == Some(Answer::ShuttingDown)
                 && life.answered < shutdown
@@ -528,7 +527,7 @@ impl Case<'_> {
             );
             let is_dropped = matches!(
                 self.program.ending,
-                crate::program::Ending::Drop | crate::program::Ending::DropOnActor
+                super::program::Ending::Drop | super::program::Ending::DropOnActor
             );
             if at < shutdown && !is_dropped {
                 claim!(stats.actors >= self.settings.fewest(), "min: {stats:?}");
@@ -591,7 +590,7 @@ impl Case<'_> {
     fn last_snapshot(&self) -> Result<(), String> {
         let is_dropped = matches!(
             self.program.ending,
-            crate::program::Ending::Drop | crate::program::Ending::DropOnActor
+            super::program::Ending::Drop | super::program::Ending::DropOnActor
         );
         let Some((at, stats)) = self
             .events

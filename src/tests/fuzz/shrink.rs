@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::choices::Bytes;
-use crate::program::Program;
-use crate::random::Random;
-use crate::schedule::Plan;
-use crate::search::{Failure, Run, search};
+use super::choices::Bytes;
+use super::program::Program;
+use super::search::{Failure, Run, search};
+use crate::tests::random::Random;
+use crate::tests::schedule::Plan;
 
 /// Tries smaller programs under the same kind of schedule, for at most `time`.
 pub(crate) fn shrink(mut failure: Failure, time: Duration) -> Failure {

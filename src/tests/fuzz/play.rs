@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use shuttle::thread;
-use troupe_pool::{AssignError, Config, Context, Failure, Handle, JoinError, Troupe};
 
-use crate::latch::Latch;
-use crate::log::{self, Answer, Call, Event, Outcome};
-use crate::oracle;
-use crate::program::{Drops, End, Ending, GATES, Op, Patience, Program, Settings, Via};
+use super::latch::Latch;
+use super::log::{self, Answer, Call, Event, Outcome};
+use super::oracle;
+use super::program::{Drops, End, Ending, GATES, Op, Patience, Program, Settings, Via};
+use crate::{AssignError, Config, Context, Failure, Handle, JoinError, Troupe};
 
 /// The remains of failed works: an error, or a panic's payload.
 struct Fault {
@@ -215,7 +215,7 @@ impl Stage {
         spec: Option<usize>,
         ties: Ties,
         at: At<'_>,
-        assign: impl FnOnce(troupe_pool::Work<Fault>) -> Result<(), AssignError<Fault>>,
+        assign: impl FnOnce(crate::Work<Fault>) -> Result<(), AssignError<Fault>>,
     ) -> Answer {
         let work = log::new_work();
         let closure = self.closure(work, spec, ties);
@@ -231,7 +231,6 @@ impl Stage {
             Err(AssignError::ShuttingDown(work)) => (Answer::ShuttingDown, Some(work)),
             Err(AssignError::Spawn { work, .. }) => (Answer::Spawn, Some(work)),
             Err(AssignError::WouldDeadlock(work)) => (Answer::WouldDeadlock, Some(work)),
-            Err(other) => panic!("an unknown answer: {other:?}"),
         };
         log::note(Event::Answer { work, answer });
         if let Some(refused) = refused {
@@ -253,7 +252,7 @@ impl Stage {
         work: usize,
         spec: Option<usize>,
         ties: Ties,
-    ) -> troupe_pool::Work<Fault> {
+    ) -> crate::Work<Fault> {
         let lease = Lease {
             stage: Arc::clone(self),
             work,
@@ -261,7 +260,7 @@ impl Stage {
             ties,
             has_begun: false,
         };
-        troupe_pool::Work::new(move || {
+        crate::Work::new(move || {
             let mut lease = lease;
             lease.has_begun = true;
             let stage = Arc::clone(&lease.stage);
@@ -307,7 +306,6 @@ impl Stage {
         let fault = match failure {
             Failure::Error(fault) => Some(fault),
             Failure::Panic(panic) => panic.into_payload().downcast().ok().map(|fault| *fault),
-            other => panic!("an unknown failure: {}", matches!(other, Failure::Error(_))),
         };
         let Some(fault) = fault else {
             log::violated(|| "the handler was given somebody else's panic".to_owned());

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use crate::choices::{Bytes, Choices};
+use super::choices::{Bytes, Choices};
 
 /// The number of gates that a program's controller opens.
 pub(crate) const GATES: usize = 2;

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::random::Random;
+use crate::tests::random::Random;
 
 /// The length of a fresh program's bytes. All bytes behind it are zero.
 const LENGTH: usize = 160;
