@@ -1,9 +1,9 @@
 //! The whole core under shuttle's controlled schedulers, random and PCT.
 //!
-//! `RUSTFLAGS="--cfg troupe_shuttle" cargo test --release --lib --target-dir
-//! target-shuttle tests::shuttle`. `TROUPE_ITERATIONS=100000` tries more schedules.
-//! A failing schedule is printed and can be replayed with shuttle's function `replay`. The
-//! models know the public interface only.
+//! `scripts/models shuttle test --release --lib tests::shuttle` runs them. With
+//! `TROUPE_ITERATIONS=100000` in the environment it tries more schedules. A failing
+//! schedule is printed and can be replayed with shuttle's function `replay`. The models
+//! know the public interface only.
 //!
 //! Refused spawns and timed-out waits are decided by a coin of the model,
 //! unless the troupe's threads are called `sure`.
