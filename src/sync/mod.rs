@@ -2,8 +2,8 @@
 //! the mailbox's channel.
 //!
 //! Everything concurrent in this crate imports its primitives from here, so
-//! that the whole core runs unchanged under a model checker: the feature
-//! `shuttle` swaps [`std`] for a model with the same shape, and the cfg
+//! that the whole core runs unchanged under a model checker: the cfg
+//! `troupe_shuttle` swaps [`std`] for a model with the same shape, and the cfg
 //! `troupe_loom` for one with weak memory, in which only pieces of the core are
 //! small enough to run. This module knows nothing of what the
 //! primitives are used for.
