@@ -79,9 +79,8 @@ impl<E> Pool<E> {
     }
 }
 
+/// Moves of the roster.
 impl<'a, E> Locked<'a, E> {
-    // ---- The roster ---------------------------------------------------
-
     /// The number that is given next.
     pub(super) fn next_id(&self) -> usize {
         self.synced.roster.next_id()
@@ -151,9 +150,10 @@ impl<'a, E> Locked<'a, E> {
     pub(crate) fn take_all_exited(&mut self) -> impl IntoIterator<Item = JoinHandle<()>> + use<E> {
         self.synced.roster.take_all_exited()
     }
+}
 
-    // ---- The idle stack -----------------------------------------------
-
+/// Moves of the idle stack.
+impl<E> Locked<'_, E> {
     /// Puts the calling actor on the idle stack, and then opens its slot if it is new. Returns
     /// the counts from before.
     pub(crate) fn go_idle(&mut self, id: usize, searching: bool) -> Counts {
@@ -228,9 +228,10 @@ impl<'a, E> Locked<'a, E> {
         }
         idle
     }
+}
 
-    // ---- Leaving ------------------------------------------------------
-
+/// Two ways to leave.
+impl<E> Locked<'_, E> {
     /// Lets an idle actor leave a pool that has more than its fewest actors.
     pub(crate) fn retire(&mut self, id: usize, slot: &Slot<E>) -> Retired {
         let pool = self.pool;
@@ -268,9 +269,10 @@ impl<'a, E> Locked<'a, E> {
         self.tell_if_idle();
         is_last
     }
+}
 
-    // ---- Finding work -------------------------------------------------
-
+/// Finding work, and waking an actor for it.
+impl<E> Locked<'_, E> {
     /// Returns a mailbox that holds work. If there is none, the sender of each work that is in
     /// a mailbox has not loaded the counts yet.
     pub(crate) fn find_ready(&self) -> Option<usize> {
@@ -325,9 +327,10 @@ impl<'a, E> Locked<'a, E> {
         drop(self);
         thread.unpark();
     }
+}
 
-    // ---- Works that come back -----------------------------------------
-
+/// Works that come back.
+impl<E> Locked<'_, E> {
     /// Lets nothing start any more.
     pub(crate) fn halt(&mut self) {
         self.pool.halted.store(1);
@@ -368,9 +371,10 @@ impl<'a, E> Locked<'a, E> {
             .filter(|(_, phase)| !is_running(*phase))
             .collect()
     }
+}
 
-    // ---- Callers that wait --------------------------------------------
-
+/// Callers that wait.
+impl<E> Locked<'_, E> {
     pub(crate) fn callers(&mut self) -> &mut Callers {
         &mut self.synced.callers
     }
@@ -395,9 +399,10 @@ impl<'a, E> Locked<'a, E> {
     pub(crate) fn wait(&mut self, event: &Condvar, deadline: Option<Instant>) -> Wake {
         event.wait(&mut self.synced, deadline)
     }
+}
 
-    // ---- Snapshots ----------------------------------------------------
-
+/// For snapshots.
+impl<E> Locked<'_, E> {
     /// Returns `accepted`, or what the last snapshot said if that was more.
     pub(super) fn accepted_at_least(&mut self, accepted: u64) -> u64 {
         self.synced.accepted = self.synced.accepted.max(accepted);
