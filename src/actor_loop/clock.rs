@@ -20,7 +20,7 @@ const AT_LEAST_EVERY: u128 = 16;
 #[derive(Debug)]
 pub(super) struct Clock {
     /// When the troupe was built. Clock count from here.
-    birth: Instant,
+    built: Instant,
     /// The last reading.
     last: Instant,
     /// How many works come between the last reading and the next.
@@ -32,10 +32,10 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn new(birth: Instant) -> Self {
+    pub(super) fn new(built: Instant) -> Self {
         Self {
-            birth,
-            last: birth,
+            built,
+            last: built,
             every: 1,
             left: 1,
             rested: true,
@@ -52,9 +52,9 @@ impl Clock {
         if self.rested {
             self.read(1);
             self.rested = false;
-            progress.stamp_accepted(self.birth, self.last);
+            progress.stamp_accepted(self.built, self.last);
         } else if self.is_fresh() {
-            progress.stamp_accepted(self.birth, self.last);
+            progress.stamp_accepted(self.built, self.last);
         }
     }
 
@@ -69,7 +69,7 @@ impl Clock {
             // At most 16: it fits.
             self.every = worth.clamp(1, AT_LEAST_EVERY) as u32;
             self.left = self.every;
-            progress.stamp_finished(self.birth, self.last);
+            progress.stamp_finished(self.built, self.last);
         }
     }
 
@@ -80,7 +80,7 @@ impl Clock {
         }
         if !self.rested {
             self.rested = true;
-            progress.stamp_finished(self.birth, self.last);
+            progress.stamp_finished(self.built, self.last);
         }
         self.last
     }

@@ -160,7 +160,6 @@ impl<E> ActorLoop<'_, E> {
         // IDLE-1 once more, and IDLE-2
         let mut locked = pool.lock();
         if self.slot.handoff().signal() != Signal::HandedOff {
-            self.slot.handoff().reset();
             locked.stop_searching(self.id);
         }
         self.take_as_idle(locked)

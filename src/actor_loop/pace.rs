@@ -1,31 +1,31 @@
 //! How an actor that has run out of work looks for more: at once, or after a
-//! while of looking away.
+//! while of holding off.
 //!
 //! Works that come one by one, each sent once the last has begun, are begun
 //! soonest by an actor that keeps looking. A stream of small works is done
-//! soonest by an actor that looks away while the assigners run ahead. Otherwise
+//! soonest by an actor that holds off while the senders run ahead. Otherwise
 //! the mailbox's cache lines travel with every single work. Which of the two it
-//! is cannot be seen, but it can be tried out: looking away has paid if many works
+//! is cannot be seen, but it can be tried out: holding off has paid if many works
 //! have come meanwhile.
 
-/// How many works in a row, found after a look away, have paid for it.
+/// How many works in a row, found after holding off, have paid for it.
 const PAID: u32 = 16;
 
-/// How many works come before the first look away, and before the next if the
-/// last has paid.
+/// How many works come before an actor first holds off, and before it does so again
+/// if that has paid.
 const SOON: u32 = 4;
 
-/// How many works come at most before the next look away, if they do not pay.
+/// How many works come at most before an actor holds off again if that does not pay.
 const LATE: u32 = 4_096;
 
 /// An actor's experience with the works that come to it.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Works run since the last look away was judged.
+    /// Works run since holding off was last judged.
     works: u32,
-    /// How many works come before the next look away.
+    /// How many works come before the actor holds off again.
     wait: u32,
-    /// Whether the actor looked away when it last ran out of work.
+    /// Whether the actor held off when it last ran out of work.
     held_off: bool,
 }
 
@@ -39,7 +39,7 @@ impl Pace {
     }
 
     /// Notes that the actor has run out of work, and how many works it has run since the last
-    /// time. `true` if the actor should look away for a while.
+    /// time. `true` if the actor should hold off for a while.
     pub(super) fn runs_out(&mut self, works: u32) -> bool {
         if self.held_off {
             self.works = 0;

@@ -10,7 +10,7 @@
 //! idle. It raises live, takes the lowest vacant number, and hands the work over. It spawns
 //! without the lock. The slot of an actor with a work is opened by its starter or by the actor
 //! itself before it begins, whichever comes first. The starter knows the actor by the number of
-//! its start. The slot of an actor without a work is opened by the actor, at its first rest.
+//! its start. The slot of an actor without a work is opened by the actor, when it first goes idle.
 //!
 //! If the system refuses, the work is taken back, the reservation is undone under the lock, and
 //! waiting senders are woken, since they may have found `Full` because of it. If `shutdown_now`
@@ -253,7 +253,8 @@ mod tests {
         let (open, gate) = mpsc::channel::<()>();
         assert!(assign(&pool, Work::new(|| Ok(()))).is_ok());
         assert_eq!(wait_idle(&pool, None), Ok(()));
-        // Every chance for it to ask, and to find that it is needed.
+        // The actor asks whether it may retire as soon as it sleeps. These yields only give it the
+        // chance to ask too early: the test holds whether it does or not.
         eventually(|| pool.counts.load().should_notify());
         (0..1_000).for_each(|_| yield_now());
         let envelope = Work::new(move || gate.recv().map_err(drop)).into_envelope(1);

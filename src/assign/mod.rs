@@ -129,7 +129,7 @@ fn place<E: Send + 'static>(
     let mut backoff = Backoff::default();
     loop {
         let now = pool.counts.load();
-        let sent = if now.is_shutting_down() {
+        let placed = if now.is_shutting_down() {
             return Err(AssignError::ShuttingDown(envelope.into_work(0)));
         } else if now.idle() > 0 {
             place_with_idle(pool, envelope, now)
@@ -142,7 +142,7 @@ fn place<E: Send + 'static>(
         } else {
             Placed::Retry(envelope)
         };
-        envelope = match sent {
+        envelope = match placed {
             Placed::Yes => return Ok(()),
             Placed::Retry(envelope) => envelope,
             Placed::Full(envelope) => {
@@ -158,7 +158,7 @@ fn place<E: Send + 'static>(
     }
 }
 
-/// Returns `true` if a state is not one that an actor passes through when it begins to
+/// Returns `true` if these counts are not ones that an actor passes through when it begins to
 /// retire and then stays.
 fn is_stable<E>(pool: &Pool<E>, now: Counts) -> bool {
     let is_as_it_was = || {

@@ -5,8 +5,8 @@ use super::Pool;
 use crate::sync::Condvar;
 use crate::sync::unwind::drop_contained;
 
-/// The events that callers wait for. There is one condition variable for each event, so that an event wakes
-/// nobody who waits for another.
+/// The events that callers wait for. Each has a condition variable, so an event wakes no caller
+/// that waits for another.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     /// The pool is idle, and somebody waits for that.
@@ -47,7 +47,7 @@ impl Callers {
         self.idle_instants
     }
 
-    pub(super) fn wait_for_idle(&self) -> bool {
+    pub(super) fn is_idle_awaited(&self) -> bool {
         self.idle_callers > 0
     }
 

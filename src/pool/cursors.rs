@@ -20,8 +20,8 @@
 //!
 //! Works behind the drain cursor are younger than works before it.
 //!
-//! No other claim rests on the cursors. An old mark whose number has come round moves it once
-//! too early.
+//! No other claim rests on the cursors. An old mark whose number has come round moves the
+//! drain cursor once too early.
 //!
 //! With max 1 there is one queue. A hand-off takes the oldest work there first, and a retry
 //! goes before all.

@@ -198,8 +198,11 @@ impl<E> Locked<'_, E> {
         self.synced.idle.bottom().is_some_and(|idle| idle.id == id)
     }
 
-    /// Notes that an idle actor searches no longer.
+    /// Notes that an idle actor searches no longer, and takes its signal back.
     pub(crate) fn stop_searching(&mut self, id: usize) {
+        if let Some(slot) = self.pool.slot(id) {
+            slot.handoff().reset();
+        }
         if let Some(idle) = self.synced.idle.get(id) {
             idle.searching = false;
         }
@@ -383,7 +386,7 @@ impl<E> Locked<'_, E> {
     /// wherever that can have become true: an actor has gone idle or has left, a reservation
     /// has been undone, or a late sender has emptied a mailbox.
     pub(crate) fn tell_if_idle(&mut self) {
-        if self.synced.callers.wait_for_idle() && self.is_idle() {
+        if self.synced.callers.is_idle_awaited() && self.is_idle() {
             self.synced.callers.count_idle_instant();
             self.pool.events.is_idle.notify_all();
         }

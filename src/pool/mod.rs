@@ -98,7 +98,7 @@ impl<E> Pool<E> {
             cursors: Cursors::new(),
             slots: (0..max).map(|_| OnceLock::new()).collect(),
             ready: Bits::new(max),
-            room: Room::new(max, config.mailbox_size > 0),
+            room: Room::new(max),
             synced: Mutex::new(Synced::new()),
             events: Events::default(),
             spawn_lock: Mutex::new(None),

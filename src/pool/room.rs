@@ -198,24 +198,19 @@ impl Gate {
 #[derive(Debug)]
 pub(crate) struct Room {
     with_room: Bits,
-    /// `false` with a mailbox size of zero.
-    has_mailboxes: bool,
 }
 
 impl Room {
-    pub(super) fn new(slots: usize, has_mailboxes: bool) -> Self {
+    pub(super) fn new(slots: usize) -> Self {
         Self {
             with_room: Bits::new(slots),
-            has_mailboxes,
         }
     }
 
     /// Opens the gate of a slot that has an actor now.
     pub(super) fn open(&self, id: usize, gate: &Gate) {
         gate.open();
-        if self.has_mailboxes {
-            self.with_room.set(id);
-        }
+        self.with_room.set(id);
     }
 
     /// Closes the gate of a slot whose actor leaves.

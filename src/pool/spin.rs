@@ -5,7 +5,7 @@ use crate::sync::{Duration, SPINS};
 /// How many idle actors search at once; others park immediately.
 const SEARCHERS: usize = 2;
 
-/// How long an actor looks away. That is long enough for the assigners to run
+/// How long an actor holds off. That is long enough for the senders to run
 /// ahead, and no longer, since an assigner may be waiting for the processor.
 const HOLD_OFF: Duration = Duration::from_micros(4);
 
@@ -14,7 +14,7 @@ const HOLD_OFF: Duration = Duration::from_micros(4);
 pub(crate) struct SpinPolicy {
     /// At most this many idle actors search at once.
     pub(crate) searchers: usize,
-    /// How long an actor looks away.
+    /// How long an actor holds off.
     pub(crate) hold_off: Duration,
     /// How often an actor looks for more work before it goes idle.
     pub(crate) spins: u32,

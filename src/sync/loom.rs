@@ -30,6 +30,7 @@ use std::ops::Deref;
 
 use super::{Arc, Duration, SyncWrapper, Wake};
 
+pub use super::channel::TrySendError;
 pub use super::lock::{Condvar, Mutex, MutexGuard};
 pub use loom::sync::atomic::Ordering;
 pub use loom::thread::{JoinHandle, yield_now};
@@ -277,16 +278,6 @@ pub struct Sender<T>(Arc<Queue<T>>);
 
 #[derive(Debug)]
 pub struct Receiver<T>(Arc<Queue<T>>);
-
-#[derive(Debug)]
-pub enum TrySendError<T> {
-    Full(T),
-    #[expect(
-        dead_code,
-        reason = "crossbeam's shape; both ends live as long as the mailbox"
-    )]
-    Disconnected(T),
-}
 
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let places = (0..capacity as u64)

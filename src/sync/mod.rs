@@ -15,6 +15,9 @@ pub(crate) mod unwind;
 
 #[cfg(any(troupe_shuttle, troupe_loom))]
 #[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
+mod channel;
+#[cfg(any(troupe_shuttle, troupe_loom))]
+#[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 #[expect(
     clippy::expect_used,
     reason = "a model that breaks its own rules has to stop"

@@ -12,6 +12,7 @@ use std::io;
 
 use super::{Arc, Duration, Instant, Wake};
 
+pub use super::channel::TrySendError;
 pub use super::lock::{Condvar, Mutex, MutexGuard};
 pub use shuttle::sync::atomic::{AtomicU64, Ordering};
 pub use shuttle::thread::{JoinHandle, Thread, current, yield_now};
@@ -131,16 +132,6 @@ pub struct Sender<T>(Arc<Queue<T>>);
 
 #[derive(Debug)]
 pub struct Receiver<T>(Arc<Queue<T>>);
-
-#[derive(Debug)]
-pub enum TrySendError<T> {
-    Full(T),
-    #[expect(
-        dead_code,
-        reason = "crossbeam's shape; both ends live as long as the mailbox"
-    )]
-    Disconnected(T),
-}
 
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let queue = Arc::new(Queue {

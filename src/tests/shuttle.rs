@@ -103,8 +103,8 @@ impl Tally {
     }
 }
 
-/// An assigner of `works` works: how many were accepted.
-fn assigner(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHandle<usize> {
+/// A sender of `works` works: how many were accepted.
+fn sender(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHandle<usize> {
     thread::spawn(move || {
         (0..works)
             .filter(|_| handle.assign(tally.work()).is_ok())
@@ -220,12 +220,12 @@ fn retire_against_assign() {
                 .idle_timeout(Duration::ZERO),
         );
         let tally = Tally::default();
-        let assigners: Vec<_> = (0..2)
-            .map(|_| assigner(troupe.handle(), tally.clone(), 3))
+        let senders: Vec<_> = (0..2)
+            .map(|_| sender(troupe.handle(), tally.clone(), 3))
             .collect();
-        let accepted: usize = assigners
+        let accepted: usize = senders
             .into_iter()
-            .map(|assigner| assigner.join().unwrap())
+            .map(|sender| sender.join().unwrap())
             .sum();
         troupe.wait_idle().unwrap();
         assert_eq!(tally.run(), accepted);
@@ -244,7 +244,7 @@ fn retire_against_assign() {
 /// Nobody shuts down and nobody joins until every work has been run: a lost
 /// wake-up is a deadlock.
 ///
-/// Fails when an actor does not look again after giving up its token, when a sender wakes
+/// Fails when an actor does not look again after it has stopped searching, when a sender wakes
 /// nobody, and when an actor takes from a mailbox without finding that it has been popped.
 #[test]
 fn going_idle_against_assign() {
@@ -283,8 +283,8 @@ fn shutdown_against_assign() {
             Config::dynamic(1, 2).mailbox_size(1).thread_name("sure"),
         ));
         let tally = Tally::default();
-        let first = assigner(troupe.handle(), tally.clone(), 2);
-        let second = assigner(troupe.handle(), tally.clone(), 2);
+        let first = sender(troupe.handle(), tally.clone(), 2);
+        let second = sender(troupe.handle(), tally.clone(), 2);
         let joiner = {
             let troupe = Arc::clone(&troupe);
             thread::spawn(move || troupe.join())
@@ -316,8 +316,8 @@ fn shutdown_now_is_a_partition() {
                 .idle_timeout(Duration::ZERO),
         );
         let tally = Tally::default();
-        let first = assigner(troupe.handle(), tally.clone(), 3);
-        let second = assigner(troupe.handle(), tally.clone(), 3);
+        let first = sender(troupe.handle(), tally.clone(), 3);
+        let second = sender(troupe.handle(), tally.clone(), 3);
         thread::yield_now();
         let returned = troupe.shutdown_now();
         let run = tally.run();
@@ -344,8 +344,8 @@ fn nothing_starts_after_shutdown_now() {
             Ok(())
         };
         troupe.assign(held).expect("the actor is idle");
-        let first = assigner(troupe.handle(), tally.clone(), 2);
-        let second = assigner(troupe.handle(), tally.clone(), 2);
+        let first = sender(troupe.handle(), tally.clone(), 2);
+        let second = sender(troupe.handle(), tally.clone(), 2);
         thread::yield_now();
         let returned = troupe.shutdown_now();
         drop(open);
@@ -391,7 +391,7 @@ fn reassign_against_shutdown_now() {
     });
 }
 
-/// With one place left, exactly one of two assigners gets it.
+/// With one place left, exactly one of two senders gets it.
 ///
 /// Fails when a sender takes a mailbox for full without a second try, and when
 /// an actor leaves the idle ones before it has taken its work and opened the
@@ -412,8 +412,8 @@ fn full_is_exact() {
                 .unwrap();
         }
         let tally = Tally::default();
-        let first = assigner(troupe.handle(), tally.clone(), 1);
-        let second = assigner(troupe.handle(), tally.clone(), 1);
+        let first = sender(troupe.handle(), tally.clone(), 1);
+        let second = sender(troupe.handle(), tally.clone(), 1);
         assert_eq!(first.join().unwrap() + second.join().unwrap(), 1);
         for _ in 0..3 {
             open.send(()).unwrap();
@@ -462,7 +462,7 @@ fn a_freed_place_is_seen() {
     });
 }
 
-/// Waiting assigners get their places without anybody's help, timed ones do or
+/// Waiting senders get their places without anybody's help, timed ones do or
 /// say `Full`, and a shutdown wakes them all.
 ///
 /// Fails when a waiter sleeps though the generation has risen since it noted
@@ -740,7 +740,7 @@ fn one_actor_keeps_the_order() {
     });
 }
 
-/// Two assigners at max - 1: max is never passed, and neither is refused.
+/// Two senders at max - 1: max is never passed, and neither is refused.
 ///
 /// Fails when an actor that goes idle wakes no waiter.
 #[test]
@@ -754,14 +754,14 @@ fn growth_by_two() {
         );
         let open = occupy(&troupe);
         let tally = Tally::default();
-        let assigners: Vec<_> = (0..2)
+        let senders: Vec<_> = (0..2)
             .map(|_| {
                 let (handle, tally) = (troupe.handle(), tally.clone());
                 thread::spawn(move || handle.assign_wait(tally.work()).unwrap())
             })
             .collect();
-        for assigner in assigners {
-            assigner.join().unwrap();
+        for sender in senders {
+            sender.join().unwrap();
         }
         open.send(()).unwrap();
         troupe.shutdown();
@@ -780,7 +780,7 @@ fn spawn_refusals_lose_nothing() {
     check(|| {
         let troupe = build(Config::dynamic(0, 2).mailbox_size(1));
         let tally = Tally::default();
-        let assigners: Vec<_> = (0..2)
+        let senders: Vec<_> = (0..2)
             .map(|_| {
                 let (handle, tally) = (troupe.handle(), tally.clone());
                 thread::spawn(move || {
@@ -796,9 +796,9 @@ fn spawn_refusals_lose_nothing() {
                 })
             })
             .collect();
-        let accepted: usize = assigners
+        let accepted: usize = senders
             .into_iter()
-            .map(|assigner| assigner.join().unwrap())
+            .map(|sender| sender.join().unwrap())
             .sum();
         troupe.wait_idle().unwrap();
         assert_eq!((tally.run(), tally.dropped()), (accepted, 6));
@@ -826,7 +826,7 @@ fn drop_on_an_actor() {
             Ok(())
         })
         .unwrap();
-        let accepted = assigner(handle.clone(), tally.clone(), 2).join().unwrap();
+        let accepted = sender(handle.clone(), tally.clone(), 2).join().unwrap();
         end.recv().unwrap();
         assert!(handle.assign(tally.work()).unwrap_err().is_shutting_down());
         while tally.run() < accepted {
@@ -884,8 +884,8 @@ fn nobody_is_refused_during_a_birth() {
     check(|| {
         let troupe = build(Config::dynamic(0, 1).mailbox_size(1).thread_name("sure"));
         let tally = Tally::default();
-        let first = assigner(troupe.handle(), tally.clone(), 1);
-        let second = assigner(troupe.handle(), tally.clone(), 1);
+        let first = sender(troupe.handle(), tally.clone(), 1);
+        let second = sender(troupe.handle(), tally.clone(), 1);
         assert_eq!(first.join().unwrap() + second.join().unwrap(), 2);
         troupe.shutdown();
         troupe.join().unwrap();
@@ -924,7 +924,7 @@ fn full_is_never_said_too_early() {
 }
 
 /// Two places are freed by takes of which only the first opens the gate, and
-/// nobody ever goes idle: two waiting assigners get them.
+/// nobody ever goes idle: two waiting senders get them.
 ///
 /// Fails when a waiter that has got its place does not wake the next, and when
 /// a gate that opens wakes nobody.
@@ -1019,8 +1019,8 @@ fn wait_idle_against_a_refused_growth() {
     check(|| {
         let troupe = build(Config::dynamic(0, 1).mailbox_size(1));
         let tally = Tally::default();
-        let first = assigner(troupe.handle(), tally.clone(), 1);
-        let second = assigner(troupe.handle(), tally.clone(), 1);
+        let first = sender(troupe.handle(), tally.clone(), 1);
+        let second = sender(troupe.handle(), tally.clone(), 1);
         troupe.wait_idle().unwrap();
         let accepted = first.join().unwrap() + second.join().unwrap();
         troupe.wait_idle().unwrap();
@@ -1110,8 +1110,8 @@ fn a_late_sender_against_a_refused_growth() {
         while troupe.assign(held()).is_err() {}
         begin.recv().unwrap();
         let tally = Tally::default();
-        let first = assigner(troupe.handle(), tally.clone(), 1);
-        let second = assigner(troupe.handle(), tally.clone(), 1);
+        let first = sender(troupe.handle(), tally.clone(), 1);
+        let second = sender(troupe.handle(), tally.clone(), 1);
         let returned = troupe.shutdown_now();
         let accepted = first.join().unwrap() + second.join().unwrap();
         open.send(()).unwrap();
@@ -1132,7 +1132,7 @@ fn long_work(tally: &Tally) -> Work<Error> {
     })
 }
 
-/// An assigner of `works` long works: how many were accepted.
+/// A sender of `works` long works: how many were accepted.
 fn slow_assigner(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHandle<usize> {
     thread::spawn(move || {
         (0..works)
@@ -1154,10 +1154,10 @@ fn long_works_against_retire() {
             .thread_name("sure");
         let troupe = build(config);
         let tally = Tally::default();
-        let assigners: Vec<_> = (0..3)
+        let senders: Vec<_> = (0..3)
             .map(|_| slow_assigner(troupe.handle(), tally.clone(), 2))
             .collect();
-        let accepted: usize = assigners.into_iter().map(|a| a.join().unwrap()).sum();
+        let accepted: usize = senders.into_iter().map(|a| a.join().unwrap()).sum();
         troupe.shutdown();
         troupe.join().unwrap();
         assert_eq!((tally.run(), tally.dropped()), (accepted, 6));
@@ -1198,7 +1198,7 @@ fn waiters_ask_the_system_again() {
         let troupe = build_at_last(&Config::dynamic(1, 2).mailbox_size(0));
         let open = occupy(&troupe);
         let tally = Tally::default();
-        let first = assigner(troupe.handle(), tally.clone(), 1);
+        let first = sender(troupe.handle(), tally.clone(), 1);
         let second = {
             let (handle, work) = (troupe.handle(), tally.work());
             thread::spawn(
@@ -1225,12 +1225,12 @@ fn shutdown_against_a_refused_growth() {
         let config = Config::dynamic(1, 2).mailbox_size(2);
         let troupe = build_at_last(&config);
         let tally = Tally::default();
-        let assigners: Vec<_> = [2, 1, 1]
+        let senders: Vec<_> = [2, 1, 1]
             .into_iter()
-            .map(|works| assigner(troupe.handle(), tally.clone(), works))
+            .map(|works| sender(troupe.handle(), tally.clone(), works))
             .collect();
         troupe.shutdown();
-        let accepted: usize = assigners.into_iter().map(|a| a.join().unwrap()).sum();
+        let accepted: usize = senders.into_iter().map(|a| a.join().unwrap()).sum();
         troupe.join().unwrap();
         assert_eq!((tally.run(), tally.dropped()), (accepted, 4));
     });
@@ -1246,7 +1246,7 @@ fn wait_idle_against_the_end() {
         let tally = Tally::default();
         let first = troupe.assign(tally.work());
         assert!(first.is_ok());
-        let sender = assigner(troupe.handle(), tally.clone(), 1);
+        let sender = sender(troupe.handle(), tally.clone(), 1);
         let waiter = {
             let troupe = Arc::clone(&troupe);
             thread::spawn(move || troupe.wait_idle().unwrap())
@@ -1270,7 +1270,7 @@ fn min_against_a_refused_growth() {
             .idle_timeout(Duration::ZERO);
         let troupe = build_at_last(&config);
         let tally = Tally::default();
-        let assigners: Vec<_> = (0..2)
+        let senders: Vec<_> = (0..2)
             .map(|_| {
                 let (handle, tally) = (troupe.handle(), tally.clone());
                 thread::spawn(move || {
@@ -1280,8 +1280,8 @@ fn min_against_a_refused_growth() {
                 })
             })
             .collect();
-        for assigner in assigners {
-            assigner.join().unwrap();
+        for sender in senders {
+            sender.join().unwrap();
         }
         assert!(troupe.stats().actors >= 1);
     });
@@ -1298,7 +1298,7 @@ fn snapshots_against_sharing() {
     check(|| {
         let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
         let tally = Tally::default();
-        let feeder = assigner(troupe.handle(), tally.clone(), 5);
+        let feeder = sender(troupe.handle(), tally.clone(), 5);
         let mut accepted = 0;
         for _ in 0..3 {
             let stats = troupe.stats();
@@ -1356,7 +1356,7 @@ fn snapshots_against_what_goes_back() {
     check(|| {
         let troupe = Arc::new(build(Config::dynamic(0, 1).mailbox_size(1)));
         let tally = Tally::default();
-        let feeder = assigner(troupe.handle(), tally.clone(), 3);
+        let feeder = sender(troupe.handle(), tally.clone(), 3);
         let stopper = {
             let troupe = Arc::clone(&troupe);
             thread::spawn(move || {
@@ -1413,7 +1413,7 @@ fn snapshots_against_a_short_life() {
             .thread_name("sure");
         let troupe = build(config);
         let tally = Tally::default();
-        let feeder = assigner(troupe.handle(), tally.clone(), 1);
+        let feeder = sender(troupe.handle(), tally.clone(), 1);
         for _ in 0..40 {
             let stats = troupe.stats();
             assert!(stats.grown >= stats.retired, "{stats:?}");
@@ -1436,11 +1436,11 @@ fn a_mailbox_is_not_full_for_ever() {
             .thread_name("sure");
         let troupe = build(config);
         let tally = Tally::default();
-        let assigners: Vec<_> = (0..3)
+        let senders: Vec<_> = (0..3)
             .map(|_| slow_assigner(troupe.handle(), tally.clone(), 3))
             .collect();
-        for assigner in assigners {
-            assigner.join().unwrap();
+        for sender in senders {
+            sender.join().unwrap();
         }
         troupe.wait_idle().unwrap();
         let (open, gate) = mpsc::channel::<()>();
@@ -1589,7 +1589,7 @@ fn the_peak_is_no_less_than_what_ran_at_once() {
         );
         let running = Arc::new(AtomicUsize::new(0));
         let most = Arc::new(AtomicUsize::new(0));
-        let assigners = [(); 2].map(|()| {
+        let senders = [(); 2].map(|()| {
             let (handle, running, most) =
                 (troupe.handle(), Arc::clone(&running), Arc::clone(&most));
             let work = move || {
@@ -1601,8 +1601,8 @@ fn the_peak_is_no_less_than_what_ran_at_once() {
             };
             thread::spawn(move || handle.assign(work).unwrap())
         });
-        for assigner in assigners {
-            assigner.join().unwrap();
+        for sender in senders {
+            sender.join().unwrap();
         }
         troupe.shutdown();
         troupe.join().unwrap();
