@@ -219,6 +219,7 @@ mod error;
 mod failure;
 mod stats;
 
+#[expect(unreachable_pub, reason = "what is `pub` in a private module is for the crate")]
 mod pool;
 
 mod actor_loop;

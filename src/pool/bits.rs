@@ -17,7 +17,7 @@ impl Bits {
 
     /// Sets the bit of `slot`. Does not write if it is set already.
     #[inline]
-    pub(crate) fn set(&self, slot: usize) {
+    pub fn set(&self, slot: usize) {
         let (word, bit) = self.bit(slot);
         if word.load() & bit == 0 {
             word.set_bits(bit);
@@ -25,7 +25,7 @@ impl Bits {
     }
 
     #[inline]
-    pub(crate) fn clear(&self, slot: usize) {
+    pub fn clear(&self, slot: usize) {
         let (word, bit) = self.bit(slot);
         word.clear_bits(bit);
     }

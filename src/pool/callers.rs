@@ -8,18 +8,18 @@ use crate::sync::unwind::drop_contained;
 /// The events that callers wait for. Each has a condition variable, so an event wakes no caller
 /// that waits for another.
 #[derive(Debug, Default)]
-pub(crate) struct Events {
+pub struct Events {
     /// The pool is idle, and somebody waits for that.
-    pub(crate) is_idle: Condvar,
+    pub is_idle: Condvar,
     /// `shutdown_now` has collected all that it returns.
-    pub(crate) has_returned: Condvar,
+    pub has_returned: Condvar,
     /// The pool has ended, or all its threads have been joined.
-    pub(crate) has_ended: Condvar,
+    pub has_ended: Condvar,
 }
 
 /// The callers that wait, and the events that have happened.
 #[derive(Debug, Default)]
-pub(crate) struct Callers {
+pub struct Callers {
     /// How many callers wait in `wait_idle`.
     idle_callers: usize,
     /// How often the pool has been found idle while somebody waited for that.
@@ -27,23 +27,23 @@ pub(crate) struct Callers {
     /// Whether a call of `join` has begun to join the threads.
     joining: bool,
     /// Whether all threads have been joined.
-    pub(crate) joined: bool,
+    pub joined: bool,
     /// Whether the last actor has left and the handler has been dropped.
-    pub(crate) ended: bool,
+    pub ended: bool,
 }
 
 impl Callers {
     /// A caller begins to wait for an idle instant. Returns how many there have been.
-    pub(crate) fn enter_wait_idle(&mut self) -> u64 {
+    pub fn enter_wait_idle(&mut self) -> u64 {
         self.idle_callers += 1;
         self.idle_instants
     }
 
-    pub(crate) fn leave_wait_idle(&mut self) {
+    pub fn leave_wait_idle(&mut self) {
         self.idle_callers -= 1;
     }
 
-    pub(crate) fn idle_instants(&self) -> u64 {
+    pub fn idle_instants(&self) -> u64 {
         self.idle_instants
     }
 
@@ -56,14 +56,14 @@ impl Callers {
     }
 
     /// Returns `true` to the first caller, which joins the threads.
-    pub(crate) fn begin_join(&mut self) -> bool {
+    pub fn begin_join(&mut self) -> bool {
         !std::mem::replace(&mut self.joining, true)
     }
 }
 
 impl<E> Pool<E> {
     /// Ends a pool that is shutting down and whose last actor has left.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         // The handler goes before anybody can see the end.
         let on_failure = self.on_failure.lock().take();
         drop_contained(on_failure);

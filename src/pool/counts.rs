@@ -33,53 +33,53 @@ const FULL: u64 = 1 << 49;
 
 /// The counts at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counts(u64);
+pub struct Counts(u64);
 
 impl Counts {
     /// Actors that hold nothing and can be handed a work.
     #[inline]
-    pub(crate) fn idle(self) -> usize {
+    pub fn idle(self) -> usize {
         self.field(IDLE)
     }
 
     /// Actors there are, those about to be started included.
     #[inline]
-    pub(crate) fn live(self) -> usize {
+    pub fn live(self) -> usize {
         self.field(LIVE)
     }
 
     /// Actors that are looking for work, or on their way to.
     #[inline]
-    pub(crate) fn searching(self) -> usize {
+    pub fn searching(self) -> usize {
         self.field(AWAKE)
     }
 
     /// Mailboxes known to be full.
     #[inline]
-    pub(crate) fn full(self) -> usize {
+    pub fn full(self) -> usize {
         self.field(FULL)
     }
 
     #[inline]
-    pub(crate) fn is_shutting_down(self) -> bool {
+    pub fn is_shutting_down(self) -> bool {
         self.0 & SHUTTING_DOWN != 0
     }
 
     /// Returns `true` if a sender waits for room.
     #[inline]
-    pub(crate) fn is_waited_for(self) -> bool {
+    pub fn is_waited_for(self) -> bool {
         self.0 & WAITED_FOR != 0
     }
 
     /// Returns `true` if the system has refused the last growth.
     #[inline]
-    pub(crate) fn is_refused(self) -> bool {
+    pub fn is_refused(self) -> bool {
         self.0 & REFUSED != 0
     }
 
     /// Returns `true` if an actor is idle and none is searching.
     #[inline]
-    pub(crate) fn should_notify(self) -> bool {
+    pub fn should_notify(self) -> bool {
         self.idle() > 0 && self.searching() == 0
     }
 
@@ -91,23 +91,23 @@ impl Counts {
 
 /// The counts word.
 #[derive(Debug, Default)]
-pub(crate) struct CountsWord(Padded<SeqCstWord>);
+pub struct CountsWord(Padded<SeqCstWord>);
 
 impl CountsWord {
     #[inline]
-    pub(crate) fn load(&self) -> Counts {
+    pub fn load(&self) -> Counts {
         Counts(self.0.load())
     }
 
     /// An actor goes on the idle stack, searching or not.
     #[inline]
-    pub(crate) fn actor_goes_idle(&self, searching: bool) -> Counts {
+    pub fn actor_goes_idle(&self, searching: bool) -> Counts {
         self.up(IDLE + if_searching(searching))
     }
 
     /// An idle actor takes a work from a mailbox itself, and searches no longer.
     #[inline]
-    pub(crate) fn actor_leaves_idle(&self, searching: bool) -> Counts {
+    pub fn actor_leaves_idle(&self, searching: bool) -> Counts {
         self.down(IDLE + if_searching(searching))
     }
 
@@ -124,7 +124,7 @@ impl CountsWord {
     }
 
     #[inline]
-    pub(crate) fn stops_searching(&self) -> Counts {
+    pub fn stops_searching(&self) -> Counts {
         self.down(AWAKE)
     }
 
@@ -162,7 +162,7 @@ impl CountsWord {
         self.down(FULL)
     }
 
-    pub(crate) fn begin_shutdown(&self) -> Counts {
+    pub fn begin_shutdown(&self) -> Counts {
         Counts(self.0.set_bits(SHUTTING_DOWN))
     }
 
@@ -174,11 +174,11 @@ impl CountsWord {
         Counts(self.0.clear_bits(WAITED_FOR))
     }
 
-    pub(crate) fn growth_refused(&self) -> Counts {
+    pub fn growth_refused(&self) -> Counts {
         Counts(self.0.set_bits(REFUSED))
     }
 
-    pub(crate) fn growth_granted(&self) -> Counts {
+    pub fn growth_granted(&self) -> Counts {
         Counts(self.0.clear_bits(REFUSED))
     }
 

@@ -33,21 +33,21 @@ use crate::sync::atomics::{Padded, SeqCstWord};
 /// A stay of the fill cursor at a mailbox: the mailbox, and the number of the visit, which
 /// rises with every move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Visit(u64);
+pub struct Visit(u64);
 
 /// A mailbox's number takes the lower bits: there are at most 32,767 actors.
 const VISIT: u64 = 1 << 16;
 
 impl Visit {
     #[inline]
-    pub(crate) fn mailbox(self) -> usize {
+    pub fn mailbox(self) -> usize {
         (self.0 % VISIT) as usize
     }
 
     /// The number of the visit, cut to what an envelope has room for. An old mark that happens
     /// to be the same moves the drain cursor once too early, no more.
     #[inline]
-    pub(crate) fn mark(self) -> u32 {
+    pub fn mark(self) -> u32 {
         (self.0 / VISIT) as u32
     }
 
@@ -58,7 +58,7 @@ impl Visit {
 
 /// The fill cursor and the drain cursor.
 #[derive(Debug)]
-pub(crate) struct Cursors {
+pub struct Cursors {
     fill: Padded<SeqCstWord>,
     drain: Padded<SeqCstWord>,
 }
@@ -74,13 +74,13 @@ impl Cursors {
 
     /// The mailbox that senders fill at present, and the number of this visit.
     #[inline]
-    pub(crate) fn fill(&self) -> Visit {
+    pub fn fill(&self) -> Visit {
         Visit(self.fill.load())
     }
 
     /// Moves the fill cursor, unless another thread has done so. Returns the visit that this
     /// begins.
-    pub(crate) fn move_fill(&self, from: Visit, to: usize) -> Visit {
+    pub fn move_fill(&self, from: Visit, to: usize) -> Visit {
         let next = from.next(to);
         self.fill.replace(from.0, next.0);
         next
@@ -88,7 +88,7 @@ impl Cursors {
 
     /// The mailbox that actors drain at present.
     #[inline]
-    pub(crate) fn drain(&self) -> usize {
+    pub fn drain(&self) -> usize {
         // Slot numbers fit: they are written here as usize.
         self.drain.load() as usize
     }

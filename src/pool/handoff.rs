@@ -6,7 +6,7 @@ use crate::work::Envelope;
 
 /// An idle actor is told to do this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
+pub enum Signal {
     /// Nothing.
     None,
     /// Search for work. The actor stays on the idle stack and counts as searching.
@@ -18,7 +18,7 @@ pub(crate) enum Signal {
 
 /// A work put straight to an actor, and the signal. The work comes first and then the signal,
 /// so an actor that sees the signal finds the work.
-pub(crate) struct Handoff<E> {
+pub struct Handoff<E> {
     /// Filled by the sender that has popped the actor, by the growth that starts it, and by the
     /// actor's own error handler. Emptied by the actor, by `shutdown_now`, and by a growth that
     /// is refused.
@@ -35,7 +35,7 @@ impl<E> Handoff<E> {
         }
     }
 
-    pub(crate) fn signal(&self) -> Signal {
+    pub fn signal(&self) -> Signal {
         match self.signal.load() {
             0 => Signal::None,
             1 => Signal::Search,
@@ -48,7 +48,7 @@ impl<E> Handoff<E> {
     }
 
     /// Hands a work to an actor that has been popped or is about to be started.
-    pub(crate) fn hand_over(&self, envelope: Envelope<E>) {
+    pub fn hand_over(&self, envelope: Envelope<E>) {
         let filled = self.put(envelope, || false);
         debug_assert!(filled.is_ok(), "nobody refuses");
         self.set(Signal::HandedOff);
@@ -65,29 +65,29 @@ impl<E> Handoff<E> {
     }
 
     /// Takes the signal back. For the actor itself.
-    pub(crate) fn reset(&self) {
+    pub fn reset(&self) {
         self.set(Signal::None);
     }
 
     /// Notes that the actor has heard the call to search. Returns `false` if the actor has been
     /// popped meanwhile.
-    pub(crate) fn accept_search(&self) -> bool {
+    pub fn accept_search(&self) -> bool {
         self.signal
             .replace(Signal::Search as u64, Signal::None as u64)
     }
 
     /// Takes the signal back, and the work that has been handed over if it is still there.
-    pub(crate) fn take_over(&self) -> Option<Envelope<E>> {
+    pub fn take_over(&self) -> Option<Envelope<E>> {
         self.reset();
         self.take_work()
     }
 
-    pub(crate) fn take_work(&self) -> Option<Envelope<E>> {
+    pub fn take_work(&self) -> Option<Envelope<E>> {
         self.work.lock().take()
     }
 
     /// Puts a work here, unless `refuse` returns `true` while the lock is held.
-    pub(crate) fn put(
+    pub fn put(
         &self,
         envelope: Envelope<E>,
         refuse: impl FnOnce() -> bool,

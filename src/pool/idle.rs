@@ -8,11 +8,11 @@ use crate::sync::Thread;
 
 /// An actor on the idle stack.
 #[derive(Debug)]
-pub(crate) struct Idle {
-    pub(crate) id: usize,
-    pub(crate) thread: Thread,
+pub struct Idle {
+    pub id: usize,
+    pub thread: Thread,
     /// Whether the actor is searching, or about to.
-    pub(crate) searching: bool,
+    pub searching: bool,
 }
 
 /// An actor on the stack and its neighbours.
@@ -33,7 +33,7 @@ pub(super) struct IdleStack {
 
 impl IdleStack {
     /// Puts an actor on top. The actor must not be on the stack.
-    pub(crate) fn push(&mut self, idle: Idle) {
+    pub fn push(&mut self, idle: Idle) {
         let id = idle.id;
         if id >= self.links.len() {
             self.links.resize_with(id + 1, || None);
@@ -51,12 +51,12 @@ impl IdleStack {
     }
 
     /// Takes the most recently idle actor.
-    pub(crate) fn pop(&mut self) -> Option<Idle> {
+    pub fn pop(&mut self) -> Option<Idle> {
         self.remove(self.top?)
     }
 
     /// Takes this actor off the stack, wherever it is there.
-    pub(crate) fn remove(&mut self, id: usize) -> Option<Idle> {
+    pub fn remove(&mut self, id: usize) -> Option<Idle> {
         let Link { idle, above, below } = self.links.get_mut(id)?.take()?;
         match self.link(above) {
             Some(link) => link.below = below,
@@ -70,19 +70,19 @@ impl IdleStack {
     }
 
     /// The most recently idle actor.
-    pub(crate) fn top(&mut self) -> Option<&mut Idle> {
+    pub fn top(&mut self) -> Option<&mut Idle> {
         let top = self.top;
         self.link(top).map(|link| &mut link.idle)
     }
 
     /// The least recently idle actor.
-    pub(crate) fn bottom(&mut self) -> Option<&mut Idle> {
+    pub fn bottom(&mut self) -> Option<&mut Idle> {
         let bottom = self.bottom;
         self.link(bottom).map(|link| &mut link.idle)
     }
 
     /// This actor, if it is on the stack.
-    pub(crate) fn get(&mut self, id: usize) -> Option<&mut Idle> {
+    pub fn get(&mut self, id: usize) -> Option<&mut Idle> {
         self.link(Some(id)).map(|link| &mut link.idle)
     }
 

@@ -40,23 +40,23 @@ impl<E> Synced<E> {
 
 /// The pool's lock, held.
 #[must_use]
-pub(crate) struct Locked<'a, E> {
+pub struct Locked<'a, E> {
     pool: &'a Pool<E>,
     synced: MutexGuard<'a, Synced<E>>,
 }
 
 /// An actor that is about to be started.
 #[must_use]
-pub(crate) struct Reserved<'a, E> {
-    pub(crate) id: usize,
+pub struct Reserved<'a, E> {
+    pub id: usize,
     /// The number of this start.
     spawn: u64,
-    pub(crate) slot: &'a Slot<E>,
+    pub slot: &'a Slot<E>,
 }
 
 /// The outcome of an attempt to retire.
 #[must_use]
-pub(crate) enum Retired {
+pub enum Retired {
     /// The actor has left.
     Yes {
         before: Counts,
@@ -71,7 +71,7 @@ pub(crate) enum Retired {
 
 impl<E> Pool<E> {
     /// Takes the pool's lock.
-    pub(crate) fn lock(&self) -> Locked<'_, E> {
+    pub fn lock(&self) -> Locked<'_, E> {
         Locked {
             pool: self,
             synced: self.synced.lock(),
@@ -88,7 +88,7 @@ impl<'a, E> Locked<'a, E> {
 
     /// Counts an actor that is not there yet, and gives it the lowest vacant number. `None` if
     /// that number has no slot yet: slots are made without the locks.
-    pub(crate) fn reserve(&mut self, is_growth: bool) -> Option<Reserved<'a, E>> {
+    pub fn reserve(&mut self, is_growth: bool) -> Option<Reserved<'a, E>> {
         let slot = self.pool.slot(self.next_id())?;
         let (id, spawn) = self.synced.roster.reserve_id(is_growth);
         self.pool.counts.reserve();
@@ -97,7 +97,7 @@ impl<'a, E> Locked<'a, E> {
 
     /// Undoes a reservation, since the system has refused the thread. Returns the counts from
     /// before.
-    pub(crate) fn undo(&mut self, reserved: &Reserved<'_, E>) -> Counts {
+    pub fn undo(&mut self, reserved: &Reserved<'_, E>) -> Counts {
         self.synced.roster.spawn_failures += 1;
         self.synced.roster.release_id(reserved.id);
         let before = self.pool.counts.actor_is_gone();
@@ -107,7 +107,7 @@ impl<'a, E> Locked<'a, E> {
 
     /// Stores the thread of an actor that has been started. Returns `true` if the actor is
     /// still there.
-    pub(crate) fn store_thread(
+    pub fn store_thread(
         &mut self,
         reserved: &Reserved<'_, E>,
         thread: JoinHandle<()>,
@@ -120,7 +120,7 @@ impl<'a, E> Locked<'a, E> {
     /// started with a work, its starter or the actor itself does this, whichever comes first.
     /// Otherwise the actor does it when it first goes idle, once it counts as idle. A mailbox
     /// must not be counted full before the place of its actor is counted.
-    pub(crate) fn open(&mut self, id: usize) {
+    pub fn open(&mut self, id: usize) {
         if let Some(slot) = self.pool.slot(id) {
             if self.synced.roster.open(id) {
                 self.pool.room.open(id, &slot.gate);
@@ -129,7 +129,7 @@ impl<'a, E> Locked<'a, E> {
     }
 
     /// Closes the slot of an actor that leaves.
-    pub(crate) fn close(&mut self, id: usize) {
+    pub fn close(&mut self, id: usize) {
         if let Some(slot) = self.pool.slot(id) {
             if self.synced.roster.close(id) {
                 self.pool.room.close(id, &slot.gate, &self.pool.counts);
@@ -138,7 +138,7 @@ impl<'a, E> Locked<'a, E> {
     }
 
     /// Returns `true` if the slot of this actor has not been opened yet.
-    pub(crate) fn is_reserved(&self, id: usize) -> bool {
+    pub fn is_reserved(&self, id: usize) -> bool {
         self.synced.roster.is_reserved(id)
     }
 
@@ -147,7 +147,7 @@ impl<'a, E> Locked<'a, E> {
     }
 
     /// Takes the threads of all actors that have left.
-    pub(crate) fn take_all_exited(&mut self) -> impl IntoIterator<Item = JoinHandle<()>> + use<E> {
+    pub fn take_all_exited(&mut self) -> impl IntoIterator<Item = JoinHandle<()>> + use<E> {
         self.synced.roster.take_all_exited()
     }
 }
@@ -156,7 +156,7 @@ impl<'a, E> Locked<'a, E> {
 impl<E> Locked<'_, E> {
     /// Puts the calling actor on the idle stack, and then opens its slot if it is new. Returns
     /// the counts from before.
-    pub(crate) fn go_idle(&mut self, id: usize, searching: bool) -> Counts {
+    pub fn go_idle(&mut self, id: usize, searching: bool) -> Counts {
         self.synced.idle.push(Idle {
             id,
             thread: current(),
@@ -168,14 +168,14 @@ impl<E> Locked<'_, E> {
     }
 
     /// The most recently idle actor.
-    pub(crate) fn top_idle(&mut self) -> Option<usize> {
+    pub fn top_idle(&mut self) -> Option<usize> {
         self.synced.idle.top().map(|idle| idle.id)
     }
 
     /// Takes the most recently idle actor off the stack. From now on it counts as searching,
     /// until it has taken what it is handed. Nobody is popped after a shutdown: the stack stays
     /// empty.
-    pub(crate) fn pop_idle(&mut self) -> Option<Idle> {
+    pub fn pop_idle(&mut self) -> Option<Idle> {
         let idle = self.synced.idle.pop()?;
         self.pool.counts.actor_is_popped(idle.searching);
         Some(idle)
@@ -183,7 +183,7 @@ impl<E> Locked<'_, E> {
 
     /// Pops every idle actor, with nothing in its hand. Each looks for work once more before it
     /// leaves.
-    pub(crate) fn dismiss_all(&mut self) -> Vec<Idle> {
+    pub fn dismiss_all(&mut self) -> Vec<Idle> {
         let dismissed: Vec<Idle> = std::iter::from_fn(|| self.pop_idle()).collect();
         for idle in &dismissed {
             if let Some(slot) = self.pool.slot(idle.id) {
@@ -194,12 +194,12 @@ impl<E> Locked<'_, E> {
     }
 
     /// Returns `true` if this actor is the least recently idle one.
-    pub(crate) fn is_bottom(&mut self, id: usize) -> bool {
+    pub fn is_bottom(&mut self, id: usize) -> bool {
         self.synced.idle.bottom().is_some_and(|idle| idle.id == id)
     }
 
     /// Notes that an idle actor searches no longer, and takes its signal back.
-    pub(crate) fn stop_searching(&mut self, id: usize) {
+    pub fn stop_searching(&mut self, id: usize) {
         if let Some(slot) = self.pool.slot(id) {
             slot.handoff().reset();
         }
@@ -211,7 +211,7 @@ impl<E> Locked<'_, E> {
 
     /// Takes an actor off the idle stack that has taken a work from a mailbox. The place there
     /// is free by now.
-    pub(crate) fn leave_idle(&mut self, id: usize) {
+    pub fn leave_idle(&mut self, id: usize) {
         let was_searching = self.leave_stack(id).is_some_and(|idle| idle.searching);
         if let Some(slot) = self.pool.slot(id) {
             slot.handoff().reset();
@@ -236,7 +236,7 @@ impl<E> Locked<'_, E> {
 /// Two ways to leave.
 impl<E> Locked<'_, E> {
     /// Lets an idle actor leave a pool that has more than its fewest actors.
-    pub(crate) fn retire(&mut self, id: usize, slot: &Slot<E>) -> Retired {
+    pub fn retire(&mut self, id: usize, slot: &Slot<E>) -> Retired {
         let pool = self.pool;
         // Reserved actors do not count: the system may refuse their threads.
         let is_needed = self.synced.roster.open_slots() <= pool.config.fewest();
@@ -264,7 +264,7 @@ impl<E> Locked<'_, E> {
     }
 
     /// Lets a busy actor leave a pool that is shutting down. Returns `true` if it was the last.
-    pub(crate) fn leave(&mut self, id: usize, slot: &Slot<E>) -> bool {
+    pub fn leave(&mut self, id: usize, slot: &Slot<E>) -> bool {
         self.close(id);
         slot.progress().step();
         self.synced.roster.release_id(id);
@@ -278,7 +278,7 @@ impl<E> Locked<'_, E> {
 impl<E> Locked<'_, E> {
     /// Returns a mailbox that holds work. If there is none, the sender of each work that is in
     /// a mailbox has not loaded the counts yet.
-    pub(crate) fn find_ready(&self) -> Option<usize> {
+    pub fn find_ready(&self) -> Option<usize> {
         let (pool, cursors) = (self.pool, &self.pool.cursors);
         pool.ready.find(cursors.drain(), |id| {
             if pool.holds_work(id) {
@@ -299,7 +299,7 @@ impl<E> Locked<'_, E> {
     }
 
     /// Takes the next work, and returns it with the number of its mailbox.
-    pub(crate) fn take_ready(&self) -> Option<(usize, Envelope<E>)> {
+    pub fn take_ready(&self) -> Option<(usize, Envelope<E>)> {
         while self.find_ready().is_some() {
             let next = self.pool.take_next();
             if next.is_some() {
@@ -313,7 +313,7 @@ impl<E> Locked<'_, E> {
     /// none is searching. An actor that leaves the idle stack with a work does this, too, so
     /// waiting work wakes one actor after the other, not a herd.
     #[cold]
-    pub(crate) fn notify_if_work(mut self) {
+    pub fn notify_if_work(mut self) {
         let pool = self.pool;
         if !pool.counts.load().should_notify() || self.find_ready().is_none() {
             return;
@@ -335,18 +335,18 @@ impl<E> Locked<'_, E> {
 /// Works that come back.
 impl<E> Locked<'_, E> {
     /// Lets nothing start any more.
-    pub(crate) fn halt(&mut self) {
+    pub fn halt(&mut self) {
         self.pool.halted.store(1);
     }
 
-    pub(crate) fn recall(&mut self) -> &mut Recall<E> {
+    pub fn recall(&mut self) -> &mut Recall<E> {
         &mut self.synced.recall
     }
 
     /// Empties all mailboxes, and then all hands. Returns the works, and the actors whose hand
     /// held one: they hold no other. The mailboxes come first, since such an actor looks there
     /// next.
-    pub(crate) fn collect(&mut self) -> (Vec<Envelope<E>>, HashSet<usize>) {
+    pub fn collect(&mut self) -> (Vec<Envelope<E>>, HashSet<usize>) {
         let (mut envelopes, mut decided) = (Vec::new(), HashSet::new());
         for id in self.synced.roster.given() {
             while let Some(envelope) = self.pool.slot(id).and_then(|slot| slot.mailbox.take()) {
@@ -365,7 +365,7 @@ impl<E> Locked<'_, E> {
 
     /// Returns the actors, with their phases, that are between two works and may hold a work
     /// that they have not begun. An actor that is only reserved has taken none yet.
-    pub(crate) fn undecided(&self, decided: &HashSet<usize>) -> Vec<(usize, u64)> {
+    pub fn undecided(&self, decided: &HashSet<usize>) -> Vec<(usize, u64)> {
         let roster = &self.synced.roster;
         roster
             .occupied()
@@ -378,14 +378,14 @@ impl<E> Locked<'_, E> {
 
 /// Callers that wait.
 impl<E> Locked<'_, E> {
-    pub(crate) fn callers(&mut self) -> &mut Callers {
+    pub fn callers(&mut self) -> &mut Callers {
         &mut self.synced.callers
     }
 
     /// Wakes the callers that wait in `wait_idle` if the pool is idle at this instant. Called
     /// wherever that can have become true: an actor has gone idle or has left, a reservation
     /// has been undone, or a late sender has emptied a mailbox.
-    pub(crate) fn tell_if_idle(&mut self) {
+    pub fn tell_if_idle(&mut self) {
         if self.synced.callers.is_idle_awaited() && self.is_idle() {
             self.synced.callers.count_idle_instant();
             self.pool.events.is_idle.notify_all();
@@ -393,13 +393,13 @@ impl<E> Locked<'_, E> {
     }
 
     /// Returns `true` if every actor is idle and no accepted work is in a mailbox.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         let now = self.pool.counts.load();
         now.idle() == now.live() && self.find_ready().is_none()
     }
 
     /// Gives the lock up until `event` is notified, at most until `deadline`.
-    pub(crate) fn wait(&mut self, event: &Condvar, deadline: Option<Instant>) -> Wake {
+    pub fn wait(&mut self, event: &Condvar, deadline: Option<Instant>) -> Wake {
         event.wait(&mut self.synced, deadline)
     }
 }

@@ -8,7 +8,7 @@ use crate::sync::{Receiver, Sender, TrySendError, bounded};
 use crate::work::Envelope;
 
 /// A mailbox; with size 0 one that never holds anything.
-pub(crate) struct Mailbox<E>(Option<Ends<E>>);
+pub struct Mailbox<E>(Option<Ends<E>>);
 
 /// Both ends of the channel. They live as long as the mailbox, so it is never
 /// disconnected.
@@ -27,7 +27,7 @@ impl<E> Mailbox<E> {
 
     /// Puts a work at the end, or hands it back if there is no room.
     #[inline(always)]
-    pub(crate) fn put(&self, envelope: Envelope<E>) -> Result<(), Envelope<E>> {
+    pub fn put(&self, envelope: Envelope<E>) -> Result<(), Envelope<E>> {
         match &self.0 {
             Some(ends) => ends
                 .sender
@@ -41,7 +41,7 @@ impl<E> Mailbox<E> {
 
     /// Takes the oldest work.
     #[inline(always)]
-    pub(crate) fn take(&self) -> Option<Envelope<E>> {
+    pub fn take(&self) -> Option<Envelope<E>> {
         self.0.as_ref()?.receiver.try_recv().ok()
     }
 

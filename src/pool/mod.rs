@@ -20,13 +20,13 @@ mod waiters;
 
 use std::cell::Cell;
 
-pub(crate) use self::counts::Counts;
-pub(crate) use self::cursors::Visit;
-pub(crate) use self::handoff::Signal;
-pub(crate) use self::idle::Idle;
-pub(crate) use self::locked::{Locked, Reserved, Retired};
-pub(crate) use self::room::Generation;
-pub(crate) use self::slot::{Progress, Slot};
+pub use self::counts::Counts;
+pub use self::cursors::Visit;
+pub use self::handoff::Signal;
+pub use self::idle::Idle;
+pub use self::locked::{Locked, Reserved, Retired};
+pub use self::room::Generation;
+pub use self::slot::{Progress, Slot};
 
 use self::bits::Bits;
 use self::callers::Events;
@@ -49,24 +49,24 @@ thread_local! {
 
 /// The error handler: the user's, wrapped so that this module need not know what a handler is
 /// given.
-pub(crate) trait OnFailure<E>: Send + Sync {
+pub trait OnFailure<E>: Send + Sync {
     /// Deals with a failure of the actor `id`, on that actor's thread.
     fn on_failure(&self, failure: Failure<E>, pool: &Arc<Pool<E>>, id: usize);
 }
 
 /// A troupe from inside. Shared by its owner, its handles and its actors.
-pub(crate) struct Pool<E> {
-    pub(crate) config: Config,
+pub struct Pool<E> {
+    pub config: Config,
     /// A number that no other troupe of the process ever has.
     number: u64,
     /// When the troupe was built. Time stamps count from here.
-    pub(crate) built: Instant,
-    pub(crate) spin: SpinPolicy,
-    pub(crate) counts: CountsWord,
+    pub built: Instant,
+    pub spin: SpinPolicy,
+    pub counts: CountsWord,
     /// Not zero once nothing may start any more. Actors check this before each work.
     halted: Padded<SeqCstWord>,
     /// Where senders put work, and where actors take it.
-    pub(crate) cursors: Cursors,
+    pub cursors: Cursors,
     /// By number. Each is made before the first start of an actor of its number, and boxed,
     /// because most troupes never have as many actors as they may.
     slots: Box<[OnceLock<Box<Slot<E>>>]>,
@@ -74,20 +74,20 @@ pub(crate) struct Pool<E> {
     /// loads the counts. A bit is cleared only under the pool's lock.
     ready: Bits,
     /// Which mailboxes may have room.
-    pub(crate) room: Room,
+    pub room: Room,
     synced: Mutex<Synced<E>>,
-    pub(crate) events: Events,
+    pub events: Events,
     /// Held by a thread that starts an actor. Says when a refused growth may be tried again.
-    pub(crate) spawn_lock: Mutex<Option<Instant>>,
-    pub(crate) waiters: Waiters,
+    pub spawn_lock: Mutex<Option<Instant>>,
+    pub waiters: Waiters,
     /// How many works have been accepted and refused.
-    pub(crate) tallies: StripedCounter,
+    pub tallies: StripedCounter,
     /// Taken out by the last actor to leave.
-    pub(crate) on_failure: Mutex<Option<Arc<dyn OnFailure<E>>>>,
+    pub on_failure: Mutex<Option<Arc<dyn OnFailure<E>>>>,
 }
 
 impl<E> Pool<E> {
-    pub(crate) fn new(config: Config, on_failure: Option<Arc<dyn OnFailure<E>>>) -> Self {
+    pub fn new(config: Config, on_failure: Option<Arc<dyn OnFailure<E>>>) -> Self {
         let max = config.max;
         Self {
             number: troupe_number(),
@@ -112,7 +112,7 @@ impl<E> Pool<E> {
     // ---- Slots --------------------------------------------------------
 
     /// The slot of this number, if it has been made.
-    pub(crate) fn slot(&self, id: usize) -> Option<&Slot<E>> {
+    pub fn slot(&self, id: usize) -> Option<&Slot<E>> {
         self.slots
             .get(id)
             .and_then(OnceLock::get)
@@ -121,7 +121,7 @@ impl<E> Pool<E> {
 
     /// Makes the slot of the number that is given next, unless there is one. Must not be
     /// called under the pool's lock, since making a large mailbox takes long.
-    pub(crate) fn make_next_slot(&self) {
+    pub fn make_next_slot(&self) {
         let id = self.lock().next_id();
         if self.slots.get(id).is_some_and(|slot| slot.get().is_none()) {
             // If two threads make the same slot at the same time, the first one is kept.
@@ -129,25 +129,25 @@ impl<E> Pool<E> {
         }
     }
 
-    pub(crate) fn has_mailboxes(&self) -> bool {
+    pub fn has_mailboxes(&self) -> bool {
         self.config.mailbox_size > 0
     }
 
     /// Returns `true` if the number of actors can change before shutdown.
-    pub(crate) fn is_dynamic(&self) -> bool {
+    pub fn is_dynamic(&self) -> bool {
         self.config.fewest() < self.config.max
     }
 
     /// Returns `true` once nothing may start any more.
     #[inline]
-    pub(crate) fn is_halted(&self) -> bool {
+    pub fn is_halted(&self) -> bool {
         self.halted.load() != 0
     }
 
     // ---- Finding room -------------------------------------------------
 
     /// The next mailbox behind `full` that may have room.
-    pub(crate) fn find_room(&self, full: usize) -> Option<usize> {
+    pub fn find_room(&self, full: usize) -> Option<usize> {
         self.room.find(full, &self.counts, self.slots.len(), |id| {
             self.slot(id).is_some_and(|slot| slot.gate.may_have_room())
         })
@@ -156,19 +156,19 @@ impl<E> Pool<E> {
     // ---- Finding and taking work --------------------------------------
 
     /// Returns `true` if this mailbox holds work.
-    pub(crate) fn holds_work(&self, id: usize) -> bool {
+    pub fn holds_work(&self, id: usize) -> bool {
         self.slot(id).is_some_and(|slot| !slot.mailbox.is_empty())
     }
 
     /// Notes that a work has been put into this mailbox.
     #[inline]
-    pub(crate) fn set_ready(&self, id: usize) {
+    pub fn set_ready(&self, id: usize) {
         self.ready.set(id);
     }
 
     /// Returns a mailbox that holds work, as far as can be seen without the lock: the one that
     /// is being drained, else the next.
-    pub(crate) fn find_work(&self) -> Option<usize> {
+    pub fn find_work(&self) -> Option<usize> {
         let at = self.cursors.drain();
         if self.holds_work(at) {
             return Some(at);
@@ -179,7 +179,7 @@ impl<E> Pool<E> {
     /// Takes the next work, and returns it with the number of its mailbox. The mailboxes are
     /// drained one after the other, in the order in which they are filled.
     #[inline]
-    pub(crate) fn take_next(&self) -> Option<(usize, Envelope<E>)> {
+    pub fn take_next(&self) -> Option<(usize, Envelope<E>)> {
         let cursors = &self.cursors;
         loop {
             let id = cursors.drain();
@@ -201,7 +201,7 @@ impl<E> Pool<E> {
 
     /// Takes the oldest work of a mailbox, and frees its place.
     #[inline(always)]
-    pub(crate) fn take_from(&self, id: usize) -> Option<Envelope<E>> {
+    pub fn take_from(&self, id: usize) -> Option<Envelope<E>> {
         let slot = self.slot(id)?;
         let envelope = slot.mailbox.take()?;
         if slot.gate.is_shut() {
@@ -223,12 +223,12 @@ impl<E> Pool<E> {
     // ---- The calling thread -------------------------------------------
 
     /// Marks the calling thread as one of this troupe's.
-    pub(crate) fn adopt_thread(&self) {
+    pub fn adopt_thread(&self) {
         MEMBER_OF.with(|member| member.set(self.number));
     }
 
     /// Returns `true` if the calling thread is one of this troupe's.
-    pub(crate) fn is_own_thread(&self) -> bool {
+    pub fn is_own_thread(&self) -> bool {
         MEMBER_OF.with(Cell::get) == self.number
     }
 }

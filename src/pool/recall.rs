@@ -5,7 +5,7 @@ use crate::sync::Backoff;
 use crate::work::Envelope;
 
 /// Works that nobody will run.
-pub(crate) struct Recall<E> {
+pub struct Recall<E> {
     /// Works that actors of a halted pool had taken and not begun.
     not_started: Vec<Envelope<E>>,
     /// Works of late senders, waiting for them.
@@ -30,7 +30,7 @@ impl<E> Default for Recall<E> {
 impl<E> Recall<E> {
     /// An actor gives a work back that it has not begun, to the `shutdown_now` that waits for
     /// it. If that is over, the work goes to its sender, which waits for it.
-    pub(crate) fn give_back(&mut self, envelope: Envelope<E>) {
+    pub fn give_back(&mut self, envelope: Envelope<E>) {
         if self.is_collected {
             &mut self.unclaimed
         } else {
@@ -40,12 +40,12 @@ impl<E> Recall<E> {
     }
 
     /// Keeps a work for its late sender.
-    pub(crate) fn keep(&mut self, envelope: Envelope<E>) {
+    pub fn keep(&mut self, envelope: Envelope<E>) {
         self.unclaimed.push(envelope);
     }
 
     /// Takes the work of this sender, if it is here. A thread assigns one work at a time.
-    pub(crate) fn claim(&mut self, sender: u32) -> Option<Envelope<E>> {
+    pub fn claim(&mut self, sender: u32) -> Option<Envelope<E>> {
         let mine = self
             .unclaimed
             .iter_mut()
@@ -55,13 +55,13 @@ impl<E> Recall<E> {
 
     /// Adds what actors have given back to the works that `shutdown_now` returns. From now on
     /// nothing more is returned.
-    pub(crate) fn finish(&mut self, envelopes: &mut Vec<Envelope<E>>) {
+    pub fn finish(&mut self, envelopes: &mut Vec<Envelope<E>>) {
         envelopes.append(&mut self.not_started);
         self.returned += envelopes.len() as u64;
         self.is_collected = true;
     }
 
-    pub(crate) fn is_collected(&self) -> bool {
+    pub fn is_collected(&self) -> bool {
         self.is_collected
     }
 
@@ -73,7 +73,7 @@ impl<E> Recall<E> {
 impl<E> Pool<E> {
     /// Waits until each of these actors has begun its work, has given it back, or has shown
     /// that it has none. That takes a few instructions of each, never a work.
-    pub(crate) fn wait_until_decided(&self, undecided: &[(usize, u64)]) {
+    pub fn wait_until_decided(&self, undecided: &[(usize, u64)]) {
         for (id, phase) in undecided {
             let mut backoff = Backoff::default();
             while self

@@ -70,19 +70,19 @@ const NEXT: u64 = 8;
 
 /// The gate of one mailbox, and the generation of its actors. Closed at first.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub struct Gate {
     word: SeqCstWord,
     generation: SeqCstWord,
 }
 
 /// A number that changes whenever a gate is opened for an actor or closed behind one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Generation(u64);
+pub struct Generation(u64);
 
 impl Generation {
     /// Returns `true` if the slot has no actor.
     #[inline]
-    pub(crate) fn is_vacant(self) -> bool {
+    pub fn is_vacant(self) -> bool {
         self.0 % 2 == 1
     }
 }
@@ -90,7 +90,7 @@ impl Generation {
 /// A check that a sender has begun, or found begun.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub(crate) struct Check(u64);
+pub struct Check(u64);
 
 impl Gate {
     pub(super) fn new() -> Self {
@@ -101,7 +101,7 @@ impl Gate {
     }
 
     #[inline]
-    pub(crate) fn generation(&self) -> Generation {
+    pub fn generation(&self) -> Generation {
         Generation(self.generation.load())
     }
 
@@ -113,13 +113,13 @@ impl Gate {
 
     /// Returns `true` if the gate is open or being checked, so a send is worth trying.
     #[inline]
-    pub(crate) fn may_have_room(&self) -> bool {
+    pub fn may_have_room(&self) -> bool {
         matches!(self.word.load() & STATES, OPEN | CHECKING)
     }
 
     /// Begins a check of an open gate. Returns `None` if the gate is neither open nor being
     /// checked: then there is nothing to find out here at present.
-    pub(crate) fn check(&self) -> Option<Check> {
+    pub fn check(&self) -> Option<Check> {
         loop {
             let now = self.word.load();
             match now & STATES {
@@ -196,7 +196,7 @@ impl Gate {
 /// Which mailboxes may have room: a bit for each gate that may be open. A bit is a help, never
 /// a proof.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub struct Room {
     with_room: Bits,
 }
 
@@ -221,7 +221,7 @@ impl Room {
 
     /// Undoes what was known of a mailbox, since a work has been taken from it. Returns the
     /// counts from before the mailbox was uncounted, if this call did that.
-    pub(crate) fn on_take(&self, id: usize, gate: &Gate, counts: &CountsWord) -> Option<Counts> {
+    pub fn on_take(&self, id: usize, gate: &Gate, counts: &CountsWord) -> Option<Counts> {
         let before = gate.on_take(counts)?;
         self.with_room.set(id);
         Some(before)
@@ -229,7 +229,7 @@ impl Room {
 
     /// Returns `true` if a mailbox that was full a moment ago is known to be full, or its slot
     /// is vacant. Returns `false` if it may have room again.
-    pub(crate) fn verify_full<E>(&self, id: usize, slot: &Slot<E>, counts: &CountsWord) -> bool {
+    pub fn verify_full<E>(&self, id: usize, slot: &Slot<E>, counts: &CountsWord) -> bool {
         // While the slot is being closed, its gate may still be open.
         if slot.gate.generation().is_vacant() {
             return true;

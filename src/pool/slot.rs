@@ -8,12 +8,12 @@ use crate::sync::{Duration, Instant};
 
 /// One actor's place in the troupe. It outlives the actor, and is given to
 /// the next one of the same number.
-pub(crate) struct Slot<E> {
+pub struct Slot<E> {
     // First come the parts that assigners and takers read at each work, and hardly ever
     // write.
-    pub(crate) mailbox: Mailbox<E>,
+    pub mailbox: Mailbox<E>,
     /// Whether the slot is vacant, and whether the mailbox is known to be full.
-    pub(crate) gate: Gate,
+    pub gate: Gate,
     /// On cache lines of its own: the actor writes here at each work.
     own: Padded<Own<E>>,
 }
@@ -27,14 +27,14 @@ struct Own<E> {
 
 /// The progress of an actor, which it alone writes.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// Even between two works, odd in one. Never the same number twice.
-    pub(crate) phase: SingleWriter,
-    pub(crate) completed: SingleWriter,
-    pub(crate) failed: SingleWriter,
-    pub(crate) panicked: SingleWriter,
-    pub(crate) handler_panics: SingleWriter,
-    pub(crate) shared: SingleWriter,
+    pub phase: SingleWriter,
+    pub completed: SingleWriter,
+    pub failed: SingleWriter,
+    pub panicked: SingleWriter,
+    pub handler_panics: SingleWriter,
+    pub shared: SingleWriter,
     last_accepted: SingleWriter,
     last_finished: SingleWriter,
 }
@@ -54,20 +54,20 @@ impl<E> Slot<E> {
 
     /// The progress of the actor.
     #[inline]
-    pub(crate) fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &Progress {
         &self.own.progress
     }
 
     /// The actor's signal, and the work that it is handed.
     #[inline]
-    pub(crate) fn handoff(&self) -> &Handoff<E> {
+    pub fn handoff(&self) -> &Handoff<E> {
         &self.own.handoff
     }
 }
 
 impl Progress {
     /// Shows `shutdown_now` that the actor has no work to begin.
-    pub(crate) fn step(&self) {
+    pub fn step(&self) {
         self.phase.set(self.phase.get() + 2);
     }
 
@@ -83,11 +83,11 @@ impl Progress {
 
     /// Clock are kept as nanoseconds since the troupe's birth, plus one: zero
     /// is never.
-    pub(crate) fn stamp_accepted(&self, birth: Instant, now: Instant) {
+    pub fn stamp_accepted(&self, birth: Instant, now: Instant) {
         self.last_accepted.set(stamp(birth, now));
     }
 
-    pub(crate) fn stamp_finished(&self, birth: Instant, now: Instant) {
+    pub fn stamp_finished(&self, birth: Instant, now: Instant) {
         self.last_finished.set(stamp(birth, now));
     }
 
@@ -102,7 +102,7 @@ impl Progress {
 
 /// Returns `true` if this phase says that the actor runs a work.
 #[inline]
-pub(crate) fn is_running(phase: u64) -> bool {
+pub fn is_running(phase: u64) -> bool {
     phase % 2 == 1
 }
 

@@ -15,7 +15,7 @@ use super::{Pool, Slot};
 use crate::stats::{ActorStats, Stats};
 
 impl<E> Pool<E> {
-    pub(crate) fn stats(&self) -> Stats {
+    pub fn stats(&self) -> Stats {
         // Of all actors, finished works are read first, then running ones, then waiting ones.
         // A work that moves on meanwhile is missed rather than counted twice. This is done
         // without the lock, since it takes a time in proportion to the number of actors.
@@ -63,7 +63,7 @@ impl<E> Pool<E> {
         stats
     }
 
-    pub(crate) fn actors(&self) -> Vec<ActorStats> {
+    pub fn actors(&self) -> Vec<ActorStats> {
         let ids: Vec<usize> = self.lock().roster().occupied().collect();
         ids.into_iter()
             .filter_map(|id| Some((id, self.slot(id)?)))
@@ -72,7 +72,7 @@ impl<E> Pool<E> {
             .collect()
     }
 
-    pub(crate) fn actor_stats(&self, id: usize, slot: &Slot<E>) -> ActorStats {
+    pub fn actor_stats(&self, id: usize, slot: &Slot<E>) -> ActorStats {
         ActorStats {
             id,
             is_busy: slot.progress().is_running(),

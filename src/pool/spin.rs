@@ -11,13 +11,13 @@ const HOLD_OFF: Duration = Duration::from_micros(4);
 
 /// How actors spin, as far as the number of processors decides it.
 #[derive(Debug)]
-pub(crate) struct SpinPolicy {
+pub struct SpinPolicy {
     /// At most this many idle actors search at once.
-    pub(crate) searchers: usize,
+    pub searchers: usize,
     /// How long an actor holds off.
-    pub(crate) hold_off: Duration,
+    pub hold_off: Duration,
     /// How often an actor looks for more work before it goes idle.
-    pub(crate) spins: u32,
+    pub spins: u32,
 }
 
 impl SpinPolicy {

@@ -9,7 +9,7 @@ use crate::sync::{Condvar, Instant, Mutex, Wake};
 
 /// The senders that wait for room.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters {
+pub struct Waiters {
     line: Mutex<Line>,
     room: Condvar,
 }
@@ -22,7 +22,7 @@ struct Line {
 
 impl Waiters {
     /// Begins to wait: from now on a thread that makes room wakes a sender.
-    pub(crate) fn enter(&self, counts: &CountsWord) {
+    pub fn enter(&self, counts: &CountsWord) {
         let mut line = self.line.lock();
         line.waiting += 1;
         if line.waiting == 1 {
@@ -32,7 +32,7 @@ impl Waiters {
 
     /// Ends waiting. A sender that leaves otherwise than with `Full` wakes the next: there may be
     /// more room than there were wake-ups, or a reason for all to leave.
-    pub(crate) fn leave(&self, counts: &CountsWord, with_full: bool) {
+    pub fn leave(&self, counts: &CountsWord, with_full: bool) {
         let mut line = self.line.lock();
         line.waiting -= 1;
         if line.waiting == 0 {
@@ -43,12 +43,12 @@ impl Waiters {
         }
     }
 
-    pub(crate) fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.line.lock().generation
     }
 
     /// Sleeps while the generation is still `noted`, at most until `deadline`.
-    pub(crate) fn sleep(&self, noted: u64, deadline: Option<Instant>) -> Wake {
+    pub fn sleep(&self, noted: u64, deadline: Option<Instant>) -> Wake {
         let mut line = self.line.lock();
         while line.generation == noted {
             if self.room.wait(&mut line, deadline) == Wake::TimedOut {
@@ -59,13 +59,13 @@ impl Waiters {
     }
 
     /// There is room for one, or more.
-    pub(crate) fn wake_one(&self) {
+    pub fn wake_one(&self) {
         self.line.lock().generation += 1;
         self.room.notify_one();
     }
 
     /// Everybody has to look.
-    pub(crate) fn wake_all(&self) {
+    pub fn wake_all(&self) {
         self.line.lock().generation += 1;
         self.room.notify_all();
     }
