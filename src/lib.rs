@@ -219,7 +219,10 @@ mod error;
 mod failure;
 mod stats;
 
-#[expect(unreachable_pub, reason = "what is `pub` in a private module is for the crate")]
+#[expect(
+    unreachable_pub,
+    reason = "what is `pub` in a private module is for the crate"
+)]
 mod pool;
 
 mod actor_loop;

@@ -107,11 +107,7 @@ impl<'a, E> Locked<'a, E> {
 
     /// Stores the thread of an actor that has been started. Returns `true` if the actor is
     /// still there.
-    pub fn store_thread(
-        &mut self,
-        reserved: &Reserved<'_, E>,
-        thread: JoinHandle<()>,
-    ) -> bool {
+    pub fn store_thread(&mut self, reserved: &Reserved<'_, E>, thread: JoinHandle<()>) -> bool {
         let roster = &mut self.synced.roster;
         roster.store_thread(reserved.id, reserved.spawn, thread)
     }
