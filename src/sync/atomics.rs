@@ -1,26 +1,24 @@
 //! Every memory ordering of the crate.
 //!
-//! Three kinds of shared number cover all that the core needs, and each has
-//! one rule:
+//! The core needs three kinds of shared number, and each has one rule:
 //!
-//! - an [`SeqCstWord`] word takes part in a handshake of the form "I write
-//!   mine, then look at yours". All its operations are sequentially
-//!   consistent, and the other side of the handshake is either another
-//!   announced word or the mailbox, whose send and receive are sequentially
-//!   consistent read-modify-writes too (crossbeam's tail and head). On the
-//!   usual processors an announced *load* costs no more than a plain one.
-//! - an [`SingleWriter`] number is written by one thread only and read by others.
-//!   The store is a release, the load an acquire: who sees the number sees
-//!   what its owner did before.
-//! - a [`StripedCounter`] counter is raised by many threads that must not fight for
-//!   a cache line, and summed up rarely.
+//! - A [`SeqCstWord`] takes part in a handshake of the form "I write mine, then look at yours".
+//!   All its operations are sequentially consistent. The other side of the handshake is another
+//!   `SeqCstWord`, or a mailbox: crossbeam moves its tail and head by sequentially consistent
+//!   read-modify-writes. On x86-64 a sequentially consistent *load* costs no more than a plain
+//!   one.
+//! - A [`SingleWriter`] is written by one thread at a time and read by others. The store is a
+//!   release and the load an acquire, so a thread that reads the number also sees what its
+//!   owner did before.
+//! - A [`StripedCounter`] is raised by many threads without contention for a cache line, and
+//!   is rarely summed up.
 
 use std::ops::Deref;
 
 use crate::sync::{AtomicU64, Ordering, STRIPES, thread_number};
 
-/// A value on cache lines of its own. 128 bytes, because processors fetch
-/// lines in pairs.
+/// A value that shares no cache line with another. It takes 128 bytes, because some processors
+/// fetch lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Padded<T>(pub T);
@@ -45,7 +43,7 @@ impl SeqCstWord {
 
     #[inline]
     pub fn load(&self) -> u64 {
-        // ORDERING: the second half of every handshake in ARCHITECTURE.md.
+        // ORDERING: the second half of every handshake in `pool/README.md`.
         self.0.load(Ordering::SeqCst)
     }
 
@@ -55,38 +53,38 @@ impl SeqCstWord {
         self.0.store(value, Ordering::SeqCst);
     }
 
-    /// Adds, wrapping around; returns the value before.
+    /// Adds, wrapping around. Returns the previous value.
     #[inline]
     pub fn add(&self, value: u64) -> u64 {
         // ORDERING: as `store` and `load` together.
         self.0.fetch_add(value, Ordering::SeqCst)
     }
 
-    /// Sets bits; returns the value before.
+    /// Sets bits. Returns the previous value.
     #[inline]
     pub fn set_bits(&self, bits: u64) -> u64 {
         // ORDERING: as `add`.
         self.0.fetch_or(bits, Ordering::SeqCst)
     }
 
-    /// Clears bits; returns the value before.
+    /// Clears bits. Returns the previous value.
     #[inline]
     pub fn clear_bits(&self, bits: u64) -> u64 {
         // ORDERING: as `add`.
         self.0.fetch_and(!bits, Ordering::SeqCst)
     }
 
-    /// Replaces `from` by `to`; true if it was `from`.
+    /// Replaces `from` by `to`. Returns `true` if the value was `from`.
     #[inline]
     pub fn replace(&self, from: u64, to: u64) -> bool {
-        // ORDERING: as `add`; a failed exchange is a load.
+        // ORDERING: as `add`. A failed exchange is a load.
         self.0
             .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
     }
 }
 
-/// A number that one thread writes and others read.
+/// A number that one thread at a time writes and others read.
 #[derive(Debug, Default)]
 pub struct SingleWriter(AtomicU64);
 
@@ -100,14 +98,15 @@ impl SingleWriter {
     /// Sets the number. Only its owner may.
     #[inline]
     pub fn set(&self, value: u64) {
-        // ORDERING: who reads this value sees all that its owner did before.
+        // ORDERING: a thread that reads this value sees all that its owner did before.
         self.0.store(value, Ordering::Release);
     }
 
     /// Raises the number by one. Only its owner may.
     #[inline]
     pub fn raise(&self) {
-        // ORDERING: the owner reads its own last write; no other thread writes.
+        // ORDERING: the owner reads its own last write. The owner of a slot's numbers changes
+        // under the pool's lock.
         let value = self.0.load(Ordering::Relaxed);
         self.set(value + 1);
     }
@@ -116,8 +115,8 @@ impl SingleWriter {
 /// The counts of one stripe.
 #[derive(Debug, Default)]
 struct Stripe {
-    /// The number of the thread that this stripe belongs to; zero if none.
-    /// Never changed again: a stripe is not worth knowing that a thread ended.
+    /// The number of the thread that owns this stripe, or zero if none does. It stays when
+    /// that thread ends.
     owner: AtomicU64,
     /// Counted by the owner.
     own: Tally,
@@ -131,9 +130,10 @@ struct Tally {
     refused: AtomicU64,
 }
 
-/// Counts what assigners do, without letting them share a cache line, and
-/// mostly without a read-modify-write: the first thread to come to a stripe
-/// owns it.
+/// Counts accepted and refused works.
+///
+/// Most senders count without a shared cache line and without a read-modify-write, since the
+/// first thread to use a stripe owns it.
 #[derive(Debug, Default)]
 pub struct StripedCounter([Padded<Stripe>; STRIPES]);
 
@@ -160,8 +160,8 @@ impl StripedCounter {
     fn raise(&self, counter: impl Fn(&Tally) -> &AtomicU64) {
         let me = thread_number();
         let stripe = &self.0[me as usize % STRIPES];
-        // ORDERING: no data is published here or below; a reader sees each of
-        // its own thread's increments, and those that happened before it looked.
+        // ORDERING: no data is published here or below. A reader sees the increments of its own
+        // thread, and those that happened before it looked.
         if stripe.owner.load(Ordering::Relaxed) == u64::from(me) {
             let own = counter(&stripe.own);
             own.store(own.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -183,8 +183,8 @@ impl StripedCounter {
 impl Stripe {
     #[cold]
     fn claim_or_share(&self, me: u32, counter: impl Fn(&Tally) -> &AtomicU64) {
-        // ORDERING: as in `raise`; only the owner writes its tally, and it knows
-        // that it is the owner.
+        // ORDERING: as in `raise`. Only the owner writes to `own`, and it knows that it is the
+        // owner.
         let claimed =
             self.owner
                 .compare_exchange(0, u64::from(me), Ordering::Relaxed, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Locks and condition variables for both model checkers: what these offer has
-//! one shape, and the core wants another, parking_lot's.
+//! Locks and condition variables for both model checkers, in the shape of parking_lot's, which
+//! the core uses.
 
 use std::ops::{Deref, DerefMut};
 
@@ -10,11 +10,11 @@ use shuttle::sync as checker;
 
 use super::{Instant, Wake, spin, times_out};
 
-/// A mutex in parking_lot's shape: no poisoning.
+/// A mutex without poisoning, like parking_lot's.
 #[derive(Debug, Default)]
 pub struct Mutex<T>(checker::Mutex<T>);
 
-/// The guard of a [`Mutex`]. The inner guard leaves it only inside a wait.
+/// The guard of a [`Mutex`]. The inner guard is absent only during a wait.
 #[derive(Debug)]
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
@@ -56,7 +56,7 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-/// A condition variable whose deadlines pass when the model says so.
+/// A condition variable. The model decides whether a wait with a deadline times out.
 #[derive(Debug, Default)]
 pub struct Condvar(checker::Condvar);
 

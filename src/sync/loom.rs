@@ -1,29 +1,27 @@
-//! The same primitives under loom, which tries every schedule of a small model
-//! up to a number of preemptions, and every value that a load may return.
+//! The primitives under loom. It tries every schedule of a small model up to a
+//! number of preemptions, and every value that a load may return.
 //!
 //! Atomics, locks and condition variables are loom's. Four things differ from
-//! them or from the real ones; the last two limit what a model shows:
+//! loom's or from the real ones. The last two limit what a model shows:
 //!
-//! - loom takes a sequentially consistent load for one that may return any
-//!   value not yet overwritten as far as this thread knows, unless the newer
-//!   value and the older one were both stored with that ordering. So a word
-//!   stores its first value so, too; and such a store is an exchange, since loom
-//!   lets an exchange pass by a store that it does not know of. A word of which
-//!   all operations are sequentially consistent then always shows its newest value;
-//!   one that is written or read in a weaker way may show old ones.
-//! - loom remembers of a word only the last access before a store. So a thread's own
-//!   load hides an earlier one of another's, and no schedule is tried in which that
-//!   one comes after the store. A count of loads beside each word makes every load an
-//!   access that counts.
-//! - The mailbox follows the published algorithm of crossbeam's bounded
-//!   channel: places with stamps, and a head and a tail that are moved by
-//!   exchanges. Its orderings are crossbeam's, but for one: where that finds
-//!   "full" and "empty" by a relaxed load behind a sequentially consistent
-//!   fence, this makes the load sequentially consistent too, since loom knows
-//!   such fences only from one another. The items are kept outside loom.
-//! - Time stands still, and yet a wait with a deadline times out at once. Works, the
-//!   errors' place and other things that are only ever touched by one thread at a
-//!   time are not loom's.
+//! - In loom, a sequentially consistent load may return an old value unless both
+//!   that value and the newer one were stored with that ordering. So a word
+//!   also stores its first value in this way. Such a store is an exchange, because
+//!   loom lets an exchange miss a store that it does not know of. A word whose
+//!   operations are all sequentially consistent then always shows its newest value.
+//!   A word that is written or read in a weaker way may show old ones.
+//! - loom remembers only the last access to a word before a store. A load of one
+//!   thread therefore hides an earlier load of another thread. No schedule is then
+//!   tried in which the hidden load comes after the store. A count of loads beside
+//!   each word makes every load an access that loom remembers.
+//! - The mailbox follows the published algorithm of crossbeam's bounded channel.
+//!   Its places have stamps, and its head and tail are moved by exchanges. The
+//!   orderings are crossbeam's, with one exception. crossbeam finds "full" and
+//!   "empty" by a relaxed load behind a sequentially consistent fence. Here the load
+//!   is sequentially consistent too, since loom orders such fences only among
+//!   themselves. The items are not loom's.
+//! - Time stands still, but a wait with a deadline times out at once. `Arc`,
+//!   `OnceLock` and `SyncWrapper` are the real ones, so loom sees no race on them.
 
 use std::io;
 use std::ops::Deref;
@@ -35,10 +33,10 @@ pub use super::lock::{Condvar, Mutex, MutexGuard};
 pub use loom::sync::atomic::Ordering;
 pub use loom::thread::{JoinHandle, yield_now};
 
-/// Runs a model in every way with at most so many preemptions, or as many as
-/// `LOOM_MAX_PREEMPTIONS` says; tells how many ways that were.
+/// Runs a model under every schedule with at most `preemptions` preemptions, or as many as
+/// `LOOM_MAX_PREEMPTIONS` says. Prints how often the model has run.
 #[cfg(test)]
-#[expect(clippy::print_stderr, reason = "for who runs the models")]
+#[expect(clippy::print_stderr, reason = "for those who run the models")]
 pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let ways = Arc::new(Ghost::default());
     let counter = Arc::clone(&ways);
@@ -56,8 +54,7 @@ pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     );
 }
 
-/// The one instant that there is. A model that depends on the time of day would
-/// not do the same twice.
+/// The only instant. A model that depended on the clock could not be run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(unnameable_types, reason = "in place of a public type of std's")]
 pub struct Instant(());
@@ -76,7 +73,7 @@ impl Instant {
     }
 }
 
-/// `thread_local` with a constant, which loom's has not.
+/// `thread_local!` with a `const` initializer, which loom's macro does not accept.
 macro_rules! local {
     ($(#[$about:meta])* static $name:ident: $kind:ty = const $init:block;) => {
         loom::thread_local! {
@@ -87,7 +84,7 @@ macro_rules! local {
 }
 pub(crate) use local as thread_local;
 
-/// A word that has been stored once, with the strongest ordering: see above.
+/// An atomic word, with the first two differences that the head of this file describes.
 #[derive(Debug)]
 pub struct AtomicU64 {
     word: loom::sync::atomic::AtomicU64,
@@ -104,7 +101,7 @@ impl AtomicU64 {
     }
 
     pub fn load(&self, order: Ordering) -> u64 {
-        // ORDERING: publishes nothing, and is read by nobody; see the head of this file.
+        // ORDERING: publishes nothing, and no thread reads it. See the head of this file.
         self.loads.fetch_add(1, Ordering::Relaxed);
         self.word.load(order)
     }
@@ -132,8 +129,8 @@ impl Deref for AtomicU64 {
     }
 }
 
-/// A number outside the model, for what a test counts: it costs no schedules,
-/// and orders nothing.
+/// A number outside the model, which a test counts with. It adds no schedules and orders
+/// nothing.
 #[cfg(test)]
 #[derive(Debug, Default)]
 pub struct Ghost(std::sync::atomic::AtomicU64);
@@ -149,16 +146,16 @@ impl Ghost {
     }
 }
 
-/// Every deadline has passed.
+/// Returns `true`: every wait with a deadline times out.
 pub(super) fn times_out(_deadline: Instant) -> bool {
     true
 }
 
-/// Nothing: a thread that yields would not run again before the others are stuck.
+/// Does nothing. A thread that yields would not run again until the others are blocked.
 pub(super) fn spin() {}
 
-/// A thread that can be unparked. Loom's own forgets a call that comes while
-/// the thread yields.
+/// A thread that can be unparked. Loom's own loses an unpark that comes while the thread
+/// yields.
 #[derive(Clone, Debug)]
 pub struct Thread(Arc<Token>);
 
@@ -184,11 +181,11 @@ pub fn current() -> Thread {
 }
 
 pub fn park(deadline: Option<Instant>) -> Wake {
-    let Thread(searching) = current();
-    let mut called = searching.called.lock();
+    let Thread(token) = current();
+    let mut called = token.called.lock();
     let mut wake = Wake::Called;
     while !*called && wake == Wake::Called {
-        wake = searching.call.wait(&mut called, deadline);
+        wake = token.call.wait(&mut called, deadline);
     }
     *called = false;
     wake
@@ -202,12 +199,13 @@ where
     loom::thread::Builder::new().name(name).spawn(body)
 }
 
-/// Never: all are left to who joins the troupe.
+/// Returns `false`, so all exited threads are left to the join of the troupe.
 pub fn is_finished(_thread: &JoinHandle<()>) -> bool {
     false
 }
 
-/// The model's own numbers begin at zero, which is no thread's here.
+/// Returns the number of the calling thread. The model's own numbers begin at zero, which here
+/// stands for no thread.
 pub fn thread_number() -> u32 {
     let name = format!("{:?}", loom::thread::current().id());
     let digits = name.trim_matches(|symbol: char| !symbol.is_ascii_digit());
@@ -216,12 +214,12 @@ pub fn thread_number() -> u32 {
         .expect("a thread's name in the model has its number")
 }
 
-/// Lets others run: time does not pass here.
+/// Yields, since time does not pass in a model.
 pub fn nap() {
     yield_now();
 }
 
-/// One look is as good as many.
+/// Looks once, which in a model is as good as many times.
 pub fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
     let _: bool = done();
 }
@@ -230,34 +228,32 @@ pub fn pause() {
     yield_now();
 }
 
-/// Never: what waits for it is there for good, unlike what a thread waits for that
-/// sleeps.
+/// Returns `false`, so a refusal lasts for the whole model.
 pub fn has_passed(_instant: Instant) -> bool {
     false
 }
 
-/// At once: between two looks a thread yields, and one that yields in loom does
-/// not run again before the others have got stuck, which hides most schedules.
+/// Returns `true`, so no loop lasts until a time is over. Such a loop yields, and a thread that
+/// yields in loom does not run again until the others are blocked, which hides most schedules.
 pub fn is_over(_begin: Instant, _time: Duration) -> bool {
     true
 }
 
-/// As `is_over`.
+/// Zero, since a spin yields (see `is_over`).
 pub const SPINS: u32 = 0;
 
-/// It makes no difference.
+/// Of no effect, since time stands still.
 pub const SPAWN_RETRY: Duration = Duration::ZERO;
 
-/// One, on which all threads meet.
+/// One, which all threads share.
 pub const STRIPES: usize = 1;
 
 pub fn processors() -> usize {
     2
 }
 
-/// The bounded channel. The place of the n-th item, counted from zero, is the
-/// n-th modulo the capacity; its stamp is 2n while it is free for that item,
-/// and 2n + 1 while it holds it.
+/// The bounded channel. Item n, counted from zero, has the place n modulo the capacity. The
+/// stamp of the place is 2n while it is free for that item, and 2n + 1 while it holds the item.
 #[derive(Debug)]
 struct Queue<T> {
     /// How many items have been taken.
@@ -305,7 +301,7 @@ impl<T> Queue<T> {
 
     fn len(&self) -> u64 {
         loop {
-            // ORDERING: crossbeam's, as all in this file that are not said to differ.
+            // ORDERING: crossbeam's, like all in this file without a note.
             let tail = self.tail.load(Ordering::SeqCst);
             let head = self.head.load(Ordering::SeqCst);
             if self.tail.load(Ordering::SeqCst) == tail {
@@ -336,7 +332,7 @@ impl<T> Sender<T> {
                 }
             } else if stamp + 2 * queue.capacity() == 2 * tail + 1 {
                 loom::sync::atomic::fence(Ordering::SeqCst);
-                // ORDERING: crossbeam's is relaxed; see the head of this file.
+                // ORDERING: crossbeam's is relaxed (see the head of this file).
                 if queue.head.load(Ordering::SeqCst) + queue.capacity() == tail {
                     return Err(TrySendError::Full(item));
                 }
@@ -377,7 +373,7 @@ impl<T> Receiver<T> {
                 }
             } else if stamp == 2 * head {
                 loom::sync::atomic::fence(Ordering::SeqCst);
-                // ORDERING: crossbeam's is relaxed; see the head of this file.
+                // ORDERING: crossbeam's is relaxed (see the head of this file).
                 if queue.tail.load(Ordering::SeqCst) == head {
                     return Err(());
                 }

@@ -1,12 +1,11 @@
 //! The only door to locks, condition variables, atomics, threads, time and
 //! the mailbox's channel.
 //!
-//! Everything concurrent in this crate imports its primitives from here, so
-//! that the whole core runs unchanged under a model checker: the cfg
-//! `troupe_shuttle` swaps [`std`] for a model with the same shape, and the cfg
-//! `troupe_loom` for one with weak memory, in which only pieces of the core are
-//! small enough to run. This module knows nothing of what the
-//! primitives are used for.
+//! Everything concurrent in this crate imports its primitives from here, so the
+//! core runs unchanged under a model checker. The cfg `troupe_shuttle` replaces
+//! [`std`] by a model with the same interface. The cfg `troupe_loom` replaces it
+//! by one with weak memory, in which only pieces of the core are small enough to
+//! run.
 
 #[expect(unreachable_pub, reason = "what the crate sees is said in this file")]
 pub(crate) mod atomics;
@@ -53,8 +52,8 @@ pub(crate) use ::std::time::Duration;
 #[cfg(not(troupe_loom))]
 pub(crate) use ::std::time::Instant;
 
-/// A mutex that is never locked: it lends a `Send` value the `Sync` that a
-/// public type promises, and is only ever opened by value.
+/// A mutex that makes a `Send` value `Sync`, as public types promise. It is only consumed,
+/// never locked, except by the channel of the loom model.
 pub(crate) type SyncWrapper<T> = parking_lot::Mutex<T>;
 
 /// Returns a number that no other call in this process gets.
@@ -65,8 +64,8 @@ pub(crate) fn troupe_number() -> u64 {
     *last
 }
 
-/// Waits for another thread's next few instructions. That thread may have lost its
-/// processor, or may have to wait for this thread's. A yield does not let a thread of lower
+/// Waits for another thread's next few instructions. That thread may have been preempted, and
+/// may need the processor that this thread occupies. A yield does not let a thread of lower
 /// priority run, so after some yields each wait is a short sleep.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
@@ -74,7 +73,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// How often it yields before it sleeps.
+    /// The number of yields before the first sleep.
     const YIELDS: u32 = 100;
 
     pub(crate) fn snooze(&mut self) {
@@ -91,7 +90,7 @@ impl Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Wake {
-    /// Somebody called, or the system woke the thread for no reason.
+    /// The thread was woken, possibly spuriously.
     Called,
     /// The deadline has passed.
     TimedOut,

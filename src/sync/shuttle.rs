@@ -1,11 +1,12 @@
-//! The same primitives under shuttle's controlled scheduler.
+//! The primitives under shuttle's controlled scheduler.
 //!
-//! Where the real ones depend on the outside world, a coin of the model
-//! decides, so that a failing schedule can be replayed: whether the system
-//! refuses a thread, and whether a wait with a deadline times out. A wait
-//! that does not time out waits for good, which also shows that progress
-//! does not rest on a time-out; but where it has to, after a refusal, the
-//! deadline is now, and a wait until now always times out.
+//! If the outcome of a real primitive depends on the outside world, a coin of the
+//! model decides, so a failing schedule can be replayed. The coin decides whether
+//! the system refuses a thread, and whether a wait with a deadline times out.
+//!
+//! A wait that does not time out then has no deadline, which shows that progress
+//! does not depend on timeouts. The exception is a wait after a refusal. Its
+//! deadline is the present, and a wait until the present always times out.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,18 +19,18 @@ pub use shuttle::sync::atomic::{AtomicU64, Ordering};
 pub use shuttle::thread::{JoinHandle, Thread, current, yield_now};
 pub use shuttle::thread_local;
 
-/// True with a chance of `percent` in a hundred.
+/// Returns `true` in `percent` of a hundred cases.
 fn coin(percent: u32) -> bool {
     use shuttle::rand::Rng;
     shuttle::rand::thread_rng().gen_range(0..100) < percent
 }
 
-/// A coin: does a wait with a deadline that is still to come time out?
+/// Returns `true` if a wait until `deadline` times out. A coin decides unless it has passed.
 pub(super) fn times_out(deadline: Instant) -> bool {
     deadline <= Instant::now() || coin(30)
 }
 
-/// Lets others run between zero and three times: a wait that times out.
+/// Yields between zero and three times, in place of a wait that times out.
 pub(super) fn spin() {
     use shuttle::rand::Rng;
     for _ in 0..shuttle::rand::thread_rng().gen_range(0..4) {
@@ -37,10 +38,10 @@ pub(super) fn spin() {
     }
 }
 
-/// Starts a thread, or refuses it when the coin says so. Names that begin
-/// with `sure` are never refused, for models that are about something else.
-/// Now and then this takes so long that others come and go meanwhile, the new
-/// thread among them.
+/// Starts a thread, or refuses it if the coin says so. A name that begins with
+/// `sure` is never refused, for models that are about something else. Now and
+/// then this takes long enough for other threads to start and end meanwhile, even
+/// the new one.
 pub fn spawn<F>(name: String, _stack_size: Option<usize>, body: F) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() + Send + 'static,
@@ -59,18 +60,19 @@ where
     spawned
 }
 
-/// A coin: a join of one that has not finished waits, that is all.
+/// Decided by a coin, since a join of a thread that has not finished only waits.
 pub fn is_finished(_thread: &JoinHandle<()>) -> bool {
     coin(50)
 }
 
-/// The model's own numbers begin at zero, which is no thread's here.
+/// Returns the number of the calling thread. The model's own numbers begin at zero, which here
+/// stands for no thread.
 pub fn thread_number() -> u32 {
     1 + u32::try_from(usize::from(shuttle::current::me())).expect("a model has few threads")
 }
 
 pub fn park(deadline: Option<Instant>) -> Wake {
-    // A coin also where an idle time-out is zero, so that some actors stay.
+    // The coin decides even if the idle timeout is zero, so some actors stay.
     if deadline.is_some() && coin(30) {
         spin();
         return Wake::TimedOut;
@@ -79,7 +81,7 @@ pub fn park(deadline: Option<Instant>) -> Wake {
     Wake::Called
 }
 
-/// Lets others run for a while.
+/// Yields a few times, unless `done` returns `true`.
 pub fn spin_for(_time: Duration, mut done: impl FnMut() -> bool) {
     if !done() {
         spin();
@@ -90,37 +92,37 @@ pub fn pause() {
     yield_now();
 }
 
-/// Lets others run: time does not pass here.
+/// Yields, since time does not pass in a model.
 pub fn nap() {
     yield_now();
 }
 
-/// A coin: time passes as fast as it likes.
+/// Decided by a coin, so time passes at any speed.
 pub fn is_over(_begin: Instant, _time: Duration) -> bool {
     coin(50)
 }
 
-/// As `is_over`.
+/// Decided by a coin, like `is_over`.
 pub fn has_passed(_instant: Instant) -> bool {
     coin(50)
 }
 
-/// None: time that does not pass by a coin would pass by itself.
+/// Zero, because a longer time would be measured by the real clock.
 pub const SPAWN_RETRY: Duration = Duration::ZERO;
 
-/// Fewer than in earnest: a look that finds nothing teaches a model nothing.
+/// Fewer than in `std`, because a look that finds nothing teaches a model nothing.
 pub const SPINS: u32 = 1;
 
-/// Two, so that threads share them. Each is many steps of a snapshot.
+/// Two, so threads share them. Each adds many steps to a snapshot.
 pub const STRIPES: usize = 2;
 
-/// Two, so that spins and looking away are modelled.
+/// Two, so that actors spin and hold off.
 pub fn processors() -> usize {
     2
 }
 
-/// The bounded channel as a locked queue: crossbeam's own insides are not
-/// modelled, its results are.
+/// The bounded channel as a locked queue. It models the results of crossbeam's channel, not its
+/// inner steps.
 #[derive(Debug)]
 struct Queue<T> {
     items: Mutex<VecDeque<T>>,

@@ -12,7 +12,7 @@ pub use std::sync::atomic::{AtomicU64, Ordering};
 pub use std::thread::{JoinHandle, Thread, current, yield_now};
 pub use std::thread_local;
 
-/// A condition variable of parking_lot's, waited on up to a deadline.
+/// parking_lot's condition variable, with an optional deadline.
 #[derive(Debug, Default)]
 pub struct Condvar(parking_lot::Condvar);
 
@@ -40,7 +40,7 @@ impl Condvar {
     }
 }
 
-/// Starts a named thread, or says why the system has none to give.
+/// Starts a named thread, or returns the system's reason for refusing it.
 pub fn spawn<F>(name: String, stack_size: Option<usize>, body: F) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() + Send + 'static,
@@ -52,14 +52,14 @@ where
     builder.spawn(body)
 }
 
-/// Has the thread left our code? A join then waits for the drops of its thread-locals
-/// at most.
+/// Returns `true` if the thread has left our code. A join then waits at most for the drops of
+/// its thread-locals.
 pub fn is_finished(thread: &JoinHandle<()>) -> bool {
     thread.is_finished()
 }
 
-/// The number of the calling thread: no two threads of a process have the same,
-/// as long as it has not started four thousand million of them.
+/// Returns the number of the calling thread, which is never zero. No two threads of a process
+/// have the same number until more than four billion have asked for one.
 #[inline]
 pub fn thread_number() -> u32 {
     static LAST: Mutex<u32> = Mutex::new(0);
@@ -77,8 +77,8 @@ pub fn thread_number() -> u32 {
     *last
 }
 
-/// Blocks the calling thread until it is unparked, at most until `deadline`
-/// if there is one. May return early for no reason.
+/// Blocks the calling thread until it is unparked, at most until `deadline` if there is one.
+/// It may wake spuriously.
 pub fn park(deadline: Option<Instant>) -> Wake {
     let Some(deadline) = deadline else {
         std::thread::park();
@@ -96,7 +96,7 @@ pub fn park(deadline: Option<Instant>) -> Wake {
     }
 }
 
-/// Spins until `done`, or until `time` is over.
+/// Spins until `done` returns `true`, or until `time` is over.
 pub fn spin_for(time: Duration, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() && !is_over(begin, time) {
@@ -104,7 +104,7 @@ pub fn spin_for(time: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Is so much time over?
+/// Returns `true` once `time` has passed since `begin`.
 pub fn is_over(begin: Instant, time: Duration) -> bool {
     begin.elapsed() >= time
 }
@@ -115,7 +115,7 @@ pub fn pause() {
     std::hint::spin_loop();
 }
 
-/// Is it later than this?
+/// Returns `true` once `instant` has passed.
 pub fn has_passed(instant: Instant) -> bool {
     Instant::now() >= instant
 }
@@ -129,18 +129,17 @@ pub fn nap() {
     std::thread::sleep(Duration::from_micros(50));
 }
 
-/// How long a troupe that has an actor does without another after the system
-/// has refused it one.
+/// After the system has refused a thread, a troupe that has an actor does not ask again for
+/// this time.
 pub const SPAWN_RETRY: Duration = Duration::from_millis(100);
 
-/// How often an actor that has run out of work looks for more before it goes
-/// idle.
+/// How often an actor that has run out of work looks for more before it goes idle.
 pub const SPINS: u32 = 25;
 
-/// How many lines a striped counter is spread over.
+/// The number of stripes of a `StripedCounter`.
 pub const STRIPES: usize = 16;
 
-/// How many threads can run at once, as far as this process may use them.
+/// Returns how many threads of this process can run at once.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

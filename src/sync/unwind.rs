@@ -1,26 +1,23 @@
-//! Where a panic stops: the only place that catches one.
+//! The only place that catches panics.
 //!
-//! An actor survives whatever user code does: works, handlers, and the drops
-//! of works, errors and panic payloads all run behind one of these two
-//! functions.
+//! An actor survives every panic of user code. Works, handlers, and the drops of
+//! works, errors and panic payloads all run inside one of these two functions.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `code`; a panic comes back as its payload.
+/// Runs `code`. If it panics, returns the payload.
 ///
-/// Data that `code` borrows may be seen in the middle of a change afterwards. The
-/// callers hand in values that nobody else sees (a work, an error) or closures
-/// whose author chose to let a panic out.
+/// A panic can leave data that `code` borrows half changed. The callers pass values that
+/// nobody else sees (a work, an error), or closures whose author let the panic out.
 pub fn contain<T>(code: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(code))
 }
 
-/// Drops `value`; false if its drop panicked.
+/// Drops `value`. Returns `false` if its drop panicked.
 ///
-/// The payload of that panic is dropped as well. If that panics in turn, its
-/// payload is forgotten: somebody built an endless chain, and an actor must
-/// not follow it.
+/// The payload of that panic is dropped as well. If that drop panics too, the second payload
+/// is leaked, because a chain of such payloads may be endless.
 pub fn drop_contained<T>(value: T) -> bool {
     match contain(|| drop(value)) {
         Ok(()) => true,
@@ -37,7 +34,7 @@ pub fn drop_contained<T>(value: T) -> bool {
 mod tests {
     use super::{contain, drop_contained};
 
-    /// Panics when dropped, with another of its kind `depth` deep.
+    /// Panics when dropped, unless `depth` is zero, with a payload of one less.
     struct Bomb(usize);
 
     impl Drop for Bomb {
