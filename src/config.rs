@@ -3,8 +3,8 @@
 use crate::error::BuildError;
 use crate::sync::{Duration, processors};
 
-/// The highest number of actors. They are counted in fifteen bits, and one value is
-/// reserved (`state.rs`).
+/// The highest number of actors. They are counted in fifteen bits, of which the highest values
+/// stand for a count below zero (`pool/counts.rs`).
 const MOST_ACTORS: usize = 32_000;
 
 /// The highest number of places in one mailbox. They are allocated up front, at 24

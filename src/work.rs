@@ -1,5 +1,5 @@
-//! `Work`: the boxed closure that a troupe runs, and `Envelope`: a work on its
-//! way through the troupe.
+//! `Work`, the boxed closure that a troupe runs, and `Envelope`, a work on its way through the
+//! troupe.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::sync::{SyncWrapper, thread_number};
 /// The default error type of work: any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The facts about a work on its way that a troupe needs.
+/// The data that a troupe keeps with a work on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     /// The number of the thread that assigns the work. A thread assigns one work at
@@ -19,18 +19,18 @@ pub(crate) struct Header {
     pub(crate) visit: u32,
 }
 
-/// The largest captures, in bytes, of a closure that is in one box with its note. To run
-/// it there it is moved to the stack, which an actor may have little of; a
-/// closure that is boxed by itself is run where it is.
+/// The largest size, in bytes, of a closure that shares a box with its header. Such a closure is
+/// moved to the stack to be run, and an actor's stack may be small. A closure in a box by itself
+/// is run in place.
 const IN_PLACE: usize = 512;
 
-/// A closure in one box with its note.
+/// A closure in one box with its header.
 struct Boxed<F> {
     header: Header,
     code: F,
 }
 
-/// The operations on the box, whatever the closure is.
+/// The operations on a box, independent of the closure's type.
 trait ErasedWork<E> {
     fn run(self: Box<Self>) -> Result<(), E>;
     fn header(&mut self) -> &mut Header;
@@ -49,13 +49,13 @@ where
     }
 }
 
-/// A work on its way through the troupe. Two words, which travel in registers:
-/// the header is in the box, so that the mailboxes stay small and nothing has to
-/// be copied on the way.
+/// A work on its way through the troupe. It is two words, which travel in registers. The header
+/// is in the box, so the mailboxes stay small and nothing is copied on the way.
 pub(crate) struct Envelope<E>(Box<dyn ErasedWork<E> + Send>);
 
 impl<E> Envelope<E> {
-    /// The work as the user made it. `sender` is what its header says.
+    /// Returns the work as users see it. `sender` is the sender in its header, or zero if the
+    /// caller does not know it.
     #[inline]
     pub(crate) fn into_work(self, sender: u32) -> Work<E> {
         Work {
@@ -106,8 +106,8 @@ pub struct Work<E = BoxError> {
     // A bare box is not `Sync`, so an error that contains one could not be converted
     // to the usual boxed errors. The mutex is never locked.
     envelope: SyncWrapper<Envelope<E>>,
-    /// The sender in the envelope's header, known without a look into the box; zero,
-    /// which is no thread's number, if it is not known.
+    /// The sender in the envelope's header, known without a look into the box. Zero, which is no
+    /// thread's number, if it is not known.
     sender: u32,
 }
 
@@ -145,7 +145,7 @@ impl<E> Work<E> {
         Envelope(content).into_work(sender)
     }
 
-    /// The work as it travels, when the thread `sender` assigns it.
+    /// Returns the envelope of this work for an assign by the thread `sender`.
     #[inline]
     pub(crate) fn into_envelope(self, sender: u32) -> Envelope<E> {
         let mut envelope = self.envelope.into_inner();

@@ -15,7 +15,7 @@ impl Bits {
         )
     }
 
-    /// Sets the bit of `slot`. Does not write if it is set already.
+    /// Sets the bit of `slot`. Does not write if the bit is already set.
     #[inline]
     pub fn set(&self, slot: usize) {
         let (word, bit) = self.bit(slot);
@@ -30,8 +30,8 @@ impl Bits {
         word.clear_bits(bit);
     }
 
-    /// The first slot behind `start`, going round, whose bit is set and for which
-    /// `confirm` holds. `start` itself comes last.
+    /// Returns the first slot after `start` whose bit is set and for which `confirm` returns
+    /// `true`. The search wraps around, and `start` itself comes last.
     pub(super) fn find(
         &self,
         start: usize,
@@ -39,7 +39,7 @@ impl Bits {
     ) -> Option<usize> {
         let words = self.0.len();
         let first = start / 64;
-        // The word of `start` comes twice: its upper bits first, its lower last.
+        // The word of `start` comes twice, first with its upper bits and last with its lower.
         let below = (2_u64 << (start % 64)).wrapping_sub(1);
         (0..=words).find_map(|step| {
             let at = (first + step) % words;
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lonely_bit_is_found_from_itself() {
+    fn an_only_bit_is_found_from_itself() {
         let bits = Bits::new(1);
         assert_eq!(bits.find(0, |_| true), None);
         bits.set(0);

@@ -9,7 +9,7 @@ use crate::sync::unwind::drop_contained;
 /// that waits for another.
 #[derive(Debug, Default)]
 pub struct Events {
-    /// The pool is idle, and somebody waits for that.
+    /// The pool is idle while a caller waits for that.
     pub is_idle: Condvar,
     /// `shutdown_now` has collected all that it returns.
     pub has_returned: Condvar,
@@ -22,7 +22,7 @@ pub struct Events {
 pub struct Callers {
     /// How many callers wait in `wait_idle`.
     idle_callers: usize,
-    /// How often the pool has been found idle while somebody waited for that.
+    /// How often the pool has been found idle while a caller waited for that.
     idle_instants: u64,
     /// Whether a call of `join` has begun to join the threads.
     joining: bool,
@@ -33,7 +33,8 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// A caller begins to wait for an idle instant. Returns how many there have been.
+    /// Counts a caller that waits for an idle instant. Returns how many idle instants there have
+    /// been.
     pub fn enter_wait_idle(&mut self) -> u64 {
         self.idle_callers += 1;
         self.idle_instants
@@ -55,7 +56,7 @@ impl Callers {
         self.idle_instants += 1;
     }
 
-    /// Returns `true` to the first caller, which joins the threads.
+    /// Returns `true` to the first caller, which then joins the threads.
     pub fn begin_join(&mut self) -> bool {
         !std::mem::replace(&mut self.joining, true)
     }
@@ -64,7 +65,7 @@ impl Callers {
 impl<E> Pool<E> {
     /// Ends a pool that is shutting down and whose last actor has left.
     pub fn end(&self) {
-        // The handler goes before anybody can see the end.
+        // The handler is dropped before any thread can see the end.
         let on_failure = self.on_failure.lock().take();
         drop_contained(on_failure);
         self.lock().callers().ended = true;

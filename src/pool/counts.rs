@@ -1,31 +1,30 @@
-//! The counts word: the counts and flags of the whole troupe in one atomic.
+//! The counts and flags of the whole troupe in one atomic word.
 //!
-//! | bits | what | changes |
+//! | bits | meaning | changes |
 //! |---|---|---|
 //! | 0..15 | idle: actors on the idle stack | under the pool's lock |
-//! | 15..30 | live: actors there are, reserved ones included | under the pool's lock |
-//! | 30..45 | searching: actors that search for work, or are about to | as above; an actor off the stack stops without it |
+//! | 15..30 | live: actors, including reserved ones | under the pool's lock |
+//! | 30..45 | searching: actors that search, or are about to | as above; popped actors without it |
 //! | 45 | shutting down | set once, under the pool's lock |
-//! | 46 | somebody waits for room | under the waiters' lock |
-//! | 47 | the system has refused a thread | by a thread that starts an actor, under the spawn lock |
+//! | 46 | a sender waits for room | under the waiters' lock |
+//! | 47 | the system has refused a thread | by the starter of an actor, under the spawn lock |
 //! | 48 | unused | |
 //! | 49..64 | full: mailboxes known to be full | by a thread that moves a gate |
 //!
-//! `full` is on top: an uncount can come before its count (`gate.rs`), and a
-//! number that goes below zero for a while then wraps around without touching
-//! its neighbours. Wrapped, it is 32,767, more than a troupe may have actors; less
-//! if others are held up between the two at the same moment, and to be as few as
-//! 32,000 it would take 768 of them.
+//! `full` has the topmost bits, because a mailbox can be uncounted before it has been counted
+//! (`room.rs`). A number below zero then wraps around without touching the other fields. It
+//! becomes 32,767, which is more than a troupe may have actors. It would take 768 such mailboxes
+//! at the same moment to make it 32,000, which is `MOST_ACTORS`.
 //!
-//! Every transition is one read-modify-write, and returns the word before it,
-//! so that each party knows from it what it has to do.
+//! Every transition is one read-modify-write and returns the counts from before, which tell
+//! the caller what it has to do.
 
 use crate::sync::atomics::{Padded, SeqCstWord};
 
 const FIELD: u64 = (1 << 15) - 1;
 const IDLE: u64 = 1;
 const LIVE: u64 = 1 << 15;
-const AWAKE: u64 = 1 << 30;
+const SEARCHING: u64 = 1 << 30;
 const SHUTTING_DOWN: u64 = 1 << 45;
 const WAITED_FOR: u64 = 1 << 46;
 const REFUSED: u64 = 1 << 47;
@@ -36,25 +35,25 @@ const FULL: u64 = 1 << 49;
 pub struct Counts(u64);
 
 impl Counts {
-    /// Actors that hold nothing and can be handed a work.
+    /// Returns how many actors are on the idle stack, and can be handed a work.
     #[inline]
     pub fn idle(self) -> usize {
         self.field(IDLE)
     }
 
-    /// Actors there are, those about to be started included.
+    /// Returns how many actors there are, including those about to be started.
     #[inline]
     pub fn live(self) -> usize {
         self.field(LIVE)
     }
 
-    /// Actors that are looking for work, or on their way to.
+    /// Returns how many actors search for work, or are about to.
     #[inline]
     pub fn searching(self) -> usize {
-        self.field(AWAKE)
+        self.field(SEARCHING)
     }
 
-    /// Mailboxes known to be full.
+    /// Returns how many mailboxes are known to be full.
     #[inline]
     pub fn full(self) -> usize {
         self.field(FULL)
@@ -71,7 +70,8 @@ impl Counts {
         self.0 & WAITED_FOR != 0
     }
 
-    /// Returns `true` if the system has refused the last growth.
+    /// Returns `true` if the system has refused a thread to a troupe that had an actor, and no
+    /// growth has succeeded since.
     #[inline]
     pub fn is_refused(self) -> bool {
         self.0 & REFUSED != 0
@@ -105,7 +105,7 @@ impl CountsWord {
         self.up(IDLE + if_searching(searching))
     }
 
-    /// An idle actor takes a work from a mailbox itself, and searches no longer.
+    /// An idle actor takes a work from a mailbox itself, and stops searching if it did.
     #[inline]
     pub fn actor_leaves_idle(&self, searching: bool) -> Counts {
         self.down(IDLE + if_searching(searching))
@@ -113,19 +113,19 @@ impl CountsWord {
 
     /// An idle actor is popped. From now on it counts as searching, if it did not before.
     #[inline]
-    pub(super) fn actor_is_popped(&self, had_token: bool) -> Counts {
-        let change = if_searching(!had_token).wrapping_sub(IDLE);
+    pub(super) fn actor_is_popped(&self, was_searching: bool) -> Counts {
+        let change = if_searching(!was_searching).wrapping_sub(IDLE);
         self.up(change)
     }
 
     #[inline]
     pub(super) fn starts_searching(&self) -> Counts {
-        self.up(AWAKE)
+        self.up(SEARCHING)
     }
 
     #[inline]
     pub fn stops_searching(&self) -> Counts {
-        self.down(AWAKE)
+        self.down(SEARCHING)
     }
 
     /// A growth reserves an actor.
@@ -134,18 +134,18 @@ impl CountsWord {
         self.up(LIVE)
     }
 
-    /// A busy or never born actor is gone.
+    /// A busy actor leaves, or a reservation is undone.
     #[inline]
     pub(super) fn actor_is_gone(&self) -> Counts {
         self.down(LIVE)
     }
 
-    /// An idle actor that does not search is gone.
+    /// An idle actor that does not search retires.
     pub(super) fn idle_actor_retires(&self) -> Counts {
         self.down(LIVE + IDLE)
     }
 
-    /// An actor that began to retire stays.
+    /// An actor that has begun to retire stays.
     pub(super) fn idle_actor_stays(&self) -> Counts {
         self.up(LIVE + IDLE)
     }
@@ -156,7 +156,7 @@ impl CountsWord {
         self.up(FULL)
     }
 
-    /// It has room again.
+    /// A mailbox that was counted as full has room again.
     #[inline]
     pub(super) fn uncount_full(&self) -> Counts {
         self.down(FULL)
@@ -194,7 +194,7 @@ impl CountsWord {
 }
 
 fn if_searching(searching: bool) -> u64 {
-    if searching { AWAKE } else { 0 }
+    if searching { SEARCHING } else { 0 }
 }
 
 #[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn waking_is_wanted_if_somebody_is_idle_and_nobody_awake() {
+    fn an_actor_is_notified_if_one_is_idle_and_none_is_searching() {
         let counts = CountsWord::default();
         assert!(!counts.load().should_notify());
         counts.actor_goes_idle(false);

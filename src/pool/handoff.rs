@@ -1,23 +1,23 @@
-//! The signal that an idle actor hears, and the work that it is handed with it.
+//! The signal to an idle actor, and the work that it is handed with the signal.
 
 use crate::sync::Mutex;
 use crate::sync::atomics::SeqCstWord;
 use crate::work::Envelope;
 
-/// An idle actor is told to do this.
+/// A signal to an idle actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Nothing.
+    /// There is no signal.
     None,
     /// Search for work. The actor stays on the idle stack and counts as searching.
     Search,
-    /// Take what has been handed over. The actor is off the idle stack, and counts as searching
-    /// unless it has just been started.
+    /// Take the work that has been handed over, if there is one. The actor is off the idle
+    /// stack, and counts as searching unless it has just been started.
     HandedOff,
 }
 
-/// A work put straight to an actor, and the signal. The work comes first and then the signal,
-/// so an actor that sees the signal finds the work.
+/// A work that is handed directly to an actor, and the signal. The work is written before the
+/// signal, so an actor that sees the signal finds the work.
 pub struct Handoff<E> {
     /// Filled by the sender that has popped the actor, by the growth that starts it, and by the
     /// actor's own error handler. Emptied by the actor, by `shutdown_now`, and by a growth that
@@ -54,7 +54,7 @@ impl<E> Handoff<E> {
         self.set(Signal::HandedOff);
     }
 
-    /// Calls an idle actor to search.
+    /// Tells an idle actor to search.
     pub(super) fn notify(&self) {
         self.set(Signal::Search);
     }
@@ -64,19 +64,18 @@ impl<E> Handoff<E> {
         self.set(Signal::HandedOff);
     }
 
-    /// Takes the signal back. For the actor itself.
+    /// Clears the signal. Called by the actor, or by a growth that is refused.
     pub fn reset(&self) {
         self.set(Signal::None);
     }
 
-    /// Notes that the actor has heard the call to search. Returns `false` if the actor has been
-    /// popped meanwhile.
+    /// Clears a signal to search. Returns `false` if the actor has been popped meanwhile.
     pub fn accept_search(&self) -> bool {
         self.signal
             .replace(Signal::Search as u64, Signal::None as u64)
     }
 
-    /// Takes the signal back, and the work that has been handed over if it is still there.
+    /// Clears the signal. Returns the work that has been handed over, if it is still there.
     pub fn take_over(&self) -> Option<Envelope<E>> {
         self.reset();
         self.take_work()
@@ -86,7 +85,7 @@ impl<E> Handoff<E> {
         self.work.lock().take()
     }
 
-    /// Puts a work here, unless `refuse` returns `true` while the lock is held.
+    /// Puts a work here, unless `refuse`, which runs under this hand-off's lock, returns `true`.
     pub fn put(
         &self,
         envelope: Envelope<E>,

@@ -1,8 +1,8 @@
-//! The idle stack: the actors that hold nothing, the most recently idle on top.
+//! The idle stack: the idle actors, with the most recently idle on top.
 //!
-//! The stack is a list that is linked by actor numbers. An actor is pushed, popped
-//! or removed from the middle in a few instructions. Thousands may time out at the
-//! same moment, and each of them is removed under the pool's lock.
+//! The stack is a list that is linked by actor numbers. An actor is pushed, popped or removed
+//! from the middle in a few instructions. That matters when thousands of actors retire, since
+//! each is removed under the pool's lock.
 
 use crate::sync::Thread;
 
@@ -50,12 +50,12 @@ impl IdleStack {
         });
     }
 
-    /// Takes the most recently idle actor.
+    /// Takes the most recently idle actor off the stack.
     pub fn pop(&mut self) -> Option<Idle> {
         self.remove(self.top?)
     }
 
-    /// Takes this actor off the stack, wherever it is there.
+    /// Takes this actor off the stack, if it is on it.
     pub fn remove(&mut self, id: usize) -> Option<Idle> {
         let Link { idle, above, below } = self.links.get_mut(id)?.take()?;
         match self.link(above) {
@@ -69,19 +69,19 @@ impl IdleStack {
         Some(idle)
     }
 
-    /// The most recently idle actor.
+    /// Returns the most recently idle actor.
     pub fn top(&mut self) -> Option<&mut Idle> {
         let top = self.top;
         self.link(top).map(|link| &mut link.idle)
     }
 
-    /// The least recently idle actor.
+    /// Returns the least recently idle actor.
     pub fn bottom(&mut self) -> Option<&mut Idle> {
         let bottom = self.bottom;
         self.link(bottom).map(|link| &mut link.idle)
     }
 
-    /// This actor, if it is on the stack.
+    /// Returns this actor, if it is on the stack.
     pub fn get(&mut self, id: usize) -> Option<&mut Idle> {
         self.link(Some(id)).map(|link| &mut link.idle)
     }

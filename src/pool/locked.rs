@@ -1,6 +1,6 @@
 //! The pool's lock, and the moves that need it.
 //!
-//! The lock is a value: a move that needs it is a method of [`Locked`], so nobody can make the
+//! The lock is a value. A move that needs it is a method of [`Locked`], so no code can make the
 //! move without the lock.
 
 use std::collections::HashSet;
@@ -22,7 +22,7 @@ pub(super) struct Synced<E> {
     roster: Roster,
     recall: Recall<E>,
     callers: Callers,
-    /// The count of accepted works in the last snapshot. The next one does not say less.
+    /// The count of accepted works in the last snapshot. That of the next is not lower.
     accepted: u64,
 }
 
@@ -60,12 +60,12 @@ pub enum Retired {
     /// The actor has left.
     Yes {
         before: Counts,
-        /// Threads of actors that have left earlier.
+        /// Threads of actors that left earlier.
         exited: Vec<JoinHandle<()>>,
     },
-    /// There is work. The actor is as idle as before.
+    /// There is work. The actor is idle again.
     FoundWork,
-    /// The actor is needed, or has been notified. It is as idle as before.
+    /// The actor is needed, or has been notified. Nothing has changed.
     No,
 }
 
@@ -81,13 +81,13 @@ impl<E> Pool<E> {
 
 /// Moves of the roster.
 impl<'a, E> Locked<'a, E> {
-    /// The number that is given next.
+    /// Returns the number that the next actor will get.
     pub(super) fn next_id(&self) -> usize {
         self.synced.roster.next_id()
     }
 
-    /// Counts an actor that is not there yet, and gives it the lowest vacant number. `None` if
-    /// that number has no slot yet: slots are made without the locks.
+    /// Counts an actor that is about to be started, and gives it the lowest vacant number.
+    /// Returns `None` if that number has no slot yet, since slots are made without the locks.
     pub fn reserve(&mut self, is_growth: bool) -> Option<Reserved<'a, E>> {
         let slot = self.pool.slot(self.next_id())?;
         let (id, spawn) = self.synced.roster.reserve_id(is_growth);
@@ -95,7 +95,7 @@ impl<'a, E> Locked<'a, E> {
         Some(Reserved { id, spawn, slot })
     }
 
-    /// Undoes a reservation, since the system has refused the thread. Returns the counts from
+    /// Undoes a reservation after the system has refused the thread. Returns the counts from
     /// before.
     pub fn undo(&mut self, reserved: &Reserved<'_, E>) -> Counts {
         self.synced.roster.spawn_failures += 1;
@@ -112,10 +112,11 @@ impl<'a, E> Locked<'a, E> {
         roster.store_thread(reserved.id, reserved.spawn, thread)
     }
 
-    /// Opens the slot of an actor whose thread exists, unless the slot is open. If the actor was
-    /// started with a work, its starter or the actor itself does this, whichever comes first.
-    /// Otherwise the actor does it when it first goes idle, once it counts as idle. A mailbox
-    /// must not be counted full before the place of its actor is counted.
+    /// Opens the slot of an actor whose thread exists, unless the slot is open.
+    ///
+    /// If the actor was started with a work, its starter or the actor itself does this,
+    /// whichever comes first. Otherwise the actor does it when it first goes idle, once it
+    /// counts as idle. Before that its mailbox cannot be counted as full.
     pub fn open(&mut self, id: usize) {
         if let Some(slot) = self.pool.slot(id) {
             if self.synced.roster.open(id) {
@@ -124,7 +125,7 @@ impl<'a, E> Locked<'a, E> {
         }
     }
 
-    /// Closes the slot of an actor that leaves.
+    /// Closes the slot of an actor that leaves, unless the slot is closed.
     pub fn close(&mut self, id: usize) {
         if let Some(slot) = self.pool.slot(id) {
             if self.synced.roster.close(id) {
@@ -163,21 +164,20 @@ impl<E> Locked<'_, E> {
         before
     }
 
-    /// The most recently idle actor.
+    /// Returns the most recently idle actor.
     pub fn top_idle(&mut self) -> Option<usize> {
         self.synced.idle.top().map(|idle| idle.id)
     }
 
-    /// Takes the most recently idle actor off the stack. From now on it counts as searching,
-    /// until it has taken what it is handed. Nobody is popped after a shutdown: the stack stays
-    /// empty.
+    /// Takes the most recently idle actor off the stack. It counts as searching until it has
+    /// taken what it is handed. After a shutdown the stack stays empty.
     pub fn pop_idle(&mut self) -> Option<Idle> {
         let idle = self.synced.idle.pop()?;
         self.pool.counts.actor_is_popped(idle.searching);
         Some(idle)
     }
 
-    /// Pops every idle actor, with nothing in its hand. Each looks for work once more before it
+    /// Pops every idle actor without handing it a work. Each looks for work once more before it
     /// leaves.
     pub fn dismiss_all(&mut self) -> Vec<Idle> {
         let dismissed: Vec<Idle> = std::iter::from_fn(|| self.pop_idle()).collect();
@@ -194,7 +194,7 @@ impl<E> Locked<'_, E> {
         self.synced.idle.bottom().is_some_and(|idle| idle.id == id)
     }
 
-    /// Notes that an idle actor searches no longer, and takes its signal back.
+    /// Ends the search of an idle actor, and clears its signal.
     pub fn stop_searching(&mut self, id: usize) {
         if let Some(slot) = self.pool.slot(id) {
             slot.handoff().reset();
@@ -205,8 +205,8 @@ impl<E> Locked<'_, E> {
         self.pool.counts.stops_searching();
     }
 
-    /// Takes an actor off the idle stack that has taken a work from a mailbox. The place there
-    /// is free by now.
+    /// Takes an actor off the idle stack after it has taken a work from a mailbox. The place in
+    /// the mailbox must be free by now.
     pub fn leave_idle(&mut self, id: usize) {
         let was_searching = self.leave_stack(id).is_some_and(|idle| idle.searching);
         if let Some(slot) = self.pool.slot(id) {
@@ -215,8 +215,8 @@ impl<E> Locked<'_, E> {
         self.pool.counts.actor_leaves_idle(was_searching);
     }
 
-    /// Takes an actor off the idle stack. If it was at the bottom, wakes the actor that is there
-    /// now, which has to set itself a deadline.
+    /// Takes an actor off the idle stack. If it was at the bottom, wakes the actor that is at
+    /// the bottom now, which then sleeps with a deadline.
     fn leave_stack(&mut self, id: usize) -> Option<Idle> {
         let was_bottom = self.is_bottom(id);
         let idle = self.synced.idle.remove(id);
@@ -229,9 +229,9 @@ impl<E> Locked<'_, E> {
     }
 }
 
-/// Two ways to leave.
+/// The two ways to leave.
 impl<E> Locked<'_, E> {
-    /// Lets an idle actor leave a pool that has more than its fewest actors.
+    /// Lets an idle actor leave, if the pool has more actors than it must keep.
     pub fn retire(&mut self, id: usize, slot: &Slot<E>) -> Retired {
         let pool = self.pool;
         // Reserved actors do not count: the system may refuse their threads.
@@ -242,8 +242,8 @@ impl<E> Locked<'_, E> {
         let Some(idle) = self.leave_stack(id) else {
             return Retired::No;
         };
-        // RETIRE-1: from here on a sender sees that its work is late, or that there is one actor
-        // less.
+        // RETIRE-1: from here on a sender sees that its work is late, or that the pool is below
+        // max.
         self.close(id);
         let before = pool.counts.idle_actor_retires();
         // RETIRE-2
@@ -272,8 +272,8 @@ impl<E> Locked<'_, E> {
 
 /// Finding work, and waking an actor for it.
 impl<E> Locked<'_, E> {
-    /// Returns a mailbox that holds work. If there is none, the sender of each work that is in
-    /// a mailbox has not loaded the counts yet.
+    /// Returns a mailbox that holds work. If it returns `None`, a mailbox can hold only work
+    /// whose sender has not loaded the counts yet.
     pub fn find_ready(&self) -> Option<usize> {
         let (pool, cursors) = (self.pool, &self.pool.cursors);
         pool.ready.find(cursors.drain(), |id| {
@@ -281,10 +281,10 @@ impl<E> Locked<'_, E> {
                 return true;
             }
             if id == cursors.fill().mailbox() {
-                // Senders would set the bit again at once, and its cache line would travel.
+                // Senders would set the bit again at once, and its cache line would bounce.
                 return false;
             }
-            // Clear, then look again: a sender may have seen the bit set before.
+            // A sender may have seen the bit set before it is cleared, so look once more.
             pool.ready.clear(id);
             let holds = pool.holds_work(id);
             if holds {
@@ -306,8 +306,8 @@ impl<E> Locked<'_, E> {
     }
 
     /// Wakes the most recently idle actor to search, if work is waiting, an actor is idle, and
-    /// none is searching. An actor that leaves the idle stack with a work does this, too, so
-    /// waiting work wakes one actor after the other, not a herd.
+    /// none is searching. An actor that leaves the idle stack with a work also calls this. So
+    /// waiting work wakes the actors one after the other and not all at once.
     #[cold]
     pub fn notify_if_work(mut self) {
         let pool = self.pool;
@@ -330,7 +330,7 @@ impl<E> Locked<'_, E> {
 
 /// Works that come back.
 impl<E> Locked<'_, E> {
-    /// Lets nothing start any more.
+    /// Halts the pool: no work starts any more.
     pub fn halt(&mut self) {
         self.pool.halted.store(1);
     }
@@ -339,9 +339,9 @@ impl<E> Locked<'_, E> {
         &mut self.synced.recall
     }
 
-    /// Empties all mailboxes, and then all hands. Returns the works, and the actors whose hand
-    /// held one: they hold no other. The mailboxes come first, since such an actor looks there
-    /// next.
+    /// Empties all mailboxes, and then all hand-offs. Returns the works, and the actors whose
+    /// hand-off held one. They hold no other work: the mailboxes, where they look next, have
+    /// been emptied before.
     pub fn collect(&mut self) -> (Vec<Envelope<E>>, HashSet<usize>) {
         let (mut envelopes, mut decided) = (Vec::new(), HashSet::new());
         for id in self.synced.roster.given() {
@@ -359,8 +359,8 @@ impl<E> Locked<'_, E> {
         (envelopes, decided)
     }
 
-    /// Returns the actors, with their phases, that are between two works and may hold a work
-    /// that they have not begun. An actor that is only reserved has taken none yet.
+    /// Returns the actors between two works that may hold a work which they have not begun, with
+    /// their phases. An actor that is only reserved has taken none.
     pub fn undecided(&self, decided: &HashSet<usize>) -> Vec<(usize, u64)> {
         let roster = &self.synced.roster;
         roster
@@ -378,9 +378,8 @@ impl<E> Locked<'_, E> {
         &mut self.synced.callers
     }
 
-    /// Wakes the callers that wait in `wait_idle` if the pool is idle at this instant. Called
-    /// wherever that can have become true: an actor has gone idle or has left, a reservation
-    /// has been undone, or a late sender has emptied a mailbox.
+    /// Wakes the callers in `wait_idle` if the pool is idle at this instant. Called wherever
+    /// that can have become true (`shutdown.rs`).
     pub fn tell_if_idle(&mut self) {
         if self.synced.callers.is_idle_awaited() && self.is_idle() {
             self.synced.callers.count_idle_instant();
@@ -394,15 +393,15 @@ impl<E> Locked<'_, E> {
         now.idle() == now.live() && self.find_ready().is_none()
     }
 
-    /// Gives the lock up until `event` is notified, at most until `deadline`.
+    /// Releases the lock until `event` is notified, at most until `deadline`.
     pub fn wait(&mut self, event: &Condvar, deadline: Option<Instant>) -> Wake {
         event.wait(&mut self.synced, deadline)
     }
 }
 
-/// For snapshots.
+/// The data for snapshots.
 impl<E> Locked<'_, E> {
-    /// Returns `accepted`, or what the last snapshot said if that was more.
+    /// Returns `accepted`, or the count in the last snapshot if that was higher.
     pub(super) fn accepted_at_least(&mut self, accepted: u64) -> u64 {
         self.synced.accepted = self.synced.accepted.max(accepted);
         self.synced.accepted

@@ -1,16 +1,17 @@
 //! The bounded queue of one actor.
 //!
-//! Anybody may put and anybody may take; neither waits. Both are sequentially
-//! consistent read-modify-writes, and so are, as far as the handshakes in
-//! ARCHITECTURE.md go, the looks that find it full or empty.
+//! Any thread may put and any thread may take, and neither waits for room or for work.
+//! Crossbeam puts and takes by sequentially consistent read-modify-writes. It finds "full" and
+//! "empty" by sequentially consistent loads, or behind such a fence. The handshakes of
+//! `README.md` rely on both.
 
 use crate::sync::{Receiver, Sender, TrySendError, bounded};
 use crate::work::Envelope;
 
-/// A mailbox; with size 0 one that never holds anything.
+/// A mailbox. With size 0 it never holds anything.
 pub struct Mailbox<E>(Option<Ends<E>>);
 
-/// Both ends of the channel. They live as long as the mailbox, so it is never
+/// Both ends of the channel. They live as long as the mailbox, so the channel is never
 /// disconnected.
 struct Ends<E> {
     sender: Sender<Envelope<E>>,
@@ -25,7 +26,7 @@ impl<E> Mailbox<E> {
         }))
     }
 
-    /// Puts a work at the end, or hands it back if there is no room.
+    /// Puts a work at the end, or returns it if there is no room.
     #[inline(always)]
     pub fn put(&self, envelope: Envelope<E>) -> Result<(), Envelope<E>> {
         match &self.0 {
@@ -45,7 +46,7 @@ impl<E> Mailbox<E> {
         self.0.as_ref()?.receiver.try_recv().ok()
     }
 
-    /// Was there an instant during this call at which it was full?
+    /// Returns `true` if the mailbox was full at some instant during this call.
     pub(super) fn is_full(&self) -> bool {
         self.0.as_ref().is_none_or(|ends| ends.sender.is_full())
     }

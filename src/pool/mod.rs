@@ -43,18 +43,17 @@ use crate::sync::{Arc, Instant, Mutex, OnceLock, processors, thread_local, troup
 use crate::work::Envelope;
 
 thread_local! {
-    /// The number of the troupe that this thread is an actor of; zero if none.
+    /// The number of the troupe that this thread is an actor of, or zero if there is none.
     static MEMBER_OF: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The error handler: the user's, wrapped so that this module need not know what a handler is
-/// given.
+/// The user's error handler, wrapped by a module that knows the arguments of a handler.
 pub trait OnFailure<E>: Send + Sync {
     /// Deals with a failure of the actor `id`, on that actor's thread.
     fn on_failure(&self, failure: Failure<E>, pool: &Arc<Pool<E>>, id: usize);
 }
 
-/// A troupe from inside. Shared by its owner, its handles and its actors.
+/// The shared part of a troupe. The troupe, its handles and its actors own it together.
 pub struct Pool<E> {
     pub config: Config,
     /// A number that no other troupe of the process ever has.
@@ -65,24 +64,25 @@ pub struct Pool<E> {
     pub counts: CountsWord,
     /// Not zero once nothing may start any more. Actors check this before each work.
     halted: Padded<SeqCstWord>,
-    /// Where senders put work, and where actors take it.
+    /// The places where senders put work and where actors take it.
     pub cursors: Cursors,
-    /// By number. Each is made before the first start of an actor of its number, and boxed,
-    /// because most troupes never have as many actors as they may.
+    /// The slots, by number. Each is made before the first start of an actor of its number. They
+    /// are boxed, because most troupes never have as many actors as they may.
     slots: Box<[OnceLock<Box<Slot<E>>>]>,
     /// Mailboxes that may hold work. A sender sets the bit after every send and before it
     /// loads the counts. A bit is cleared only under the pool's lock.
     ready: Bits,
-    /// Which mailboxes may have room.
+    /// The mailboxes that may have room.
     pub room: Room,
     synced: Mutex<Synced<E>>,
     pub events: Events,
-    /// Held by a thread that starts an actor. Says when a refused growth may be tried again.
+    /// Held by a thread that starts an actor. Contains the instant at which a refused growth may
+    /// be tried again.
     pub spawn_lock: Mutex<Option<Instant>>,
     pub waiters: Waiters,
     /// How many works have been accepted and refused.
     pub tallies: StripedCounter,
-    /// Taken out by the last actor to leave.
+    /// Taken out at the end of the pool.
     pub on_failure: Mutex<Option<Arc<dyn OnFailure<E>>>>,
 }
 
@@ -111,7 +111,7 @@ impl<E> Pool<E> {
 
     // ---- Slots --------------------------------------------------------
 
-    /// The slot of this number, if it has been made.
+    /// Returns the slot of this number, if it has been made.
     pub fn slot(&self, id: usize) -> Option<&Slot<E>> {
         self.slots
             .get(id)
@@ -119,8 +119,8 @@ impl<E> Pool<E> {
             .map(|slot| &**slot)
     }
 
-    /// Makes the slot of the number that is given next, unless there is one. Must not be
-    /// called under the pool's lock, since making a large mailbox takes long.
+    /// Makes the slot of the next number, unless there is one. Must not be called under the
+    /// pool's lock, since making a large mailbox takes long.
     pub fn make_next_slot(&self) {
         let id = self.lock().next_id();
         if self.slots.get(id).is_some_and(|slot| slot.get().is_none()) {
@@ -146,7 +146,7 @@ impl<E> Pool<E> {
 
     // ---- Finding room -------------------------------------------------
 
-    /// The next mailbox behind `full` that may have room.
+    /// Returns the next mailbox after `full` that may have room.
     pub fn find_room(&self, full: usize) -> Option<usize> {
         self.room.find(full, &self.counts, self.slots.len(), |id| {
             self.slot(id).is_some_and(|slot| slot.gate.may_have_room())
@@ -166,8 +166,8 @@ impl<E> Pool<E> {
         self.ready.set(id);
     }
 
-    /// Returns a mailbox that holds work, as far as can be seen without the lock: the one that
-    /// is being drained, else the next.
+    /// Returns the mailbox that is being drained if it holds work, and otherwise the next that
+    /// does. Without the lock, this may miss work that has just been sent.
     pub fn find_work(&self) -> Option<usize> {
         let at = self.cursors.drain();
         if self.holds_work(at) {
@@ -193,7 +193,7 @@ impl<E> Pool<E> {
                 return Some((id, envelope));
             }
             let next = self.find_work();
-            // If there is no work, the next will come to the mailbox that is being filled.
+            // If there is no work, the next work will come to the mailbox that is being filled.
             cursors.move_drain(id, next.unwrap_or_else(|| cursors.fill().mailbox()));
             next?;
         }

@@ -4,11 +4,11 @@ use super::Pool;
 use crate::sync::Backoff;
 use crate::work::Envelope;
 
-/// Works that nobody will run.
+/// Works that no actor will take any more.
 pub struct Recall<E> {
-    /// Works that actors of a halted pool had taken and not begun.
+    /// Works that actors of a halted pool had taken and not begun, for `shutdown_now`.
     not_started: Vec<Envelope<E>>,
-    /// Works of late senders, waiting for them.
+    /// Works that late senders will claim.
     unclaimed: Vec<Envelope<E>>,
     /// Whether a `shutdown_now` has collected all that it returns.
     is_collected: bool,
@@ -28,8 +28,8 @@ impl<E> Default for Recall<E> {
 }
 
 impl<E> Recall<E> {
-    /// An actor gives a work back that it has not begun, to the `shutdown_now` that waits for
-    /// it. If that is over, the work goes to its sender, which waits for it.
+    /// Gives back a work that an actor has not begun. It goes to the `shutdown_now` that waits
+    /// for the actor. If that call is over, it goes to its sender, which waits for it.
     pub fn give_back(&mut self, envelope: Envelope<E>) {
         if self.is_collected {
             &mut self.unclaimed
@@ -53,8 +53,8 @@ impl<E> Recall<E> {
         Some(self.unclaimed.swap_remove(mine))
     }
 
-    /// Adds what actors have given back to the works that `shutdown_now` returns. From now on
-    /// nothing more is returned.
+    /// Adds the works that actors have given back to those that `shutdown_now` returns. No
+    /// later work is returned.
     pub fn finish(&mut self, envelopes: &mut Vec<Envelope<E>>) {
         envelopes.append(&mut self.not_started);
         self.returned += envelopes.len() as u64;
@@ -71,8 +71,8 @@ impl<E> Recall<E> {
 }
 
 impl<E> Pool<E> {
-    /// Waits until each of these actors has begun its work, has given it back, or has shown
-    /// that it has none. That takes a few instructions of each, never a work.
+    /// Waits until each of these actors has begun its work, has given it back, or has left.
+    /// That takes each a few instructions, and never as long as a work.
     pub fn wait_until_decided(&self, undecided: &[(usize, u64)]) {
         for (id, phase) in undecided {
             let mut backoff = Backoff::default();

@@ -1,49 +1,52 @@
-//! Which mailboxes have room: the gate of each, which knows whether its mailbox is full, and a
-//! bit for each gate that may be open.
+//! The mailboxes that have room. Each has a gate, which knows whether the mailbox is full, and
+//! a bit, which says that the gate may be open.
 //!
 //! | gate | meaning | left by |
 //! |---|---|---|
-//! | open | nothing is known | a sender that finds the mailbox full, to checking; `close`, to closed |
-//! | checking | a sender is about to look again | a sender, to full; a taker, to open; `close` |
-//! | full | the mailbox is full, and counted as full | a taker or `close`, to reopening |
-//! | reopening | the mailbox is being uncounted | the same thread, to open |
-//! | closed | the slot is vacant: do not send here | `open`, for a new actor |
+//! | open | nothing is known | a sender that finds the mailbox full (to checking), `close` |
+//! | checking | a sender is about to look again | a sender (to full), a take (to open), `close` |
+//! | full | the mailbox is full, and counted as full | a take or `close` (to reopening) |
+//! | reopening | the mailbox is being uncounted | the same thread (to open) |
+//! | closed | the slot is vacant, and not sent to | `open`, for a new actor |
 //!
-//! The number in the upper bits rises with every step back to open or to closed, so an exchange
-//! from a check of long ago fails. ARCHITECTURE.md argues why this makes `Full` exact.
+//! The number in the upper bits rises with every step to open or to closed, so an exchange from
+//! an old check fails.
 //!
 //! # Why `Full` is exact
 //!
-//! Claim: `Full` is returned only if at one instant during the call no actor was idle, every
-//! mailbox was full, and the troupe was at max or had just been refused a thread.
+//! Claim: if `Full` is returned, there was an instant during the call at which the troupe was
+//! full. No actor was idle, every mailbox was full, and the troupe was at max or had just been
+//! refused a thread.
 //!
 //! The counts word counts the mailboxes that are known to be full. `Full` is returned on one
-//! load with idle = 0, live = max, and full = live (if there are mailboxes). It remains to show
-//! that a mailbox with room is not counted. A place becomes free when its taker has opened the
-//! gate, which it does before it begins the work.
+//! load with idle = 0, full = live (if there are mailboxes), and live = max (unless a thread has
+//! just been refused). It remains to show that a mailbox with room is not counted. A place is
+//! free once the thread that took its work has opened the gate, which it does before the work
+//! begins.
 //!
 //! A gate goes round: open, checking, full, reopening, open. A sender that finds a mailbox full
 //! begins a check and looks again. If the mailbox is still full, the sender moves the gate from
-//! *that* check (checks are numbered) to full, and then counts it. A taker looks at the gate
-//! after each take. It undoes a check. It moves a full gate to reopening, uncounts, and then
-//! opens. While another taker is reopening, it waits.
+//! *that* check, which its number identifies, to full, and then counts the mailbox. A thread
+//! that has taken a work looks at the gate. It undoes a check. It moves a full gate to
+//! reopening, uncounts the mailbox, and then opens the gate. While another thread is reopening
+//! the gate, it waits.
 //!
 //! - *A take between the sender's try and the check*: the sender's second look sees the room.
-//! - *A take between that look and the exchange*: the taker has undone the check, and the
+//! - *A take between that look and the exchange*: the take has undone the check, and the
 //!   exchange fails.
-//! - *The sender is held up between its exchange and its count*: the taker uncounts first. The
-//!   number is too small for a while, never too large; it is the topmost field of the word, so
-//!   going below zero touches nothing else.
+//! - *The sender is held up between its exchange and its count*: a take uncounts the mailbox
+//!   first. The count is then too low for a while, and never too high. It is the topmost field
+//!   of the word, so a count below zero touches no other field.
 //! - *An idle actor takes from a full mailbox*: it takes, then opens the gate, then leaves the
 //!   stack.
 //! - *A new actor* counts as live from its reservation. Its gate opens once its thread exists
-//!   and its work has been handed over or is running, or, if it was started without a work,
-//!   after it counts as idle. Before that no sender returns `Full`: one that finds no room
-//!   waits until the growth has ended, and looks again until the gate is open.
+//!   and its work has been handed over or is running. If it was started without a work, its
+//!   gate opens after it counts as idle. Before that, a sender that finds no room does not
+//!   return `Full`. It waits until the growth has ended, and looks again until the gate is open.
 //! - *A retiring actor that turns back* counts neither as idle nor as live for a few
 //!   instructions. Below max, after a refused thread, `Full` is therefore returned only if the
-//!   word is the same once more under the lock. When the actor turns back, it counts as idle
-//!   before its gate opens.
+//!   word is the same once more under the lock. The actor counts as idle again before its gate
+//!   opens.
 //!
 //! Attacked by `shuttle::full_is_exact`, `shuttle::full_is_never_said_too_early`,
 //! `shuttle::three_begun_are_three_places`, `shuttle::a_freed_place_is_seen`,
@@ -64,18 +67,18 @@ const FULL: u64 = 2;
 const REOPENING: u64 = 3;
 const CLOSED: u64 = 4;
 
-/// The states take three bits; the number is above them.
+/// The states take three bits, and the number is above them.
 const STATES: u64 = 7;
 const NEXT: u64 = 8;
 
-/// The gate of one mailbox, and the generation of its actors. Closed at first.
+/// The gate of one mailbox, and the generation of its slot. At first it is closed.
 #[derive(Debug)]
 pub struct Gate {
     word: SeqCstWord,
     generation: SeqCstWord,
 }
 
-/// A number that changes whenever a gate is opened for an actor or closed behind one.
+/// A number that changes whenever the gate is opened for an actor or closed behind one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation(u64);
 
@@ -105,7 +108,7 @@ impl Gate {
         Generation(self.generation.load())
     }
 
-    /// Returns `true` if the gate is not open, so that a taker has to look at it.
+    /// Returns `true` if the gate is not open, so a take has to deal with it.
     #[inline]
     pub(super) fn is_shut(&self) -> bool {
         self.word.load() & STATES != OPEN
@@ -117,8 +120,8 @@ impl Gate {
         matches!(self.word.load() & STATES, OPEN | CHECKING)
     }
 
-    /// Begins a check of an open gate. Returns `None` if the gate is neither open nor being
-    /// checked: then there is nothing to find out here at present.
+    /// Begins a check of an open gate, or joins one that has begun. Returns `None` if the gate
+    /// is in another state, in which there is nothing to check.
     pub fn check(&self) -> Option<Check> {
         loop {
             let now = self.word.load();
@@ -133,9 +136,9 @@ impl Gate {
         }
     }
 
-    /// Makes the gate full and counts it. The mailbox must have been full after the check began.
-    /// Returns `false` if the check is void, because a work was taken or another sender has counted
-    /// the mailbox.
+    /// Makes the gate full and counts its mailbox, which must have been full after the check
+    /// began. Returns `false` if the check is void, because a work was taken or another sender
+    /// has counted the mailbox.
     pub(super) fn mark_full(&self, check: Check, counts: &CountsWord) -> bool {
         let full = self.word.replace(check.0, check.0 - CHECKING + FULL);
         if full {
@@ -144,8 +147,8 @@ impl Gate {
         full
     }
 
-    /// Undoes what was known of the mailbox, since a work has been taken from it. Returns the
-    /// state before the mailbox was uncounted, if this call did that.
+    /// Undoes a check or a full gate after a take. Returns the counts from before the mailbox
+    /// was uncounted, if this call did that.
     pub(super) fn on_take(&self, counts: &CountsWord) -> Option<Counts> {
         let mut backoff = Backoff::default();
         loop {
@@ -159,7 +162,7 @@ impl Gate {
                     return Some(before);
                 }
                 CHECKING | FULL => {}
-                // Another taker is uncounting. This one's place is not free
+                // Another thread is uncounting the mailbox. The place of this take is not free
                 // before that is done.
                 REOPENING => backoff.snooze(),
                 _ => return None,
@@ -167,8 +170,8 @@ impl Gate {
         }
     }
 
-    /// Closes a gate that is not closed: the slot becomes vacant. Must be called under the
-    /// synced's lock.
+    /// Closes a gate that is not closed, so its slot is vacant. Must be called under the pool's
+    /// lock.
     pub(super) fn close(&self, counts: &CountsWord) {
         self.generation.add(1);
         let mut backoff = Backoff::default();
@@ -185,16 +188,15 @@ impl Gate {
         }
     }
 
-    /// Opens a closed gate: the slot has an actor. Must be called under the pool's lock.
+    /// Opens a closed gate, so its slot has an actor. Must be called under the pool's lock.
     pub(super) fn open(&self) {
         self.generation.add(1);
-        // Nothing but this leaves the closed counts.
+        // Only this call leaves the closed state.
         self.word.store((self.word.load() & !STATES) + NEXT + OPEN);
     }
 }
 
-/// Which mailboxes may have room: a bit for each gate that may be open. A bit is a help, never
-/// a proof.
+/// A bit for each mailbox that may have room. No claim depends on the bits.
 #[derive(Debug)]
 pub struct Room {
     with_room: Bits,
@@ -207,7 +209,7 @@ impl Room {
         }
     }
 
-    /// Opens the gate of a slot that has an actor now.
+    /// Opens the gate of a slot for a new actor.
     pub(super) fn open(&self, id: usize, gate: &Gate) {
         gate.open();
         self.with_room.set(id);
@@ -219,25 +221,25 @@ impl Room {
         self.with_room.clear(id);
     }
 
-    /// Undoes what was known of a mailbox, since a work has been taken from it. Returns the
-    /// counts from before the mailbox was uncounted, if this call did that.
+    /// Undoes a check or a full gate after a take. Returns the counts from before the mailbox
+    /// was uncounted, if this call did that.
     pub fn on_take(&self, id: usize, gate: &Gate, counts: &CountsWord) -> Option<Counts> {
         let before = gate.on_take(counts)?;
         self.with_room.set(id);
         Some(before)
     }
 
-    /// Returns `true` if a mailbox that was full a moment ago is known to be full, or its slot
-    /// is vacant. Returns `false` if it may have room again.
+    /// Checks a mailbox that was full a moment ago. Returns `true` if it is known to be full, or
+    /// its slot is vacant. Returns `false` if it may have room again.
     pub fn verify_full<E>(&self, id: usize, slot: &Slot<E>, counts: &CountsWord) -> bool {
-        // While the slot is being closed, its gate may still be open.
+        // The generation changes first, so the gate of a vacant slot may still be open.
         if slot.gate.generation().is_vacant() {
             return true;
         }
         let Some(check) = slot.gate.check() else {
             return true;
         };
-        // Before the gate can become full: the taker that opens it sets the bit again.
+        // Cleared before the gate can become full, since the take that reopens it sets the bit.
         self.with_room.clear(id);
         let certain = slot.mailbox.is_full() && slot.gate.mark_full(check, counts);
         if !certain {
@@ -246,7 +248,7 @@ impl Room {
         certain
     }
 
-    /// The next mailbox behind `full` for which `may_have_room` holds.
+    /// Returns the next mailbox after `full` for which `may_have_room` returns `true`.
     pub(super) fn find(
         &self,
         full: usize,
@@ -255,8 +257,7 @@ impl Room {
         may_have_room: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         let open = |id: usize| id != full && may_have_room(id);
-        // The bits first. They can miss a mailbox for a moment, while a sender that found it
-        // full makes sure.
+        // First the bits. They can miss a mailbox while a sender that found it full checks it.
         self.with_room.find(full, open).or_else(|| {
             let now = counts.load();
             let maybe = now.full() != now.live();
@@ -295,22 +296,22 @@ mod tests {
     }
 
     #[test]
-    fn a_take_undoes_a_mark() {
+    fn a_take_undoes_a_check() {
         let (gate, counts) = open();
-        let mark = gate.check().unwrap();
+        let check = gate.check().unwrap();
         assert!(gate.on_take(&counts).is_none());
-        assert!(!gate.mark_full(mark, &counts));
+        assert!(!gate.mark_full(check, &counts));
         let later = gate.check().unwrap();
-        assert!(!gate.mark_full(mark, &counts));
+        assert!(!gate.mark_full(check, &counts));
         assert!(gate.mark_full(later, &counts));
     }
 
     #[test]
-    fn a_closed_gate_cannot_be_marked_and_forgets_its_marks() {
+    fn a_closed_gate_cannot_be_checked_and_voids_its_checks() {
         let (gate, counts) = open();
-        let mark = gate.check().unwrap();
+        let check = gate.check().unwrap();
         let same = gate.check().unwrap();
-        assert!(gate.mark_full(mark, &counts));
+        assert!(gate.mark_full(check, &counts));
         let before = gate.generation();
         gate.close(&counts);
         assert!(gate.generation().is_vacant() && gate.generation() != before);
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_of_long_ago_confirms_nothing() {
+    fn an_old_check_is_void() {
         let (gate, counts) = open();
         let mut old = Vec::new();
         for _ in 0..4 {
@@ -340,7 +341,7 @@ mod tests {
             gate.close(&counts);
             gate.open();
             let fresh = gate.check().unwrap();
-            assert!(!old.iter().any(|mark| gate.mark_full(*mark, &counts)));
+            assert!(!old.iter().any(|check| gate.mark_full(*check, &counts)));
             assert!(gate.mark_full(fresh, &counts));
             assert!(gate.on_take(&counts).is_some());
         }

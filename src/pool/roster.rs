@@ -1,5 +1,4 @@
-//! Which actors there are: their numbers, their threads, and the threads of those that have
-//! left.
+//! The actors of a pool: their numbers, their threads, and the threads of those that have left.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,19 +6,19 @@ use std::ops::Range;
 
 use crate::sync::{JoinHandle, is_finished};
 
-/// How many exited threads a retiring actor tries to reap: more than the one that it adds, and
-/// few, since it holds the lock.
+/// How many exited threads a retiring actor tries to reap. That is more than the one that it
+/// adds, and few, since it holds the lock.
 const REAPED_AT_ONCE: usize = 2;
 
-/// Whether there is an actor of a number.
+/// The state of an actor's number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Place {
-    /// There is none: the number can be given.
+    /// There is no actor, and the number can be given.
     #[default]
     Vacant,
-    /// An actor is about to be started, or about to leave. Nobody sends to it.
+    /// An actor is being started or is leaving, and its slot is closed.
     Reserved,
-    /// There is one, and its slot is open.
+    /// There is an actor, and its slot is open.
     Open,
 }
 
@@ -29,7 +28,7 @@ struct Entry {
     place: Place,
     /// The number of the actor's start, which tells two actors of one number apart.
     spawn: u64,
-    /// Whether the actor is counted as grown when its slot is opened.
+    /// Whether the actor is counted as grown when its slot is first opened.
     is_growth: bool,
     /// The actor's thread, once its starter has stored it.
     thread: Option<JoinHandle<()>>,
@@ -38,7 +37,7 @@ struct Entry {
 /// The actors by number, and how many there have been.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    /// As far as numbers have been given.
+    /// One entry for each number that has been given so far.
     entries: Vec<Entry>,
     /// Numbers that have been given and are vacant again, lowest first.
     vacant: BinaryHeap<Reverse<usize>>,
@@ -54,12 +53,12 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    /// The number that is given next: the lowest vacant one.
+    /// Returns the number that is given next, which is the lowest vacant one.
     pub(super) fn next_id(&self) -> usize {
         self.vacant.peek().map_or(self.entries.len(), |id| id.0)
     }
 
-    /// Gives the lowest vacant number, and the number of the start.
+    /// Gives the lowest vacant number. Returns it with the number of the start.
     pub(super) fn reserve_id(&mut self, is_growth: bool) -> (usize, u64) {
         let id = match self.vacant.pop() {
             Some(Reverse(id)) => id,
@@ -109,7 +108,7 @@ impl Roster {
         was_open
     }
 
-    /// How many slots are open.
+    /// Returns how many slots are open.
     pub(super) fn open_slots(&self) -> usize {
         self.open
     }
@@ -131,9 +130,10 @@ impl Roster {
         there
     }
 
-    /// Takes some of the exited threads that have finished. The others are left: a retiring
-    /// actor would wait for one that waits for another, and each link of such a chain is a
-    /// thread. Actors that come and go could make the chain grow faster than it ends.
+    /// Takes some of the exited threads that have finished.
+    ///
+    /// The others are left. Otherwise a retiring actor could wait for a thread that waits for
+    /// another. Actors that come and go could then make this chain of threads ever longer.
     pub(super) fn take_exited(&mut self) -> Vec<JoinHandle<()>> {
         let mut finished = Vec::new();
         for _ in 0..REAPED_AT_ONCE {
@@ -156,7 +156,7 @@ impl Roster {
         0..self.entries.len()
     }
 
-    /// Returns the numbers of all actors, those about to be started included.
+    /// Returns the numbers of all actors, including those about to be started.
     pub(super) fn occupied(&self) -> impl Iterator<Item = usize> + '_ {
         self.given()
             .filter(|id| self.entries[*id].place != Place::Vacant)
@@ -178,13 +178,12 @@ mod tests {
         assert_eq!(roster.occupied().collect::<Vec<_>>(), [1, 3]);
         assert_eq!(roster.reserve_id(true).0, 0);
         assert_eq!(roster.reserve_id(true).0, 2);
-        let (id, birth) = roster.reserve_id(true);
-        assert_eq!((id, birth), (4, 7));
+        assert_eq!(roster.reserve_id(true), (4, 7));
     }
 
     #[test]
-    fn a_thread_is_filed_with_its_own_birth_only() {
-        let thread = || spawn("filed".to_owned(), None, || {}).unwrap();
+    fn a_thread_is_stored_with_its_own_start_only() {
+        let thread = || spawn("stored".to_owned(), None, || {}).unwrap();
         let mut roster = Roster::default();
         let (id, first) = roster.reserve_id(true);
         roster.release_id(id);

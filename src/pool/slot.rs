@@ -1,4 +1,4 @@
-//! An actor as the others see it: its mailbox, its hand-off and its progress.
+//! The part of an actor that other threads see: its mailbox, its hand-off and its progress.
 
 use super::handoff::Handoff;
 use super::mailbox::Mailbox;
@@ -9,26 +9,24 @@ use crate::sync::{Duration, Instant};
 /// One actor's place in the troupe. It outlives the actor, and is given to
 /// the next one of the same number.
 pub struct Slot<E> {
-    // First come the parts that assigners and takers read at each work, and hardly ever
-    // write.
+    // First come the parts that senders and actors read at each work, and rarely write.
     pub mailbox: Mailbox<E>,
     /// Whether the slot is vacant, and whether the mailbox is known to be full.
     pub gate: Gate,
-    /// On cache lines of its own: the actor writes here at each work.
+    /// The parts that the actor writes at each work, on separate cache lines.
     own: Padded<Own<E>>,
 }
 
-/// The parts that the actor writes, or others write while the actor is idle.
+/// The parts that mostly the actor writes.
 struct Own<E> {
-    /// The actor alone writes here.
     progress: Progress,
     handoff: Handoff<E>,
 }
 
-/// The progress of an actor, which it alone writes.
+/// The progress of an actor, which only the actor writes.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Even between two works, odd in one. Never the same number twice.
+    /// Even between two works, odd in one. It never returns to an earlier value.
     pub phase: SingleWriter,
     pub completed: SingleWriter,
     pub failed: SingleWriter,
@@ -52,13 +50,13 @@ impl<E> Slot<E> {
         }
     }
 
-    /// The progress of the actor.
+    /// Returns the progress of the actor.
     #[inline]
     pub fn progress(&self) -> &Progress {
         &self.own.progress
     }
 
-    /// The actor's signal, and the work that it is handed.
+    /// Returns the actor's hand-off, with its signal.
     #[inline]
     pub fn handoff(&self) -> &Handoff<E> {
         &self.own.handoff
@@ -66,7 +64,8 @@ impl<E> Slot<E> {
 }
 
 impl Progress {
-    /// Shows `shutdown_now` that the actor has no work to begin.
+    /// Moves on to the next phase between two works, which shows `shutdown_now` that the actor
+    /// has no work to begin.
     pub fn step(&self) {
         self.phase.set(self.phase.get() + 2);
     }
@@ -81,22 +80,20 @@ impl Progress {
         self.completed.get() + self.failed.get() + self.panicked.get()
     }
 
-    /// Clock are kept as nanoseconds since the troupe's birth, plus one: zero
-    /// is never.
-    pub fn stamp_accepted(&self, birth: Instant, now: Instant) {
-        self.last_accepted.set(stamp(birth, now));
+    pub fn stamp_accepted(&self, built: Instant, now: Instant) {
+        self.last_accepted.set(stamp(built, now));
     }
 
-    pub fn stamp_finished(&self, birth: Instant, now: Instant) {
-        self.last_finished.set(stamp(birth, now));
+    pub fn stamp_finished(&self, built: Instant, now: Instant) {
+        self.last_finished.set(stamp(built, now));
     }
 
-    pub(super) fn last_accepted(&self, birth: Instant) -> Option<Instant> {
-        instant(birth, self.last_accepted.get())
+    pub(super) fn last_accepted(&self, built: Instant) -> Option<Instant> {
+        instant(built, self.last_accepted.get())
     }
 
-    pub(super) fn last_finished(&self, birth: Instant) -> Option<Instant> {
-        instant(birth, self.last_finished.get())
+    pub(super) fn last_finished(&self, built: Instant) -> Option<Instant> {
+        instant(built, self.last_finished.get())
     }
 }
 
@@ -106,15 +103,16 @@ pub fn is_running(phase: u64) -> bool {
     phase % 2 == 1
 }
 
-fn stamp(birth: Instant, now: Instant) -> u64 {
-    let nanoseconds = now.saturating_duration_since(birth).as_nanos();
+/// Returns the nanoseconds from `built` to `now`, plus one. Zero stands for never.
+fn stamp(built: Instant, now: Instant) -> u64 {
+    let nanoseconds = now.saturating_duration_since(built).as_nanos();
     u64::try_from(nanoseconds).unwrap_or(u64::MAX - 1) + 1
 }
 
-fn instant(birth: Instant, stamp: u64) -> Option<Instant> {
+fn instant(built: Instant, stamp: u64) -> Option<Instant> {
     stamp
         .checked_sub(1)
-        .and_then(|nanoseconds| birth.checked_add(Duration::from_nanos(nanoseconds)))
+        .and_then(|nanoseconds| built.checked_add(Duration::from_nanos(nanoseconds)))
 }
 
 #[cfg(all(test, not(any(troupe_shuttle, troupe_loom))))]
@@ -137,14 +135,14 @@ mod tests {
 
     #[test]
     fn a_stamp_keeps_the_instant() {
-        let birth = Instant::now();
-        assert_eq!(instant(birth, 0), None);
+        let built = Instant::now();
+        assert_eq!(instant(built, 0), None);
         for after in [0, 1, 2, 1_000_000_007] {
-            let then = birth + Duration::from_nanos(after);
-            assert_eq!(instant(birth, stamp(birth, then)), Some(then));
+            let then = built + Duration::from_nanos(after);
+            assert_eq!(instant(built, stamp(built, then)), Some(then));
         }
-        // The numbers last for 584 years.
-        let never = birth.checked_add(Duration::from_secs(20_000_000_000));
-        assert!(never.is_none_or(|never| instant(birth, stamp(birth, never)) < Some(never)));
+        // A stamp has room for 584 years.
+        let never = built.checked_add(Duration::from_secs(20_000_000_000));
+        assert!(never.is_none_or(|never| instant(built, stamp(built, never)) < Some(never)));
     }
 }

@@ -1,12 +1,13 @@
-//! Snapshots: what users see of a pool at one moment.
+//! The snapshots of a pool that users see.
 //!
 //! # Why a snapshot counts no work twice
 //!
-//! Finished works are read before running ones, and those before waiting ones. So a work that
-//! moves on meanwhile is missed rather than counted twice. A work that has begun has been
-//! accepted, whether its sender has counted it yet or not. A work that waits may still be taken
-//! back by a late sender. So no more works are shown waiting than have been counted as accepted
-//! and have not begun.
+//! Finished works are read before running ones, and running ones before waiting ones. A work
+//! that moves on meanwhile is therefore missed rather than counted twice.
+//!
+//! A work that has begun has been accepted, even if its sender has not counted it yet. A work
+//! that waits may still go back to a late sender. So no more works are shown as waiting than
+//! have been counted as accepted and have not begun.
 //!
 //! Attacked by `shuttle::snapshots_against_what_goes_back`, `loom::a_snapshot_against_a_work`,
 //! `it::stats::the_inequalities_hold_in_every_snapshot`.
@@ -16,9 +17,8 @@ use crate::stats::{ActorStats, Stats};
 
 impl<E> Pool<E> {
     pub fn stats(&self) -> Stats {
-        // Of all actors, finished works are read first, then running ones, then waiting ones.
-        // A work that moves on meanwhile is missed rather than counted twice. This is done
-        // without the lock, since it takes a time in proportion to the number of actors.
+        // The order of these loops is that of the argument above. They do not hold the lock,
+        // since they take time in proportion to the number of actors.
         let given = self.lock().roster().given();
         let slots = || given.clone().filter_map(|id| self.slot(id));
         let mut stats = Stats {
@@ -50,14 +50,13 @@ impl<E> Pool<E> {
         stats.spawn_failures = roster.spawn_failures;
         stats.peak = roster.peak;
         stats.returned = locked.returned();
-        // A work can be taken, and even finished, before its sender has counted it. A
-        // work that has begun has been accepted, though.
+        // A work that has begun counts as accepted, even if its sender has not counted it yet.
         let finished = stats.completed + stats.failed + stats.panicked + stats.returned;
         let begun = finished + running as u64;
         stats.accepted = locked.accepted_at_least(self.tallies.accepted().max(begun));
-        // Some may have come to an end since they were seen running.
+        // Some may have finished since they were seen running.
         stats.running = running.min(stats.actors - stats.idle);
-        // A work that has not begun and is not counted may still go back to its sender.
+        // A work that has neither begun nor been counted may still go back to its sender.
         let waiting = usize::try_from(stats.accepted - begun).unwrap_or(usize::MAX);
         stats.queued = held.min(waiting).min(stats.capacity - stats.running);
         stats

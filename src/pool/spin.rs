@@ -1,12 +1,12 @@
-//! How long idle actors spin, as far as the number of processors decides it.
+//! The settings of spinning that depend on the number of processors.
 
 use crate::sync::{Duration, SPINS};
 
-/// How many idle actors search at once; others park immediately.
+/// At most this many idle actors search at once. The others park immediately.
 const SEARCHERS: usize = 2;
 
-/// How long an actor holds off. That is long enough for the senders to run
-/// ahead, and no longer, since an assigner may be waiting for the processor.
+/// How long an actor holds off. That is just long enough for the senders to run ahead, since
+/// a sender may be waiting for the processor.
 const HOLD_OFF: Duration = Duration::from_micros(4);
 
 /// How actors spin, as far as the number of processors decides it.
@@ -21,7 +21,8 @@ pub struct SpinPolicy {
 }
 
 impl SpinPolicy {
-    /// On one processor spinning only keeps others from running.
+    /// Returns the policy for this number of processors. On one processor, spinning only keeps
+    /// other threads from running.
     pub(super) fn of(processors: usize) -> Self {
         let has_many = processors > 1;
         Self {

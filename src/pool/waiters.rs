@@ -1,8 +1,8 @@
 //! Senders that wait for room.
 //!
-//! A waiting sender notes the generation, tries, and sleeps only while the generation is still
-//! the same. The thread that makes room raises it. No lock is held during the try, so the two
-//! sides never wait for each other.
+//! A waiting sender notes the generation, tries to assign, and sleeps only while the generation
+//! is still the same. A thread that makes room raises it. No lock is held during the try, so
+//! the two sides never wait for each other.
 
 use super::counts::CountsWord;
 use crate::sync::{Condvar, Instant, Mutex, Wake};
@@ -21,7 +21,7 @@ struct Line {
 }
 
 impl Waiters {
-    /// Begins to wait: from now on a thread that makes room wakes a sender.
+    /// Begins to wait. From now on, a thread that makes room wakes a sender.
     pub fn enter(&self, counts: &CountsWord) {
         let mut line = self.line.lock();
         line.waiting += 1;
@@ -30,8 +30,8 @@ impl Waiters {
         }
     }
 
-    /// Ends waiting. A sender that leaves otherwise than with `Full` wakes the next: there may be
-    /// more room than there were wake-ups, or a reason for all to leave.
+    /// Ends waiting. A sender that does not leave with `Full` wakes the next. There may be more
+    /// room than there were wake-ups, or a reason for all to leave.
     pub fn leave(&self, counts: &CountsWord, with_full: bool) {
         let mut line = self.line.lock();
         line.waiting -= 1;
@@ -58,13 +58,13 @@ impl Waiters {
         Wake::Called
     }
 
-    /// There is room for one, or more.
+    /// Wakes one sender, because there is room.
     pub fn wake_one(&self) {
         self.line.lock().generation += 1;
         self.room.notify_one();
     }
 
-    /// Everybody has to look.
+    /// Wakes every sender.
     pub fn wake_all(&self) {
         self.line.lock().generation += 1;
         self.room.notify_all();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_otherwise_than_with_full_calls_the_next() {
+    fn a_sender_that_leaves_without_full_wakes_the_next() {
         let (waiters, counts) = (Waiters::default(), CountsWord::default());
         for _ in 0..4 {
             waiters.enter(&counts);
