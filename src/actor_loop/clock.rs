@@ -1,33 +1,33 @@
-//! When an actor reads the clock, to tell when it last began and last finished
-//! a work.
+//! The readings of the clock, for the times at which an actor last started and last finished a
+//! work.
 //!
-//! A reading takes as long as a small work. So in a row of small works the
-//! clock is read once in several, and the end of one work is taken for the
-//! begin of the next. At the begin and the end of a row it is always read.
+//! A reading takes as long as a small work. In a row of small works, the clock is therefore
+//! read only once in several works. The end of one work counts as the start of the next. The
+//! clock is always read at the start and at the end of a row.
 
 use crate::pool::Progress;
 use crate::sync::{Duration, Instant};
 
-/// The time of short works after which the clock is read again: a reading costs
-/// a hundredth of it.
+/// The clock is read again after short works that took this time together. A reading costs
+/// about a hundredth of it.
 const READING_WORTH: Duration = Duration::from_nanos(2_500);
 
-/// The most works between two readings. With more, the clock would be behind for
-/// too long when longer works follow.
+/// The highest number of works between two readings. If it were higher, the times would be out
+/// of date for too long when longer works follow.
 const AT_LEAST_EVERY: u128 = 16;
 
 /// One actor's readings of the clock.
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// When the troupe was built. Clock count from here.
+    /// When the troupe was built. Times count from here.
     built: Instant,
     /// The last reading.
     last: Instant,
-    /// How many works come between the last reading and the next.
+    /// The number of works from the last reading to the next.
     every: u32,
-    /// How many works are still to come before the next reading.
+    /// The number of works until the next reading.
     left: u32,
-    /// Whether the actor has rested since its last work.
+    /// Whether the actor has gone idle since its last work.
     rested: bool,
 }
 
@@ -42,12 +42,12 @@ impl Clock {
         }
     }
 
-    /// Returns `true` if the actor has rested since its last work.
+    /// Returns `true` if the actor has gone idle since its last work.
     pub(super) fn is_rested(&self) -> bool {
         self.rested
     }
 
-    /// Notes that a work begins.
+    /// Notes that a work starts.
     pub(crate) fn begin(&mut self, progress: &Progress) {
         if self.rested {
             self.read(1);
@@ -73,7 +73,7 @@ impl Clock {
         }
     }
 
-    /// Notes that the actor has nothing to do. Returns since when.
+    /// Notes that the actor goes idle. Returns since when it has had no work.
     pub(crate) fn rest(&mut self, progress: &Progress) -> Instant {
         if self.rested || !self.is_fresh() {
             self.read(1);

@@ -1,4 +1,4 @@
-//! An idle actor: it searches for a while, and then sleeps until it is called.
+//! An idle actor, which searches for a while and then sleeps until it is notified.
 
 use super::{ActorLoop, Next};
 use crate::pool::{Locked, Signal};
@@ -8,11 +8,11 @@ use crate::work::Envelope;
 /// How long an idle actor searches for work.
 const SEARCH_TIME: Duration = Duration::from_micros(15);
 
-/// How long an actor that may not retire waits at least before it tries again.
+/// An actor that may not retire waits at least this long before it tries again.
 const MIN_TIMER: Duration = Duration::from_millis(100);
 
 impl<E> ActorLoop<'_, E> {
-    /// Out of work: spins if that may help, else or afterwards goes idle.
+    /// Acts on having run out of work: spins if that may help, and then goes idle.
     pub(super) fn run_out(&mut self, in_stream: bool) -> Next<E> {
         if !in_stream && self.may_spin() {
             if let Some(envelope) = self.spin() {
@@ -22,8 +22,8 @@ impl<E> ActorLoop<'_, E> {
         self.go_idle(in_stream)
     }
 
-    /// Returns `true` if a work that comes now would be put into a mailbox. An actor that has
-    /// been idle since its last work does not spin again.
+    /// Returns `true` if the next work would be put into a mailbox, so spinning may help. An
+    /// actor that has been idle since its last work does not spin.
     fn may_spin(&self) -> bool {
         let pool = self.pool;
         let now = pool.counts.load();
@@ -33,8 +33,8 @@ impl<E> ActorLoop<'_, E> {
             && !now.is_shutting_down()
     }
 
-    /// Looks for a moment at the mailbox that senders fill: the next work may be on its way,
-    /// and going idle costs more.
+    /// Polls the mailbox that senders fill for a moment. The next work may be on its way, and
+    /// going idle costs more.
     fn spin(&mut self) -> Option<Envelope<E>> {
         for _ in 0..self.pool.spin.spins {
             pause();
@@ -57,8 +57,8 @@ impl<E> ActorLoop<'_, E> {
             locked.open(self.id);
             return self.leave(locked);
         }
-        // IDLE-1. An actor that was started without a work looks for one under this lock, so
-        // that nobody hands it another first.
+        // IDLE-1. An actor that was started without a work looks for one under this lock, before
+        // a sender can hand it another.
         let searching = !locked.is_reserved(self.id) && now.searching() < pool.spin.searchers;
         let before = locked.go_idle(self.id, searching);
         // IDLE-2
@@ -113,10 +113,11 @@ impl<E> ActorLoop<'_, E> {
         }
     }
 
-    /// Returns until when an actor sleeps that has been idle since then. Only the actor at the
-    /// bottom of the idle stack has a deadline. Otherwise thousands would wake at the same
-    /// moment and stand in line for the pool's lock. An actor looks before it sleeps whether it
-    /// is at the bottom. If the bottom one leaves after that, it wakes the next, which looks
+    /// Returns the deadline for the sleep of an actor that has been idle since `since`.
+    ///
+    /// Only the actor at the bottom of the idle stack has one. Otherwise thousands would wake at
+    /// the same moment and wait for the pool's lock. An actor checks before each sleep whether
+    /// it is at the bottom. If the bottom actor leaves later, it wakes the next, which checks
     /// again.
     fn deadline(&self, locked: &mut Locked<'_, E>, since: Instant) -> Option<Instant> {
         if locked.is_bottom(self.id) && self.pool.is_dynamic() {
@@ -125,8 +126,8 @@ impl<E> ActorLoop<'_, E> {
         None
     }
 
-    /// Takes what has been handed over, and searches no longer. The actor has been popped: it
-    /// is off the idle stack and counts as searching.
+    /// Takes what has been handed over, and stops counting as searching. The actor has been
+    /// popped, so it is off the idle stack.
     fn popped(&mut self) -> Next<E> {
         let next = self.take_over();
         let pool = self.pool;
@@ -137,9 +138,11 @@ impl<E> ActorLoop<'_, E> {
         next
     }
 
-    /// Searches for work for a while. Between two looks other threads may run, even on the same
-    /// processor: they may be the senders. If that takes long, one more look is all. Under load
-    /// the system runs a woken thread before one that keeps looking.
+    /// Searches for work for a while.
+    ///
+    /// It yields between two looks, since the senders may need the same processor. If a yield
+    /// takes longer than the search may, only the last look follows. Under load the system runs
+    /// a woken thread sooner than one that keeps looking.
     fn search(&mut self, in_stream: bool) -> Option<Next<E>> {
         let pool = self.pool;
         let is_popped = || self.slot.handoff().signal() == Signal::HandedOff;
@@ -153,8 +156,8 @@ impl<E> ActorLoop<'_, E> {
                     return Some(next);
                 }
             }
-            // This hides no race: the loop ends by the clock, and the look that must not miss
-            // work comes after it.
+            // This yield hides no race. The loop ends by the clock, and the look that must not
+            // miss work comes after it.
             yield_now();
         }
         // IDLE-1 once more, and IDLE-2
@@ -166,7 +169,7 @@ impl<E> ActorLoop<'_, E> {
     }
 
     /// Takes a work from any mailbox, and leaves the idle stack with it. If the actor has been
-    /// popped meanwhile, does what a popped actor does.
+    /// popped meanwhile, takes what it has been handed instead.
     pub(super) fn take_as_idle(&mut self, locked: Locked<'_, E>) -> Option<Next<E>> {
         if self.slot.handoff().signal() == Signal::HandedOff {
             drop(locked);

@@ -5,8 +5,8 @@ use crate::pool::{Locked, Retired};
 use crate::sync::unwind::drop_contained;
 
 impl<E> ActorLoop<'_, E> {
-    /// Leaves a troupe that has more than its fewest actors. `None` if the actor stays, and is
-    /// as idle as before.
+    /// Leaves a troupe that has more actors than it must keep. Returns `None` if the actor stays
+    /// on the idle stack, or has been popped.
     pub(super) fn retire(&mut self) -> Option<Next<E>> {
         let mut locked = self.pool.lock();
         match locked.retire(self.id, self.slot) {
@@ -17,7 +17,7 @@ impl<E> ActorLoop<'_, E> {
                 if before.is_waited_for() {
                     self.pool.waiters.wake_one();
                 }
-                // Otherwise threads would pile up until somebody joins.
+                // Otherwise threads would pile up until the troupe is joined.
                 for thread in exited {
                     drop_contained(thread.join());
                 }

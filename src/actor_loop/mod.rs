@@ -1,4 +1,4 @@
-//! An actor's life: find work, run it, go idle, retire or leave.
+//! The loop of an actor: find work, run it, go idle, and retire or leave.
 
 mod clock;
 mod idle;
@@ -12,7 +12,7 @@ use crate::pool::{Pool, Signal, Slot};
 use crate::sync::Arc;
 use crate::work::Envelope;
 
-/// The life of the actor `id`. Its thread runs this and nothing else.
+/// Runs the actor `id` until it leaves. Its thread runs nothing else.
 pub(crate) fn run<E>(pool: &Arc<Pool<E>>, id: usize) {
     pool.adopt_thread();
     if let Some(slot) = pool.slot(id) {
@@ -31,11 +31,11 @@ pub(crate) fn run<E>(pool: &Arc<Pool<E>>, id: usize) {
 
 /// The next step of an actor.
 enum Next<E> {
-    /// It runs this work.
+    /// Run this work.
     Run(Envelope<E>),
-    /// It looks for work.
+    /// Look for work.
     Look,
-    /// Nothing: the actor has left the troupe.
+    /// Return, since the actor has left the troupe.
     Gone,
 }
 
@@ -43,9 +43,9 @@ struct ActorLoop<'a, E> {
     pool: &'a Arc<Pool<E>>,
     slot: &'a Slot<E>,
     id: usize,
-    /// The mailbox that the current work was in, if it was in one.
+    /// The mailbox from which the current work was taken, if it was in one.
     source: Option<usize>,
-    /// Works run since the actor last ran out of work.
+    /// The number of works since the actor last ran out of work.
     run_length: u32,
     pace: Pace,
     clock: Clock,
@@ -72,14 +72,14 @@ impl<E> ActorLoop<'_, E> {
         }
     }
 
-    /// Begins the life of an actor that was started with a work, and does not count as
-    /// searching. It counts as an actor before it begins the work.
+    /// Takes the work with which the actor was started. Its slot is opened first, so the actor
+    /// is counted before its work begins. It does not count as searching.
     fn run_first(&mut self) -> Next<E> {
         self.pool.lock().open(self.id);
         self.take_over()
     }
 
-    /// Takes what has been handed over.
+    /// Takes the work that has been handed over, if there is one.
     fn take_over(&mut self) -> Next<E> {
         self.source = None;
         match self.slot.handoff().take_over() {
@@ -88,14 +88,14 @@ impl<E> ActorLoop<'_, E> {
         }
     }
 
-    /// Takes the next work, whichever mailbox it is in.
+    /// Takes the next work from any mailbox.
     #[inline]
     fn take_next(&mut self) -> Option<Envelope<E>> {
         let next = self.pool.take_next();
         self.taken(next)
     }
 
-    /// Notes which mailbox a work has come from.
+    /// Notes the mailbox from which a work was taken.
     #[inline]
     fn taken(&mut self, next: Option<(usize, Envelope<E>)>) -> Option<Envelope<E>> {
         let (id, envelope) = next?;

@@ -1,29 +1,28 @@
-//! How an actor that has run out of work looks for more: at once, or after a
-//! while of holding off.
+//! The choice of an actor that has run out of work: to look for more at once, or to hold off
+//! for a while first.
 //!
-//! Works that come one by one, each sent once the last has begun, are begun
-//! soonest by an actor that keeps looking. A stream of small works is done
-//! soonest by an actor that holds off while the senders run ahead. Otherwise
-//! the mailbox's cache lines travel with every single work. Which of the two it
-//! is cannot be seen, but it can be tried out: holding off has paid if many works
+//! If works come one by one, each sent after the last has begun, an actor that keeps looking
+//! begins them soonest. A stream of small works is done soonest by an actor that holds off while
+//! the senders run ahead. Otherwise the mailbox's cache lines bounce with every work. An actor
+//! cannot see which of the two is the case, but it can try: holding off has paid if many works
 //! have come meanwhile.
 
-/// How many works in a row, found after holding off, have paid for it.
+/// Holding off has paid if at least this many works in a row followed.
 const PAID: u32 = 16;
 
-/// How many works come before an actor first holds off, and before it does so again
-/// if that has paid.
+/// The number of works before an actor first holds off, and before it holds off again if that
+/// has paid.
 const SOON: u32 = 4;
 
-/// How many works come at most before an actor holds off again if that does not pay.
+/// The highest number of works before an actor holds off again if that has not paid.
 const LATE: u32 = 4_096;
 
 /// An actor's experience with the works that come to it.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Works run since holding off was last judged.
+    /// The number of works since the effect of holding off was last judged.
     works: u32,
-    /// How many works come before the actor holds off again.
+    /// The number of works before the actor holds off again.
     wait: u32,
     /// Whether the actor held off when it last ran out of work.
     held_off: bool,
@@ -39,7 +38,7 @@ impl Pace {
     }
 
     /// Notes that the actor has run out of work, and how many works it has run since the last
-    /// time. `true` if the actor should hold off for a while.
+    /// time. Returns `true` if it should hold off for a while.
     pub(super) fn runs_out(&mut self, works: u32) -> bool {
         if self.held_off {
             self.works = 0;
@@ -60,7 +59,7 @@ mod tests {
     use super::{LATE, PAID, Pace, SOON};
 
     #[test]
-    fn it_looks_away_as_long_as_that_pays() {
+    fn it_holds_off_as_long_as_that_pays() {
         let mut pace = Pace::new();
         assert!(!pace.runs_out(SOON - 1));
         assert!(pace.runs_out(1));
@@ -70,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tries_ever_more_rarely_if_that_does_not_pay() {
+    fn it_holds_off_ever_more_rarely_if_that_does_not_pay() {
         let mut pace = Pace::new();
         let gaps: Vec<u32> = (0..8)
             .map(|_| 1 + (0..).take_while(|_| !pace.runs_out(1)).count() as u32)

@@ -1,4 +1,4 @@
-//! Running a work: the halt before it, the handler after it, and the retries.
+//! Running a work: the check for a halt before it, the handler after it, and the retries.
 
 use super::ActorLoop;
 use crate::failure::{Failure, Panic};
@@ -8,7 +8,7 @@ use crate::work::Envelope;
 /// How a work failed.
 struct Failed {
     panicked: bool,
-    /// Neither the handler nor, without a handler, the drop of the failure has panicked.
+    /// `false` if the handler panicked, or without a handler the drop of the failure.
     contained: bool,
 }
 
@@ -21,7 +21,7 @@ impl<E> ActorLoop<'_, E> {
                 return self.give_back(envelope);
             }
             let progress = self.slot.progress();
-            // First the stamp: an actor that is busy has accepted a work.
+            // The stamp comes first, so an actor that is shown as busy has accepted a work.
             self.clock.begin(progress);
             let phase = progress.phase.get();
             progress.phase.set(phase + 1);
@@ -29,13 +29,13 @@ impl<E> ActorLoop<'_, E> {
                 progress.shared.raise();
             }
             let failed = self.attempt(envelope);
-            // The work is first shown as not running, then as finished: a snapshot
+            // The work is first shown as not running and then as finished, so a snapshot
             // between the two misses it rather than counting it twice.
             progress.phase.set(phase + 2);
             self.count(failed.as_ref());
             self.clock.end(progress);
             self.run_length = self.run_length.wrapping_add(1);
-            // Only a handler can have put something into the hand.
+            // Only a handler can have put a work into the hand-off.
             if failed.is_none() {
                 return;
             }
@@ -47,7 +47,7 @@ impl<E> ActorLoop<'_, E> {
         }
     }
 
-    /// Gives back a work that has been taken and not begun, since the pool has been halted.
+    /// Gives back a work that has been taken and not begun, because the pool has been halted.
     #[cold]
     fn give_back(&self, envelope: Envelope<E>) {
         let mut locked = self.pool.lock();
