@@ -99,13 +99,14 @@ impl<E: Send + 'static> Builder<E> {
     }
 }
 
-/// Starts a pool with its first actors, or leaves nothing behind.
+/// Starts a pool with its initial actors. If that fails, nothing is left behind.
 pub(crate) fn start<E: Send + 'static>(
     config: Config,
     on_failure: Option<Arc<dyn OnFailure<E>>>,
 ) -> Result<Arc<Pool<E>>, BuildError> {
     if let Err(invalid) = config.validate() {
-        // A panic is contained here as at the end of a troupe: the caller gets the error.
+        // A panic of this drop is contained, as at the end of a troupe, so the caller gets the
+        // error.
         drop_contained(on_failure);
         return Err(invalid);
     }
@@ -114,7 +115,7 @@ pub(crate) fn start<E: Send + 'static>(
     for _ in 0..first {
         if let Err((thread, source)) = assign::grow_initial(&pool) {
             shutdown::shutdown(&pool);
-            // This thread is not one of the troupe's, and the wait has no timeout.
+            // This thread is not one of the troupe's, and the join has no timeout.
             let joined = shutdown::join(&pool, None);
             debug_assert!(joined.is_ok(), "nobody but an actor deadlocks");
             return Err(BuildError::Spawn { thread, source });

@@ -151,7 +151,7 @@ impl<E> fmt::Debug for Context<'_, E> {
     }
 }
 
-/// The error handler of a user.
+/// A user's error handler.
 pub(crate) struct ErrorHandler<F>(pub(crate) F);
 
 impl<E, F> OnFailure<E> for ErrorHandler<F>

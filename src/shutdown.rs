@@ -1,35 +1,40 @@
-//! The ways to an end, which are `shutdown`, `shutdown_now` and `join`, and `wait_idle`, which
-//! waits without ending anything.
+//! `shutdown`, `shutdown_now` and `join`, which end a troupe, and `wait_idle`, which waits
+//! without ending anything.
 //!
 //! # `shutdown_now`: an exact partition
 //!
 //! Claim: each accepted work begins or is returned, never both, and none begins after
 //! `shutdown_now` has returned.
 //!
-//! Under the lock `shutdown_now` NOW-1 sets *shutting down* and *halt*; NOW-2 empties every
-//! mailbox; NOW-3 empties every hand-off; NOW-4 pops the idle. An actor whose hand-off held a
-//! work holds no other, since it looks next at empty mailboxes. An idle one holds nothing,
-//! since it takes under the lock only. An actor that is only reserved has taken none.
-//! `shutdown_now` waits for every other actor whose phase is even: until it has begun its work,
-//! has given it back, or has left. That takes a few instructions of each. Then it collects what
-//! has been given back.
+//! | step | `shutdown_now`, under the lock |
+//! |---|---|
+//! | NOW-1 | sets *shutting down* and *halt* |
+//! | NOW-2 | empties every mailbox |
+//! | NOW-3 | empties every hand-off |
+//! | NOW-4 | pops every idle actor |
 //!
-//! An actor that has taken a work loads *halt*: if set, it gives the work back; if not, its
-//! phase becomes odd, and it runs.
+//! An actor whose hand-off held a work holds no other, since it looks next at empty mailboxes.
+//! An idle actor holds none, since it takes under the lock only. An actor that is only reserved
+//! has taken none. `shutdown_now` waits for every other actor whose phase is even, until it has
+//! begun its work, has given it back, or has left. That takes each actor a few instructions.
+//! Then `shutdown_now` collects the works that have been given back.
 //!
-//! - *Taken after NOW-1 was visible*: the actor gives it back, and `shutdown_now` waits for
-//!   that, since its phase is even.
+//! An actor that has taken a work loads *halt*. If it is set, the actor gives the work back.
+//! Otherwise its phase becomes odd, and it runs the work.
+//!
+//! - *Taken after NOW-1 was visible*: the actor gives the work back, and `shutdown_now` waits
+//!   for that, since the phase is even.
 //! - *Halt was loaded before NOW-1*: the take came before NOW-2 or NOW-3 passed that mailbox or
-//!   hand-off. Passing it synchronises with the take, so `shutdown_now` sees the phase of that
-//!   time, even, and waits until the work has begun.
-//! - *Phase seen odd*: the actor runs its last work. A work that it takes afterwards was sent after
-//!   NOW-2, and its load of *halt* after that take sees it. `shutdown_now` may have returned by
-//!   then, so the work goes to the unclaimed works, for its sender.
-//! - *That sender* is late and does not find its work in the mailbox. It waits, as
-//!   `shutdown_now` does, until every actor between two works has decided, and looks at them
-//!   once more.
-//! - *A retry* lies in the hand-off. `reassign` checks the flag under its lock: it gives the
-//!   work back, or NOW-3 finds it.
+//!   hand-off. Passing it synchronises with the take. So `shutdown_now` sees the even phase of
+//!   that time, and waits until the work has begun.
+//! - *The phase is odd*: the actor runs its last work. A work that it takes afterwards was sent
+//!   after NOW-2, and the load of *halt* after that take sees it set. `shutdown_now` may have
+//!   returned by then, so the work goes to the unclaimed works, for its sender.
+//! - *The sender of such a work* is late and does not find its work in the mailbox. It waits, as
+//!   `shutdown_now` does, until every actor between two works has decided. Then it looks at the
+//!   unclaimed works once more.
+//! - *A retry* is in the hand-off. `reassign` checks the flag under the hand-off's lock, so it
+//!   gives the work back, or NOW-3 finds it.
 //!
 //! Attacked by `shuttle::shutdown_now_is_a_partition`,
 //! `shuttle::reassign_against_shutdown_now`, `loom::halt_against_the_begin_of_a_work`,
@@ -38,16 +43,17 @@
 //!
 //! # `join`, and threads that have left
 //!
-//! An actor leaves after its last work, its captures and its handler call are done and dropped.
-//! The last one drops the handler and then marks the end. `join` waits for the mark, then takes
-//! and releases the spawn lock: no growth begins after the end, and one in progress has stored
-//! the handle of its thread when it releases that lock. The first caller joins the threads; the
-//! others wait for it.
+//! An actor leaves after its last work and handler call have returned and everything in them
+//! has been dropped. The last actor drops the handler and then marks the end.
 //!
-//! A retiring actor leaves the handle of its thread in the roster. It looks at two that are
-//! there and joins those that have *finished*: they run none of our code any more. So it waits
-//! at most for the drops of their thread-locals, and no actor waits for it: no chain of waiting
-//! threads can grow.
+//! `join` waits for the mark, and then takes and releases the spawn lock. No growth begins after
+//! the end, and one in progress stores the handle of its thread before it releases that lock.
+//! The first caller joins the threads, and the others wait for it.
+//!
+//! A retiring actor leaves the handle of its thread in the roster. It looks at two other
+//! handles there, and joins those threads that have *finished* all our code. So it waits at most
+//! for the drops of their thread-locals. No actor waits for one that waits, so no chain of
+//! waiting threads can grow.
 //!
 //! Attacked by `it::shutdown`, `it::race::join_by_many_threads_against_the_last_work`,
 //! `shuttle::the_handler_goes_before_the_end`,
@@ -61,11 +67,14 @@
 //! idle and every mailbox empty.
 //!
 //! The predicate is evaluated under the lock: idle = live, and no ready mailbox. Work on its
-//! way keeps it false: an actor that has been handed a work is off the stack, and a reserved
-//! one counts as live. It is asked at the start, and wherever it can become true: an actor has
-//! gone idle or left, a reservation has been undone, a late sender has emptied a mailbox. The
-//! pool counts such instants for waiting callers, so one that is over when a caller wakes still
-//! counts. Assigning and taking do not check for waiting callers.
+//! way keeps it false. An actor that has been handed a work is off the stack, and a reserved
+//! actor counts as live.
+//!
+//! The predicate is evaluated at the start of a call, and wherever it can become true. That is
+//! when an actor has gone idle or left, when a reservation has been undone, and when a late
+//! sender has emptied a mailbox. The pool counts such instants while callers wait, so an instant
+//! that is over when a caller wakes still counts. Assigning and taking do not check for waiting
+//! callers.
 //!
 //! Attacked by `shuttle::wait_idle_against_a_feeder`,
 //! `shuttle::wait_idle_against_a_refused_growth`, `shuttle::wait_idle_against_the_end`,
@@ -106,7 +115,7 @@ pub(crate) fn shutdown_now<E>(pool: &Pool<E>) -> Vec<Work<E>> {
     let mut locked = pool.lock();
     if pool.is_halted() {
         // Another call returns the works. Nothing may start once this call has returned
-        // either, so it waits for the few steps of the other.
+        // either, so it waits until the other has collected them.
         while !locked.recall().is_collected() {
             let _: Wake = locked.wait(&pool.events.has_returned, None);
         }
@@ -117,7 +126,7 @@ pub(crate) fn shutdown_now<E>(pool: &Pool<E>) -> Vec<Work<E>> {
     locked.halt();
     // NOW-2, NOW-3
     let (mut envelopes, mut decided) = locked.collect();
-    // NOW-4: an idle actor holds nothing, and takes under this lock only.
+    // NOW-4. An idle actor holds no work, and takes under this lock only.
     let dismissed = locked.dismiss_all();
     decided.extend(dismissed.iter().map(|idle| idle.id));
     let undecided = locked.undecided(&decided);
@@ -168,7 +177,7 @@ pub(crate) fn join<E>(pool: &Pool<E>, deadline: Option<Instant>) -> Result<(), J
     })
 }
 
-/// Waits for an instant, later than the call, at which the troupe is idle.
+/// Waits for an instant after the start of the call at which the troupe is idle.
 pub(crate) fn wait_idle<E>(pool: &Pool<E>, deadline: Option<Instant>) -> Result<(), JoinError> {
     if pool.is_own_thread() {
         return Err(JoinError::WouldDeadlock);
@@ -185,7 +194,7 @@ pub(crate) fn wait_idle<E>(pool: &Pool<E>, deadline: Option<Instant>) -> Result<
     waited
 }
 
-/// Waits until `is_so`. `event` is notified when that may have changed.
+/// Waits until `is_so` returns `true`. `event` is notified when that may have changed.
 fn wait<E>(
     locked: &mut Locked<'_, E>,
     event: &Condvar,

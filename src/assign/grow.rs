@@ -2,26 +2,28 @@
 //!
 //! # Why no work is lost to a refused thread
 //!
-//! Claim: there are never more than `max` actors; an actor counts before it begins a work; no
-//! work is lost to a refused thread.
+//! Claim: there are never more than `max` actors, each is counted before it begins a work, and
+//! no work is lost to a refused thread.
 //!
 //! A growth holds the spawn lock from its reservation until its spawn has succeeded or been
-//! undone. Under the lock it reserves: not shutting down, live < max, and, with a work, nobody
-//! idle. It raises live, takes the lowest vacant number, and hands the work over. It spawns
-//! without the lock. The slot of an actor with a work is opened by its starter or by the actor
-//! itself before it begins, whichever comes first. The starter knows the actor by the number of
-//! its start. The slot of an actor without a work is opened by the actor, when it first goes idle.
+//! undone. Under the pool's lock it reserves an actor, unless the troupe is shutting down or at
+//! max. A growth with a work also needs that no actor is idle. It raises live, takes the lowest
+//! vacant number, and hands the work over. It spawns without the pool's lock.
 //!
-//! If the system refuses, the work is taken back, the reservation is undone under the lock, and
-//! waiting senders are woken, since they may have found `Full` because of it. If `shutdown_now`
-//! has taken the work meanwhile, it has been accepted and returned.
+//! The slot of an actor with a work is opened by its starter, or by the actor before it begins,
+//! whichever comes first. The starter knows the actor by the number of its start. The slot of an
+//! actor without a work is opened by the actor when it first goes idle.
 //!
-//! After a refusal a troupe that has an actor does without another for 100 ms. A waiting sender
-//! sleeps until then at most: all are woken when the system has refused a thread or given one.
-//! A growth with a work that succeeds starts another actor if work waits in a mailbox, where a
-//! refusal may have put it. Only an assign asks the system again.
+//! If the system refuses, the work is taken back and the reservation is undone, under the pool's
+//! lock. Waiting senders are woken, since they may have found `Full` because of the reservation.
+//! If `shutdown_now` has taken the work meanwhile, the work has been accepted and returned.
 //!
-//! The slot, with its mailbox, is made without the locks; the growth then begins again.
+//! After a refusal, a troupe that has an actor does not ask the system again for 100 ms. Waiting
+//! senders sleep at most until then. All of them are woken at each refusal, and when a growth
+//! succeeds after one. A growth with a work that succeeds starts another actor if work waits in
+//! a mailbox, where a refusal may have put it. Only an assign asks the system again.
+//!
+//! The slot, with its mailbox, is made without the locks. The growth then begins again.
 //!
 //! Attacked by `grow::tests`, `shuttle::growth_by_two`, `shuttle::spawn_refusals_lose_nothing`,
 //! `shuttle::long_works_against_retire`, `shuttle::min_against_a_refused_growth`,
@@ -37,7 +39,7 @@ use crate::pool::{Counts, Locked, Pool, Reserved};
 use crate::sync::{Arc, Instant, MutexGuard, SPAWN_RETRY, has_passed, spawn};
 use crate::work::Envelope;
 
-/// The system has refused a thread, and the reservation is undone.
+/// A refusal of the system to start a thread. The reservation has been undone.
 struct Refusal<E> {
     error: io::Error,
     /// The work of the actor that was not started, if it is still there.
@@ -52,7 +54,7 @@ pub(super) fn may_grow_again<E>(pool: &Pool<E>) -> bool {
 }
 
 /// Returns when it is time to ask the system again, if the troupe would grow then. Senders
-/// that wait for that instant are woken if the system gives or refuses a thread meanwhile.
+/// that wait for that instant are woken if another growth succeeds or is refused meanwhile.
 pub(super) fn next_growth<E>(pool: &Pool<E>) -> Option<Instant> {
     let now = pool.counts.load();
     if now.is_refused() && now.live() < pool.config.max {
@@ -62,8 +64,8 @@ pub(super) fn next_growth<E>(pool: &Pool<E>) -> Option<Instant> {
     }
 }
 
-/// Starts a new actor with this work in its hand. `Retry` if the troupe need not or
-/// cannot grow at present. An error if there is no actor and the system refuses one.
+/// Starts a new actor with this work. Returns `Retry` if the troupe need not or cannot grow at
+/// present, and an error if it has no actor and the system refuses one.
 pub(crate) fn grow<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
     envelope: Envelope<E>,
@@ -84,7 +86,7 @@ pub(crate) fn grow<E: Send + 'static>(
     drop(locked);
 
     let Err(refusal) = spawn_reserved(pool, retry_at, &reserved, true) else {
-        // Works may be waiting in mailboxes since the system refused a thread.
+        // Work may be waiting in mailboxes since the system refused a thread.
         grow_for_mailboxes(pool);
         return Ok(Placed::Yes);
     };
@@ -101,15 +103,15 @@ pub(crate) fn grow<E: Send + 'static>(
     }
 }
 
-/// Starts a new actor that looks for work, if there is some in a mailbox. The work was
-/// put there while the troupe was at max, or had just been refused a thread. An idle
-/// actor does not prevent this, since it may be handed another work.
+/// Starts a new actor that looks for work, if a mailbox holds work. The work was put there while
+/// the troupe was at max, or had just been refused a thread. An idle actor does not prevent
+/// this, since it may be handed another work.
 #[cold]
 pub(crate) fn grow_for_mailboxes<E: Send + 'static>(pool: &Arc<Pool<E>>) {
     // If the system refuses, the work waits for an actor that is busy.
     drop(start_without_work(pool, true, |retry_at, locked| {
         let now = pool.counts.load();
-        // After a refusal works wait in mailboxes until it is time to ask again.
+        // After a refusal, work waits in mailboxes until it is time to ask again.
         retry_at.is_none_or(has_passed)
             && !now.is_shutting_down()
             && now.live() < pool.config.max
@@ -124,8 +126,8 @@ pub(crate) fn grow_initial<E: Send + 'static>(
     start_without_work(pool, false, |_, _| true)
 }
 
-/// Starts an actor that holds nothing, if it is needed. The error has the name of the
-/// thread that the system has refused.
+/// Starts an actor without a work, if it is needed. The error contains the name of the thread
+/// that the system has refused.
 fn start_without_work<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
     is_growth: bool,
@@ -178,7 +180,7 @@ fn spawn_reserved<E: Send + 'static>(
                 if was_refused {
                     pool.waiters.wake_all();
                 } else if pool.has_mailboxes() {
-                    // Its mailbox is room.
+                    // The new mailbox is room.
                     pool.waiters.wake_one();
                 }
             }
@@ -194,8 +196,8 @@ fn spawn_reserved<E: Send + 'static>(
                 pool.counts.growth_refused();
             }
             drop(retry_at);
-            // A waiting sender may have found `Full` because of the reservation, and
-            // does not know yet when to ask the system again.
+            // Waiting senders may have found `Full` because of the reservation, and do not know
+            // yet when to ask the system again.
             if before.is_waited_for() {
                 pool.waiters.wake_all();
             }
@@ -231,10 +233,10 @@ mod tests {
         }
     }
 
-    /// Only a troupe that has an actor has retry_at. A troupe without one asks the system
-    /// again at once.
+    /// Only a troupe that has an actor waits after a refusal. A troupe without one asks the
+    /// system again immediately.
     #[test]
-    fn without_an_actor_there_is_no_patience() {
+    fn a_troupe_without_an_actor_asks_the_system_immediately() {
         let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2), None));
         *pool.spawn_lock.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
         pool.counts.growth_refused();
@@ -244,8 +246,8 @@ mod tests {
         assert_eq!(join(&pool, None), Ok(()));
     }
 
-    /// An actor that may not retire asks again later, and retires if another has been started
-    /// beside it.
+    /// An actor that may not retire tries again later, and retires if another actor has been
+    /// started meanwhile.
     #[test]
     fn an_actor_that_was_needed_retires_when_there_are_more() {
         let config = Config::dynamic(1, 2).mailbox_size(1);
@@ -253,8 +255,8 @@ mod tests {
         let (open, gate) = mpsc::channel::<()>();
         assert!(assign(&pool, Work::new(|| Ok(()))).is_ok());
         assert_eq!(wait_idle(&pool, None), Ok(()));
-        // The actor asks whether it may retire as soon as it sleeps. These yields only give it the
-        // chance to ask too early: the test holds whether it does or not.
+        // The actor tries to retire as soon as it sleeps. These yields only give it the chance to
+        // try too early. The test holds in both cases.
         eventually(|| pool.counts.load().should_notify());
         (0..1_000).for_each(|_| yield_now());
         let envelope = Work::new(move || gate.recv().map_err(drop)).into_envelope(1);
@@ -271,7 +273,7 @@ mod tests {
     /// A sender that finds its work in a mailbox below max starts no actor right after the
     /// system has refused a thread. It starts one as soon as an assign would.
     #[test]
-    fn a_late_sender_has_patience_too() {
+    fn a_late_sender_waits_after_a_refusal_too() {
         let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2).mailbox_size(1), None));
         let gates = [(); 2].map(|()| mpsc::channel::<()>());
         let [(first, gate), (second, other_gate)] = gates;
@@ -293,7 +295,7 @@ mod tests {
         assert_eq!(join(&pool, None), Ok(()));
     }
 
-    /// Work that was put into a mailbox because the system had just refused a thread does not
+    /// Work may be put into a mailbox because the system has just refused a thread. It does not
     /// wait behind busy actors once the troupe grows again.
     ///
     /// Fails when a growth does not look for work that is waiting.
@@ -321,9 +323,9 @@ mod tests {
     }
 
     /// A sender that waits for room asks the system for a thread as soon as an assign would,
-    /// even if nobody makes room.
+    /// even if no room is made.
     #[test]
-    fn who_waits_grows_the_troupe_in_time() {
+    fn a_waiting_sender_grows_the_troupe_in_time() {
         let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2).mailbox_size(0), None));
         let (open, gate) = mpsc::channel::<()>();
         let work = Work::new(move || gate.recv().map_err(drop));

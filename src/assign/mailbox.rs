@@ -1,4 +1,4 @@
-//! A sender's way to a mailbox, and what it does after its send.
+//! A sender's way to a mailbox, and its steps after the send.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::pool::{Generation, Pool, Slot, Visit};
 use crate::sync::{Arc, thread_number};
 use crate::work::Envelope;
 
-/// Puts a work into the mailbox at the fill cursor, or into the next one with room.
+/// Puts a work into the mailbox at the fill cursor, or into the next mailbox with room.
 #[inline(always)]
 pub(super) fn place_in_mailbox<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
@@ -24,7 +24,7 @@ pub(super) fn place_in_mailbox<E: Send + 'static>(
     }
 }
 
-/// Makes sure that the mailbox at the fill cursor is full, and tries the next ones.
+/// Makes sure that the mailbox at the fill cursor is full, and tries the next mailboxes.
 #[cold]
 fn place_elsewhere<'a, E: Send + 'static>(
     pool: &'a Arc<Pool<E>>,
@@ -75,8 +75,8 @@ fn send<E: Send + 'static>(
     }
 }
 
-/// Does what a sender has to do after its send to a slot that had this generation before.
-/// Returns the work if the send came too late.
+/// Does SEND-2 to SEND-4 after a send to a slot that had this generation before. Returns the
+/// work if the send came too late.
 #[inline(always)]
 pub(crate) fn after_send<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
@@ -101,8 +101,7 @@ pub(crate) fn after_send<E: Send + 'static>(
     None
 }
 
-/// Does SEND-3 and SEND-4 for a sender whose slot may have another actor by now, or whose
-/// troupe is shutting down.
+/// Takes the work of a late sender back, or does SEND-3 and SEND-4 anew.
 #[cold]
 fn after_late_send<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
@@ -117,8 +116,8 @@ fn after_late_send<E: Send + 'static>(
     None
 }
 
-/// Takes the work of a sender back if no actor will ever begin it. The slot has another
-/// generation, or the troupe is shutting down.
+/// Takes the work of a late sender back, if no actor will ever begin it. The sender has seen
+/// another generation of the slot, or the shutdown, after its send.
 #[cold]
 pub(crate) fn reclaim_if_late<E>(
     pool: &Pool<E>,
@@ -129,7 +128,7 @@ pub(crate) fn reclaim_if_late<E>(
     let mut locked = pool.lock();
     // The actor of an open slot finds what is in its mailbox before it leaves.
     if pool.is_halted() || slot.gate.generation().is_vacant() {
-        // All works there belong to senders that are here, or on their way here.
+        // All works there belong to senders that are here or on their way here.
         while let Some(envelope) = slot.mailbox.take() {
             locked.recall().keep(envelope);
         }
@@ -142,7 +141,7 @@ pub(crate) fn reclaim_if_late<E>(
     if !pool.is_halted() {
         return None;
     }
-    // An actor may have taken the work, and be about to give it back.
+    // An actor may have taken the work and be about to give it back.
     let undecided = locked.undecided(&HashSet::new());
     drop(locked);
     pool.wait_until_decided(&undecided);

@@ -1,5 +1,5 @@
-//! A sender's way: an idle actor, else a new one, else a mailbox with room, else the work goes
-//! back.
+//! Assigning. A work goes to an idle actor, else to a new actor, else to a mailbox with room,
+//! and else back to its sender.
 
 mod grow;
 mod mailbox;
@@ -26,11 +26,11 @@ pub(crate) enum Placed<E> {
     Yes,
     /// There is no room here.
     Full(Envelope<E>),
-    /// The counts are not what they were when the attempt began: look again.
+    /// Something has changed since the attempt began, so it has to be made again.
     Retry(Envelope<E>),
 }
 
-/// Assigns a work; never waits for room.
+/// Assigns a work without waiting for room.
 #[inline]
 pub(crate) fn assign<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
@@ -43,7 +43,7 @@ pub(crate) fn assign<E: Send + 'static>(
     )
 }
 
-/// Assigns a work; waits for room, if a time is given at most that long.
+/// Assigns a work. Waits for room, for at most `timeout` if there is one.
 #[inline]
 pub(crate) fn assign_waiting<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
@@ -81,9 +81,8 @@ fn accepted<E>(pool: &Pool<E>) -> Result<(), AssignError<E>> {
     Ok(())
 }
 
-/// Tries the mailbox at the fill cursor once, or refuses. Nearly every assign takes this
-/// path while all actors are busy, and the work is never copied on it. `Full` is final:
-/// the troupe is full.
+/// Tries the mailboxes once, or refuses. Nearly every assign takes this path while all actors
+/// are busy, and the work is never copied on it. `Full` means that the troupe is full.
 #[inline(always)]
 fn place_at_once<E: Send + 'static>(pool: &Arc<Pool<E>>, envelope: Envelope<E>) -> Placed<E> {
     let now = pool.counts.load();
@@ -102,11 +101,10 @@ fn place_at_once<E: Send + 'static>(pool: &Arc<Pool<E>>, envelope: Envelope<E>) 
     Placed::Retry(envelope)
 }
 
-/// Returns `true` if a work goes to a mailbox, even if an actor is idle.
+/// Returns `true` if a work goes to a mailbox, even though an actor may be idle.
 #[inline]
 fn fills_mailboxes<E>(pool: &Pool<E>, now: Counts) -> bool {
-    // At max, an actor that is looking for work finds it in a mailbox too,
-    // and nobody has to be woken.
+    // At max, a searching actor finds the work in a mailbox, and none has to be woken.
     now.live() == pool.config.max
         && (now.idle() == 0 || now.searching() > 0)
         && now.full() != now.live()
@@ -114,7 +112,7 @@ fn fills_mailboxes<E>(pool: &Pool<E>, now: Counts) -> bool {
         && pool.has_mailboxes()
 }
 
-/// Returns `true` if no mailbox may have room. If also nobody is idle and the troupe
+/// Returns `true` if every mailbox is known to be full. If also no actor is idle and the troupe
 /// cannot grow, a work may be refused at this instant.
 #[inline]
 fn is_full<E>(pool: &Pool<E>, now: Counts) -> bool {
@@ -146,8 +144,8 @@ fn place<E: Send + 'static>(
             Placed::Yes => return Ok(()),
             Placed::Retry(envelope) => envelope,
             Placed::Full(envelope) => {
-                // Not all mailboxes are known to be full: a new actor is about to open
-                // one, or another thread is finding out whether one is full.
+                // Some mailbox is not known to be full: a new actor is about to open it, or
+                // another thread is checking it.
                 if pool.counts.load() == now {
                     drop(pool.spawn_lock.lock());
                     backoff.snooze();
@@ -158,8 +156,8 @@ fn place<E: Send + 'static>(
     }
 }
 
-/// Returns `true` if these counts are not ones that an actor passes through when it begins to
-/// retire and then stays.
+/// Returns `true` unless these may be the counts while an actor has begun to retire and then
+/// stays.
 fn is_stable<E>(pool: &Pool<E>, now: Counts) -> bool {
     let is_as_it_was = || {
         let _locked = pool.lock();
@@ -169,17 +167,17 @@ fn is_stable<E>(pool: &Pool<E>, now: Counts) -> bool {
 }
 
 fn should_grow<E>(pool: &Pool<E>, now: Counts) -> bool {
-    // After a refusal a troupe that has an actor waits a while.
+    // After a refusal, a troupe that has an actor waits for a while.
     now.live() < pool.config.max && (!now.is_refused() || now.live() == 0 || may_grow_again(pool))
 }
 
-/// Assigns a retry in the place of the work that has failed on the actor `id`, whose
-/// handler calls this. The retry is handed over to that actor.
+/// Assigns a retry in the place of the work that has failed on the actor `id`. The handler on
+/// that actor calls this, and the retry is handed over to the same actor.
 pub(crate) fn reassign<E>(pool: &Pool<E>, id: usize, work: Work<E>) -> Result<(), AssignError<E>> {
     let mut envelope = work.into_envelope(thread_number());
     if let Some(slot) = pool.slot(id) {
-        // Under the hand-off's lock, so that `shutdown_now` finds the retry there or this finds
-        // the shutdown.
+        // Checked under the hand-off's lock, so either `shutdown_now` finds the retry there or
+        // this call sees the shutdown.
         match slot
             .handoff()
             .put(envelope, || pool.counts.load().is_shutting_down())
@@ -215,7 +213,7 @@ fn hand_off<E>(pool: &Pool<E>, envelope: Envelope<E>) -> Placed<E> {
         return Placed::Retry(envelope);
     };
     // A work that is handed over never overtakes the actor's own mailbox. The place there is
-    // free before the actor ceases to be idle.
+    // free before the actor leaves the idle stack.
     let (in_hand, placed) = match pool.take_from(id) {
         None => (envelope, Placed::Yes),
         Some(oldest) => match slot.mailbox.put(envelope) {

@@ -2,21 +2,24 @@
 //!
 //! # Why no waiting sender misses room
 //!
-//! A waiting sender WAIT-1 notes the generation of the waiters, with the flag set in the counts
-//! word; WAIT-2 tries an ordinary assign, without their lock; WAIT-3 on `Full`, sleeps while
-//! the generation is the noted one. Room is made by an exchange of the counts word: a gate
-//! opens, an actor goes idle, live falls, shutdown. The thread that makes it sees the flag in
-//! the old value, raises the generation and wakes one; after a shutdown or a refused growth,
-//! all. The starter of a new actor looks at the flag when its thread exists. Until that actor's
+//! | step | a waiting sender |
+//! |---|---|
+//! | WAIT-1 | has set the flag in the counts word, and notes the generation of the waiters |
+//! | WAIT-2 | tries an ordinary assign, without the waiters' lock |
+//! | WAIT-3 | on `Full`, sleeps while the generation is the noted one |
+//!
+//! Room is made by a read-modify-write of the counts word: a gate opens, an actor goes idle,
+//! live falls, or a shutdown begins. The thread that makes room sees the flag in the old value,
+//! raises the generation, and wakes one sender. After a shutdown or a refused growth, it wakes
+//! all. The starter of a new actor looks at the flag once its thread exists. Until that actor's
 //! gate is open, no sender returns `Full`.
 //!
-//! - *Room made after the verdict in WAIT-2*: the old value has the flag, so the generation
-//!   rises after WAIT-1, and WAIT-3 does not sleep, or is woken.
-//! - *Before the verdict*: then the verdict would not have been `Full`.
+//! - *Room is made after the verdict in WAIT-2*: the old value has the flag, so the generation
+//!   rises after WAIT-1. The sender does not sleep, or is woken.
+//! - *Room is made before the verdict*: then the verdict is not `Full`.
 //! - *One event can stand for many places*, since only the first take from a full mailbox finds
-//!   a gate to open. So a waiting sender that leaves with its place, or with another error than
-//!   `Full`, wakes the next. One that times out tries once more, so it takes no wake-up away
-//!   with it.
+//!   a gate to open. So a waiting sender that leaves with its place, or with an error other than
+//!   `Full`, wakes the next. One that times out tries once more, so no wake-up is lost with it.
 //!
 //! Attacked by `shuttle::waiters_against_room_and_shutdown`,
 //! `shuttle::one_opened_gate_is_room_for_two`, `loom::a_waiter_hears_of_room`,
@@ -30,10 +33,10 @@ use crate::pool::Pool;
 use crate::sync::{Arc, Duration, Instant, Wake, is_over, thread_number, yield_now};
 use crate::work::Work;
 
-/// How long a sender that waits for room tries again before it sleeps.
+/// How long a sender that waits for room keeps trying before it sleeps.
 const RETRY_TIME: Duration = Duration::from_micros(15);
 
-/// Waits for a place for a work, at most as long as `timeout` says.
+/// Waits for a place for a work, for at most `timeout` if there is one.
 #[cold]
 pub(super) fn wait_for_place<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
@@ -44,13 +47,13 @@ pub(super) fn wait_for_place<E: Send + 'static>(
         return Err(AssignError::WouldDeadlock(work));
     }
     let begin = Instant::now();
-    // A time that overflows the clock is for ever.
+    // A timeout that overflows the clock sets no deadline.
     let deadline = timeout.and_then(|timeout| begin.checked_add(timeout));
     let mut envelope = work.into_envelope(thread_number());
-    // Room often comes sooner than a thread can sleep and be woken, and then there is
-    // room for more than one work.
+    // Room often comes sooner than a thread can sleep and be woken, and then often for more
+    // than one work.
     while !is_over(begin, timeout.unwrap_or(RETRY_TIME).min(RETRY_TIME)) {
-        // This hides no race: a sender that goes on to wait is told of room.
+        // This yield hides no race. A sender that goes on to wait is told of room.
         yield_now();
         match place(pool, envelope) {
             Err(AssignError::Full(work)) => envelope = work.into_envelope(thread_number()),
