@@ -1,11 +1,10 @@
-//! Pieces of the core under loom: every schedule up to so many preemptions, and
-//! every value that weak memory lets a load return.
+//! Pieces of the core under loom: every schedule up to a number of preemptions, and every value
+//! that weak memory lets a load return.
 //!
-//! `RUSTFLAGS="--cfg troupe_loom" cargo test --release --lib
-//! tests::loom --target-dir target-loom`. The whole of a troupe is too large. So
-//! a model begins in the middle: the slots are open, and of the actors only those
-//! live that it is about; the others are busy for ever. A lost wake-up is a
-//! deadlock, which loom reports. `sync/loom.rs` says what is not real.
+//! `scripts/models loom test --release --lib tests::loom` runs them. A whole troupe is too
+//! large, so a model begins in the middle. The slots are open, and only the actors that the
+//! model is about have threads. The others stay busy for the whole model. A lost wake-up is a
+//! deadlock, which loom reports. `sync/loom.rs` describes what is not real.
 
 use crate::actor_loop::run;
 use crate::assign::{after_send, grow, grow_for_mailboxes, reclaim_if_late};
@@ -21,7 +20,7 @@ use crate::work::Work;
 
 type Error = ();
 
-/// A pool with as many actors as there may be, all of them busy.
+/// Makes a pool with `max` actors, all of them busy.
 fn pool(config: Config) -> Arc<Pool<Error>> {
     let pool = Arc::new(Pool::new(config, None));
     for _ in 0..pool.config.max {
@@ -33,7 +32,7 @@ fn pool(config: Config) -> Arc<Pool<Error>> {
     pool
 }
 
-/// A thread with the pool.
+/// Starts a thread with the pool.
 fn with(
     pool: &Arc<Pool<Error>>,
     body: impl FnOnce(Arc<Pool<Error>>) + Send + 'static,
@@ -42,12 +41,12 @@ fn with(
     spawn(String::new(), None, move || body(pool)).unwrap()
 }
 
-/// The life of one of its actors, which ends with a shutdown.
+/// Starts the thread of an actor, which ends after a shutdown or when the actor retires.
 fn actor(pool: &Arc<Pool<Error>>, id: usize) -> JoinHandle<()> {
     with(pool, move |pool| run(&pool, id))
 }
 
-/// A work that counts itself.
+/// Makes a work that counts itself.
 fn work(run: &Arc<Ghost>) -> Work<Error> {
     let run = Arc::clone(run);
     Work::new(move || {
@@ -56,14 +55,14 @@ fn work(run: &Arc<Ghost>) -> Work<Error> {
     })
 }
 
-/// Puts a work into a mailbox, without any of what an assign does afterwards.
-fn lay_in(pool: &Pool<Error>, id: usize, work: Work<Error>) {
-    let laid = pool
+/// Puts a work into a mailbox, without the later steps of an assign.
+fn put(pool: &Pool<Error>, id: usize, work: Work<Error>) {
+    let placed = pool
         .slot(id)
         .unwrap()
         .mailbox
         .put(work.into_envelope(thread_number()));
-    assert!(laid.is_ok());
+    assert!(placed.is_ok());
 }
 
 /// Makes the slot of an actor vacant, as if the actor had left.
@@ -72,25 +71,25 @@ fn take_away(pool: &Pool<Error>, id: usize) {
     let _: bool = pool.lock().leave(id, slot);
 }
 
-/// A ready bit of a mailbox that is empty by now.
+/// Leaves the ready bit of an empty mailbox set.
 fn leave_ready(pool: &Pool<Error>, id: usize) {
-    lay_in(pool, id, work(&Arc::new(Ghost::default())));
+    put(pool, id, work(&Arc::new(Ghost::default())));
     pool.set_ready(id);
     assert!(pool.take_from(id).is_some());
 }
 
-/// One of its actors, busy so far, goes idle as if without a thread.
+/// Makes a busy actor idle, on the calling thread.
 fn goes_idle(pool: &Pool<Error>, id: usize) {
     let _ = pool.lock().go_idle(id, false);
 }
 
-/// A sender's steps after its send, to a slot that is the same actor's as before.
+/// Does a sender's steps after its send, to a slot with the same generation as before.
 fn follow_up(pool: &Arc<Pool<Error>>, id: usize) {
     let slot = pool.slot(id).unwrap();
     assert!(after_send(pool, id, slot, slot.gate.generation()).is_none());
 }
 
-/// Waited for until it has been rung so many times.
+/// A bell. A thread can wait until it has been rung a number of times.
 #[derive(Clone, Default)]
 struct Bell(Arc<(Mutex<u32>, Condvar)>);
 
@@ -100,7 +99,7 @@ impl Bell {
         self.0.1.notify_all();
     }
 
-    /// A work that rings it.
+    /// Makes a work that rings the bell.
     fn work(&self) -> Work<Error> {
         let bell = self.clone();
         Work::new(move || {
@@ -109,7 +108,7 @@ impl Bell {
         })
     }
 
-    /// A work that ends when so many have met.
+    /// Makes a work that rings the bell and ends once `works` works have rung it.
     fn meeting(&self, works: u32) -> Work<Error> {
         let bell = self.clone();
         Work::new(move || {
@@ -127,21 +126,21 @@ impl Bell {
     }
 }
 
-/// Once a place has been given free, its mailbox is not counted as full, however
-/// far a sender has got that has found it so.
+/// Once a place is free, its mailbox is not counted as full, however far a sender that found the
+/// mailbox full has come.
 ///
-/// Fails when a sender takes a mailbox for full without a second try, and when
-/// announced loads or stores are weaker than sequentially consistent.
+/// Fails when a sender takes a mailbox for full without a second look. Fails when loads or
+/// exchanges of a `SeqCstWord` are weaker than sequentially consistent.
 #[test]
 fn full_counts_no_mailbox_with_room() {
     explore(3, || {
         let pool = pool(Config::fixed(1).mailbox_size(1));
         let run = Arc::new(Ghost::default());
-        lay_in(&pool, 0, work(&run));
+        put(&pool, 0, work(&run));
         let late = work(&run);
         let sender = with(&pool, move |pool| drop(assign(&pool, late)));
         assert!(pool.take_from(0).is_some());
-        // Below zero for a moment, if it is uncounted before it is counted.
+        // The count is below zero for a moment if the mailbox is uncounted before it is counted.
         assert_ne!(pool.counts.load().full(), 1);
         sender.join().unwrap();
         assert_eq!(pool.counts.load().full(), 0);
@@ -149,16 +148,16 @@ fn full_counts_no_mailbox_with_room() {
     });
 }
 
-/// A full mailbox is counted once, whoever finds it so, and not when somebody
-/// takes from it meanwhile.
+/// A full mailbox is counted once, even if two senders find it full. It is not counted if a work
+/// is taken from it meanwhile.
 ///
-/// Fails when a sender counts what another has counted, and when a mark outlives
-/// a take.
+/// Fails when a sender counts a mailbox that another has counted, and when a check outlives a
+/// take.
 #[test]
 fn a_full_mailbox_is_counted_once() {
     explore(3, || {
         let pool = pool(Config::fixed(1).mailbox_size(1));
-        lay_in(&pool, 0, work(&Arc::new(Ghost::default())));
+        put(&pool, 0, work(&Arc::new(Ghost::default())));
         let senders: Vec<_> = (0..2)
             .map(|_| {
                 with(&pool, |pool| {
@@ -176,31 +175,31 @@ fn a_full_mailbox_is_counted_once() {
     });
 }
 
-/// A slot that becomes vacant stays closed, though somebody who has taken the last
-/// work from its mailbox is about to open the gate.
+/// A slot that becomes vacant stays closed, even if a take from its full mailbox is about to open
+/// the gate.
 ///
-/// Fails when who closes a gate does not wait for a taker that is uncounting it.
+/// Fails when a close does not wait for a take that is uncounting the mailbox.
 #[test]
 fn a_gate_is_closed_against_a_take() {
     explore(3, || {
         let pool = pool(Config::fixed(1).mailbox_size(1));
-        lay_in(&pool, 0, work(&Arc::new(Ghost::default())));
+        put(&pool, 0, work(&Arc::new(Ghost::default())));
         let slot = pool.slot(0).unwrap();
         assert!(pool.room.verify_full(0, slot, &pool.counts));
-        let taker = with(&pool, |pool| assert!(pool.take_from(0).is_some()));
+        let actor = with(&pool, |pool| assert!(pool.take_from(0).is_some()));
         pool.lock().close(0);
-        taker.join().unwrap();
+        actor.join().unwrap();
         assert!(slot.gate.check().is_none());
         assert_eq!(pool.counts.load().full(), 0);
     });
 }
 
-/// A work that is assigned while its actor goes idle is run, though nobody else
-/// ever comes: it is handed over, or found, or the actor is called.
+/// A work that is assigned while the only actor goes idle is run without another assign. It is
+/// handed over, or found, or the actor is notified.
 ///
-/// Fails when an actor parks without a last look after it has stopped searching, when
-/// a sender wakes nobody, and when announced loads are weaker than sequentially
-/// consistent.
+/// Fails when an actor parks without a last look after it has stopped searching. Fails when a
+/// sender sets the ready bit too late or notifies no actor. Fails when loads or
+/// read-modify-writes of a `SeqCstWord` are weaker than sequentially consistent.
 #[test]
 fn going_idle_against_assign() {
     explore(3, || {
@@ -214,9 +213,8 @@ fn going_idle_against_assign() {
     });
 }
 
-/// A work that a hand-off puts into the mailbox is known under the pool's lock. That does
-/// not depend on the sender of the work that the hand-off takes out of there, which may not
-/// have set the ready bit yet.
+/// A work that a hand-off puts into the mailbox is found under the pool's lock. The sender of the
+/// work that the hand-off takes from there may not have set the ready bit yet.
 ///
 /// Fails when a hand-off does not set the ready bit.
 #[test]
@@ -227,29 +225,30 @@ fn a_hand_off_against_a_send() {
         goes_idle(&pool, 0);
         let [first, second] = [(); 2].map(|()| Arc::new(Ghost::default()));
         let early = work(&first);
-        let sender = with(&pool, move |pool| lay_in(&pool, 0, early));
+        let sender = with(&pool, move |pool| put(&pool, 0, early));
         assign(&pool, work(&second)).unwrap();
         let hand = pool.slot(0).unwrap().handoff().take_work();
         assert!(hand.is_some_and(|envelope| envelope.run().is_ok()));
         if second.get() == 0 {
-            // It is accepted.
+            // The second work has been accepted into the mailbox.
             assert_eq!(pool.lock().find_ready(), Some(0));
         }
         sender.join().unwrap();
     });
 }
 
-/// Under the pool's lock a mailbox whose bit is clear is empty, or its sender has not
-/// loaded the state yet: it then sees who is idle.
+/// Under the pool's lock, a mailbox whose bit is clear is empty, or its sender has not loaded the
+/// counts yet. That sender then sees the idle actor.
 ///
-/// Fails when a bit is cleared without a second look at the mailbox.
+/// Fails when a bit is cleared without a second look at the mailbox. Fails when a bit is set or
+/// cleared by an operation that is weaker than sequentially consistent.
 #[test]
 fn a_bit_is_cleared_against_a_send() {
     explore(3, || {
         let pool = pool(Config::fixed(2).mailbox_size(1));
         leave_ready(&pool, 1);
         let sender = with(&pool, |pool| {
-            lay_in(&pool, 1, work(&Arc::new(Ghost::default())));
+            put(&pool, 1, work(&Arc::new(Ghost::default())));
             follow_up(&pool, 1);
         });
         let mut locked = pool.lock();
@@ -262,16 +261,16 @@ fn a_bit_is_cleared_against_a_send() {
     });
 }
 
-/// A sender that waits for room hears of it, whenever it is made.
+/// A sender that waits for room is woken, whenever room is made.
 ///
-/// Fails when a waiter sleeps though the generation has risen since it noted it,
-/// and when a gate that opens wakes nobody.
+/// Fails when a waiter sleeps although the generation has risen since it noted it, and when a
+/// gate that opens wakes no waiter.
 #[test]
 fn a_waiter_hears_of_room() {
     explore(3, || {
         let pool = pool(Config::fixed(1).mailbox_size(1));
         let run = Arc::new(Ghost::default());
-        lay_in(&pool, 0, work(&run));
+        put(&pool, 0, work(&run));
         let late = work(&run);
         let waiter = with(&pool, move |pool| {
             assign_waiting(&pool, late, None).unwrap();
@@ -282,8 +281,8 @@ fn a_waiter_hears_of_room() {
     });
 }
 
-/// Two who wait hear of two places, though the first take may be the only one
-/// that opens the gate. That the mailbox is full is known from the beginning.
+/// Two waiting senders get two places, even if only the first take opens the gate. The mailbox is
+/// known to be full from the beginning.
 ///
 /// Fails when a waiter that has got its place does not wake the next.
 #[test]
@@ -291,8 +290,8 @@ fn two_waiters_hear_of_two_places() {
     explore(2, || {
         let pool = pool(Config::fixed(1).mailbox_size(2));
         let run = Arc::new(Ghost::default());
-        lay_in(&pool, 0, work(&run));
-        lay_in(&pool, 0, work(&run));
+        put(&pool, 0, work(&run));
+        put(&pool, 0, work(&run));
         assert!(
             pool.room
                 .verify_full(0, pool.slot(0).unwrap(), &pool.counts)
@@ -313,39 +312,40 @@ fn two_waiters_hear_of_two_places() {
     });
 }
 
-/// An accepted work has begun or is returned, never both, and once
-/// `shutdown_now` has returned nothing begins.
+/// An accepted work begins or is returned, never both, and no work begins once `shutdown_now`
+/// has returned.
 ///
-/// Fails when `shutdown_now` does not wait for actors between two works, and when
-/// an actor does not check whether the troupe is halted before it begins.
+/// Fails when `shutdown_now` does not wait for actors between two works, and when an actor begins
+/// a work without a check for a halt.
 #[test]
 fn halt_against_the_begin_of_a_work() {
     explore(3, || {
         let pool = pool(Config::fixed(1).mailbox_size(2));
         let run = Arc::new(Ghost::default());
-        lay_in(&pool, 0, work(&run));
-        lay_in(&pool, 0, work(&run));
+        put(&pool, 0, work(&run));
+        put(&pool, 0, work(&run));
         pool.set_ready(0);
         let actor = actor(&pool, 0);
         let returned = shutdown_now(&pool).len() as u64;
         let before = run.get();
         actor.join().unwrap();
         assert_eq!(returned + run.get(), 2);
-        // It may have been about to count itself.
+        // A work that had begun may have been about to count itself.
         assert!(run.get() - before <= 1);
     });
 }
 
-/// A snapshot does not count a work twice, where it waited and where it runs, or
-/// as running and as finished.
+/// A snapshot does not count a work twice, neither as waiting and as running, nor as running and
+/// as finished.
 ///
-/// Fails when an owned number is stored or read relaxed.
+/// Fails when a `SingleWriter` is stored or read relaxed. Fails when a snapshot reads running
+/// works before finished ones, and when an actor counts a work as finished while it still runs.
 #[test]
 fn a_snapshot_against_a_work() {
     explore(3, || {
         let pool = pool(Config::fixed(1).mailbox_size(1));
         let run = Arc::new(Ghost::default());
-        lay_in(&pool, 0, work(&run));
+        put(&pool, 0, work(&run));
         pool.set_ready(0);
         let actor = actor(&pool, 0);
         let stats = pool.stats();
@@ -355,7 +355,7 @@ fn a_snapshot_against_a_work() {
     });
 }
 
-/// Threads that share a stripe count what they count, whoever owns it.
+/// Threads that share a stripe lose no count, whichever owns it.
 ///
 /// Fails when a stripe is claimed by a load and a store.
 #[test]
@@ -379,17 +379,16 @@ fn a_stripe_has_one_owner() {
     });
 }
 
-/// A work that is assigned while the only actor retires is run, by it or by a new
-/// one.
+/// A work that is assigned while the only actor retires is run, by this actor or by a new one.
 ///
-/// Fails when a retiring actor does not look at its mailbox again.
+/// Fails when a retiring actor does not look for work again.
 #[test]
 fn retire_against_assign() {
     explore(3, || assign_while_the_only_actor_retires(false));
 }
 
-/// The same after the system has refused a thread: then no actor is started for
-/// what is in a mailbox, so the sender has to take its work back and ask for one.
+/// The work is also run if the system has just refused a thread. Then no actor is started for
+/// work in a mailbox, so the sender has to take its work back and start an actor with it.
 ///
 /// Fails when a sender does not look at the generation again after its send.
 #[test]
@@ -397,11 +396,12 @@ fn retire_against_assign_after_a_refusal() {
     explore(3, || assign_while_the_only_actor_retires(true));
 }
 
-/// A work in another mailbox is found by an actor that retires, or its sender sees that
-/// there is one actor less; even if the bit of that mailbox is cleared at the same time.
+/// A retiring actor finds a work in another mailbox, or the sender sees that the troupe is below
+/// max. This holds even if the bit of that mailbox is cleared at the same time.
 ///
-/// Fails when a retiring actor looks before it is counted out, when it looks only into its
-/// own mailbox, and when a bit is cleared without a second look.
+/// Fails when a retiring actor looks before it lowers the counts, or looks only into its own
+/// mailbox. Fails when a bit is cleared without a second look, or by an operation that is weaker
+/// than sequentially consistent.
 #[test]
 fn a_bit_is_cleared_against_retire() {
     explore(3, || {
@@ -410,7 +410,7 @@ fn a_bit_is_cleared_against_retire() {
         leave_ready(&pool, 1);
         let bell = Bell::default();
         let actor = actor(&pool, 0);
-        lay_in(&pool, 1, bell.work());
+        put(&pool, 1, bell.work());
         follow_up(&pool, 1);
         bell.wait(1);
         actor.join().unwrap();
@@ -418,19 +418,19 @@ fn a_bit_is_cleared_against_retire() {
     });
 }
 
-/// Actors that stay idle retire, whichever of them watches the clock, and whatever another
-/// is called to do meanwhile.
+/// Actors that stay idle retire, whichever of them sleeps with a deadline, and even if another is
+/// notified meanwhile.
 ///
-/// Fails when an actor that leaves the bottom of the idle stack does not wake the next,
-/// when one does not look after a search whether it is at the bottom, and when one retires
-/// that has been called to search: it would count as searching for ever.
+/// Fails when an actor that leaves the bottom of the idle stack does not wake the next. Fails when
+/// an actor does not check after a search whether it is at the bottom. Fails when an actor that
+/// has been told to search retires, since it would then count as searching for ever.
 #[test]
 fn all_idle_actors_retire() {
     explore(2, || {
         let config = Config::dynamic(0, 2).idle_timeout(Duration::ZERO);
         let pool = pool(config.mailbox_size(1));
         let actors = [0, 1].map(|id| actor(&pool, id));
-        lay_in(&pool, 0, work(&Arc::new(Ghost::default())));
+        put(&pool, 0, work(&Arc::new(Ghost::default())));
         let slot = pool.slot(0).unwrap();
         drop(after_send(&pool, 0, slot, slot.gate.generation()));
         for actor in actors {
@@ -457,10 +457,11 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
     join(&pool, None).unwrap();
 }
 
-/// A work is not left below max by a sender that has seen how the system refused a thread
-/// long ago, and not that it has just given one.
+/// A sender does not leave its work waiting below max because of an old refusal, if the system
+/// has just started a thread.
 ///
-/// Fails when who finds its work below max goes by the flag, which outlives the refusal.
+/// Fails when a sender that finds its work below max relies on the flag, which outlives the
+/// refusal.
 #[test]
 fn a_late_sender_against_a_growth_after_a_refusal() {
     explore(3, || {
@@ -473,9 +474,9 @@ fn a_late_sender_against_a_growth_after_a_refusal() {
             let envelope = first.into_envelope(thread_number());
             drop(grow(&pool, envelope));
         });
-        // One that has seen the troupe at max.
+        // The sender has seen the troupe at max.
         let bell = Bell::default();
-        lay_in(&pool, 0, bell.work());
+        put(&pool, 0, bell.work());
         follow_up(&pool, 0);
         bell.wait(1);
         grower.join().unwrap();
@@ -483,10 +484,10 @@ fn a_late_sender_against_a_growth_after_a_refusal() {
     });
 }
 
-/// A work that was sent to an actor that has gone, into a slot that has another by now,
-/// does not wait there behind that one's work below max.
+/// Below max, a work that was sent to a slot whose actor has been replaced does not wait behind
+/// the work of the new actor.
 ///
-/// Fails when a late sender whose work stays starts nobody.
+/// Fails when a late sender whose work stays starts no actor.
 #[test]
 fn a_late_sender_against_a_new_tenant() {
     explore(3, || {
@@ -494,14 +495,14 @@ fn a_late_sender_against_a_new_tenant() {
         let pool = pool(config.mailbox_size(1));
         let before = pool.slot(0).unwrap().gate.generation();
         take_away(&pool, 0);
-        // Another, which is busy.
+        // The new actor is busy.
         let mut locked = pool.lock();
         assert_eq!(locked.reserve(true).unwrap().id, 0);
         locked.open(0);
         drop(locked);
         let actor = actor(&pool, 1);
         let bell = Bell::default();
-        lay_in(&pool, 0, bell.work());
+        put(&pool, 0, bell.work());
         let slot = pool.slot(0).unwrap();
         assert!(after_send(&pool, 0, slot, before).is_none());
         bell.wait(1);
@@ -510,10 +511,10 @@ fn a_late_sender_against_a_new_tenant() {
     });
 }
 
-/// A work that was sent to an actor that has gone, into a slot that has another by now,
-/// wakes that one if it is idle.
+/// A work that was sent to a slot whose actor has been replaced wakes the new actor if that is
+/// idle.
 ///
-/// Fails when a late sender whose work stays wakes nobody.
+/// Fails when a late sender whose work stays notifies no actor.
 #[test]
 fn a_late_sender_against_an_idle_actor() {
     explore(3, || {
@@ -523,7 +524,7 @@ fn a_late_sender_against_an_idle_actor() {
         assert_eq!(pool.lock().reserve(true).unwrap().id, 0);
         let actor = actor(&pool, 0);
         let bell = Bell::default();
-        lay_in(&pool, 0, bell.work());
+        put(&pool, 0, bell.work());
         let slot = pool.slot(0).unwrap();
         if let Some(envelope) = after_send(&pool, 0, slot, before) {
             assign(&pool, envelope.into_work(0)).unwrap();
@@ -534,20 +535,20 @@ fn a_late_sender_against_an_idle_actor() {
     });
 }
 
-/// Two works that were sent because the troupe was at max, and now it is not, do not
-/// wait for one another, though an actor is idle: it can take only one.
+/// Two works that were sent because the troupe was at max do not wait for each other once it is
+/// below max. An idle actor can take only one of them.
 ///
-/// Fails when who finds its work below max relies on an actor that is idle.
+/// Fails when a sender that finds its work below max relies on an idle actor.
 #[test]
 fn two_late_senders_and_an_idle_actor() {
     explore(2, || {
         let pool = pool(Config::dynamic(0, 3).mailbox_size(2));
         take_away(&pool, 2);
         let actor = actor(&pool, 1);
-        // They meet, which takes two actors.
+        // The works meet, which takes two actors.
         let bell = Bell::default();
         for _ in 0..2 {
-            lay_in(&pool, 0, bell.meeting(2));
+            put(&pool, 0, bell.meeting(2));
         }
         // The steps of their senders.
         for _ in 0..2 {
@@ -559,20 +560,21 @@ fn two_late_senders_and_an_idle_actor() {
     });
 }
 
-/// An actor that is started for a work in a mailbox takes it, though another work comes
-/// that it could be given while it is idle.
+/// An actor that is started for a work in a mailbox takes that work, even if another work is
+/// assigned at the same time.
 ///
-/// Fails when an actor that is born without a work goes idle before it has looked.
+/// Fails when an actor that is started without a work can be handed one before it has looked, and
+/// when it does not look.
 #[test]
 fn an_actor_is_born_for_a_work_against_assign() {
     explore(2, || {
         let pool = pool(Config::dynamic(0, 4).mailbox_size(1));
         take_away(&pool, 3);
         take_away(&pool, 2);
-        // They meet, which takes two actors.
+        // The works meet, which takes two actors.
         let bell = Bell::default();
         let [first, second] = [(); 2].map(|()| bell.meeting(2));
-        lay_in(&pool, 0, first);
+        put(&pool, 0, first);
         pool.set_ready(0);
         grow_for_mailboxes(&pool);
         assign(&pool, second).unwrap();
@@ -581,24 +583,25 @@ fn an_actor_is_born_for_a_work_against_assign() {
     });
 }
 
-/// A work that was sent because the troupe was at max, and now it is not, leaves nothing
-/// behind that waits for it, if it is handed over with another put in its place.
+/// A hand-off may take a work out of a mailbox and put another in its place. The sender of the
+/// first work, which finds the troupe below max, then starts an actor for the second.
 ///
-/// Fails when a late sender finds its mailbox empty though a hand-off is under way there.
+/// Fails when that sender looks at the mailbox without the lock, and finds it empty during the
+/// hand-off.
 #[test]
 fn a_late_sender_against_a_hand_off() {
     explore(2, || {
         let pool = pool(Config::dynamic(0, 2).mailbox_size(1));
         take_away(&pool, 1);
-        // They meet, which takes two actors.
+        // The works meet, which takes two actors.
         let bell = Bell::default();
         let [first, second] = [(); 2].map(|()| bell.meeting(2));
-        lay_in(&pool, 0, first);
+        put(&pool, 0, first);
         pool.set_ready(0);
         goes_idle(&pool, 0);
         let sender = with(&pool, |pool| grow_for_mailboxes(&pool));
         assign(&pool, second).unwrap();
-        // The actor finds this when it is notified.
+        // The actor takes this work when it is woken.
         let hand = with(&pool, |pool| {
             let hand = pool.slot(0).unwrap().handoff().take_work();
             assert!(hand.is_some_and(|envelope| envelope.run().is_ok()));
@@ -610,8 +613,8 @@ fn a_late_sender_against_a_hand_off() {
     });
 }
 
-/// A work that is sent after a shutdown to the mailbox of an actor that has left is
-/// either taken back or run.
+/// A work that is sent after a shutdown to the mailbox of an actor that has left is either taken
+/// back or run.
 ///
 /// Fails when a late sender relies on other actors to find what is in a vacant slot.
 #[test]
@@ -623,9 +626,9 @@ fn a_late_sender_against_the_last_leave() {
         let [run, back] = [(); 2].map(|()| Arc::new(Ghost::default()));
         let (late, is_back) = (work(&run), Arc::clone(&back));
         let actor = actor(&pool, 0);
-        // One that has seen the slot before it became vacant.
+        // The sender has seen the slot before it became vacant.
         let sender = with(&pool, move |pool| {
-            lay_in(&pool, 1, late);
+            put(&pool, 1, late);
             pool.set_ready(1);
             let slot = pool.slot(1).unwrap();
             if reclaim_if_late(&pool, 1, slot, thread_number()).is_some() {
@@ -638,10 +641,10 @@ fn a_late_sender_against_the_last_leave() {
     });
 }
 
-/// An actor that has begun to retire and then stays was never away: nobody is told
-/// `Full` meanwhile, though the system has just refused a thread.
+/// No assign returns `Full` because an actor has begun to retire and then stays, even if the
+/// system has just refused a thread.
 ///
-/// Fails when `Full` is said below max without a second look.
+/// Fails when `Full` is returned below max without a second look.
 #[test]
 fn full_is_exact_while_an_actor_turns_back() {
     explore(3, || {
@@ -650,12 +653,12 @@ fn full_is_exact_while_an_actor_turns_back() {
         *pool.spawn_lock.lock() = Some(Instant::now());
         pool.counts.growth_refused();
         let run = Arc::new(Ghost::default());
-        lay_in(&pool, 0, work(&run));
+        put(&pool, 0, work(&run));
         pool.set_ready(0);
         goes_idle(&pool, 1);
         let late = work(&run);
         let sender = with(&pool, move |pool| assign(&pool, late).unwrap());
-        // An actor begins to retire, and finds work.
+        // The actor turns back, since it finds work or has been notified.
         let slot = pool.slot(1).unwrap();
         let retired = pool.lock().retire(1, slot);
         assert!(!matches!(retired, Retired::Yes { .. }));

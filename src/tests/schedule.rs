@@ -1,7 +1,7 @@
 //! The schedulers. Each is made from a seed, and the same seed makes the same schedule.
 //!
-//! A parked thread may wake for no reason. Such wake-ups heal lost ones, so only
-//! one schedule in sixteen offers them.
+//! A parked thread may wake spuriously. Such a wake-up hides a lost one, so only one schedule
+//! in sixteen offers them.
 
 use std::fmt;
 
@@ -11,15 +11,16 @@ use super::random::Random;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Any task next.
+    /// Runs any task next.
     Random,
-    /// Priorities, of which a few change on the way (probabilistic concurrency testing).
+    /// Runs the task with the highest priority, and changes a few priorities on the way
+    /// (probabilistic concurrency testing).
     Pct,
     /// Mostly goes on with the current task.
     Sticky,
-    /// As sticky, and one to four times holds up the current task for long.
+    /// Like `Sticky`, but holds up the current task for long, one to four times.
     Hold,
-    /// As random, and one to four times holds up the current task for long.
+    /// Like `Random`, but holds up the current task for long, one to four times.
     Lame,
 }
 
@@ -36,7 +37,7 @@ pub(crate) const KINDS: [Kind; 5] = [
 pub(crate) struct Plan {
     pub(crate) kind: Kind,
     pub(crate) seed: u64,
-    /// About how many steps the program takes.
+    /// The approximate number of steps that the program takes.
     pub(crate) horizon: usize,
 }
 
@@ -61,7 +62,7 @@ impl Plan {
     }
 }
 
-/// The state of one schedule, and what gives the next.
+/// The state of one schedule, and the source of the next.
 pub(crate) struct Driver<F> {
     next: F,
     plan: Plan,
@@ -70,7 +71,7 @@ pub(crate) struct Driver<F> {
     coins: Random,
     steps: usize,
     spurious: bool,
-    /// The current task goes on in all cases but one in this number.
+    /// One time in this number, the current task does not go on.
     stickiness: usize,
     /// The steps at which something changes.
     points: [usize; 4],
@@ -81,7 +82,7 @@ pub(crate) struct Driver<F> {
 }
 
 impl<F: FnMut(usize) -> Option<Plan>> Driver<F> {
-    /// `next` is given the steps of the last execution.
+    /// Makes a driver. `next` receives the number of steps of the last execution.
     pub(crate) fn new(next: F) -> Self {
         Self {
             next,
@@ -132,7 +133,7 @@ impl<F: FnMut(usize) -> Option<Plan>> Driver<F> {
         self.priorities[task]
     }
 
-    /// Any of the tasks but `not`, if there is another.
+    /// Returns any of the tasks, but not `not` or the held one if there is another.
     fn any(&mut self, tasks: &[&Task], not: Option<TaskId>) -> TaskId {
         let spurious = self.spurious;
         let held = self.held.map(|(task, _)| task);

@@ -1,12 +1,12 @@
-//! The whole core under shuttle's controlled schedulers, random and PCT.
+//! Models of the whole core under shuttle's controlled schedulers.
 //!
 //! `scripts/models shuttle test --release --lib tests::shuttle` runs them. With
 //! `TROUPE_ITERATIONS=100000` in the environment it tries more schedules. A failing
 //! schedule is printed and can be replayed with shuttle's function `replay`. The models
 //! know the public interface only.
 //!
-//! Refused spawns and timed-out waits are decided by a coin of the model,
-//! unless the troupe's threads are called `sure`.
+//! A coin of the model decides which waits time out. It also decides which spawns are
+//! refused, unless the troupe's threads are called `sure`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -27,8 +27,8 @@ fn iterations() -> usize {
         .unwrap_or(20_000)
 }
 
-/// Runs a model under both schedulers, so many schedules each. They take turns: what
-/// only the second finds need not wait for all of the first.
+/// Runs a model under shuttle's random scheduler and under PCT, with [`iterations`] schedules
+/// each. The two take turns, so a fault that only the second finds is found early.
 fn check(model: fn()) {
     const TURN: usize = 10_000;
     let mut left = iterations();
@@ -40,8 +40,8 @@ fn check(model: fn()) {
     }
 }
 
-/// Runs a model under ten times as many schedules, each of which holds up a thread for
-/// long, one to four times. For what the others find too seldom.
+/// Runs a model under ten times as many schedules, each of which holds up a thread for long, one
+/// to four times. It finds faults that are too rare under the other schedulers.
 fn check_held(model: fn()) {
     let mut random = Random::new(1);
     let mut left = 10 * iterations();
@@ -59,8 +59,8 @@ fn check_held(model: fn()) {
     shuttle::Runner::new(driver, shuttle::Config::new()).run(model);
 }
 
-/// Lets others run between zero and three times.
-fn linger() {
+/// Yields between zero and three times.
+fn yield_a_few_times() {
     use shuttle::rand::Rng;
     for _ in 0..shuttle::rand::thread_rng().gen_range(0..4) {
         thread::yield_now();
@@ -74,7 +74,7 @@ struct Tally {
     dropped: Arc<AtomicUsize>,
 }
 
-/// A captured value: its drop is a promise to the user.
+/// A captured value, whose drop is promised to users.
 struct Lease(Arc<AtomicUsize>);
 
 impl Drop for Lease {
@@ -103,7 +103,7 @@ impl Tally {
     }
 }
 
-/// A sender of `works` works: how many were accepted.
+/// Starts a sender of `works` works, which returns how many were accepted.
 fn sender(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHandle<usize> {
     thread::spawn(move || {
         (0..works)
@@ -112,14 +112,17 @@ fn sender(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHand
     })
 }
 
-/// The senders' knowledge of their works: an oracle for `wait_idle`.
-#[expect(clippy::disallowed_types, reason = "to look is no step of a schedule")]
+/// The senders' records of their works, an oracle for `wait_idle`.
+#[expect(
+    clippy::disallowed_types,
+    reason = "a look at the records is not a step of the schedule"
+)]
 #[derive(Clone, Default)]
 struct Ledger(std::sync::Arc<std::sync::Mutex<Book>>);
 
 #[derive(Default)]
 struct Book {
-    /// Of each work: has it been accepted, and has it been dropped?
+    /// Whether each work has been accepted, and whether it has been dropped.
     works: Vec<(bool, bool)>,
     /// How often no accepted work was left.
     idle_moments: usize,
@@ -133,7 +136,7 @@ impl Book {
     }
 }
 
-/// Tells the ledger, when it is dropped, that its work is done.
+/// Records in the ledger, when it is dropped, that its work is done.
 struct Entry(Ledger, usize);
 
 impl Drop for Entry {
@@ -145,7 +148,7 @@ impl Drop for Entry {
 }
 
 impl Ledger {
-    /// Assigns a work that does this.
+    /// Assigns `work`, and records what becomes of it.
     fn assign(&self, handle: &Handle<Error>, work: impl FnOnce() + Send + 'static) {
         let number = {
             let mut book = self.0.lock().unwrap();
@@ -165,8 +168,8 @@ impl Ledger {
         }
     }
 
-    /// `wait_idle` returns at or after an instant, later than the call, at which no
-    /// accepted work was left.
+    /// Calls `wait_idle`, and checks that it returns at or after an instant, later than the
+    /// call, at which no accepted work was left.
     fn wait_idle(&self, troupe: &Troupe<Error>) {
         let before = {
             let mut book = self.0.lock().unwrap();
@@ -206,11 +209,10 @@ fn build_at_last(config: &Config) -> Troupe<Error> {
     }
 }
 
-/// Every accepted work is run, and every capture dropped, though actors retire
-/// at any moment and the system refuses threads.
+/// Every accepted work is run, and every capture is dropped, while actors retire at any moment
+/// and the system refuses threads.
 ///
-/// Fails when a refused spawn loses its work, and when an actor retires that has been
-/// popped or called to search.
+/// Fails when a refused spawn loses its work, and when a popped actor retires.
 #[test]
 fn retire_against_assign() {
     check(|| {
@@ -241,16 +243,16 @@ fn retire_against_assign() {
     });
 }
 
-/// Nobody shuts down and nobody joins until every work has been run: a lost
-/// wake-up is a deadlock.
+/// Every accepted work is run without a shutdown, so a lost wake-up is a deadlock.
 ///
-/// Fails when an actor does not look again after it has stopped searching, when a sender wakes
-/// nobody, and when an actor takes from a mailbox without finding that it has been popped.
+/// Fails when an actor does not look again after it has stopped searching, and when a sender
+/// notifies no actor. Fails when an actor takes from a mailbox without noticing that it has been
+/// popped.
 #[test]
 fn going_idle_against_assign() {
     check(|| {
         let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
-        let feeders = [(); 2].map(|()| {
+        let senders = [(); 2].map(|()| {
             let handle = troupe.handle();
             thread::spawn(move || {
                 let (done, mine) = mpsc::channel();
@@ -266,16 +268,16 @@ fn going_idle_against_assign() {
                 }
             })
         });
-        for feeder in feeders {
-            feeder.join().unwrap();
+        for sender in senders {
+            sender.join().unwrap();
         }
     });
 }
 
-/// Accepted before a shutdown is run; refused is not.
+/// Every work that is accepted before a shutdown is run, and no refused work is.
 ///
-/// Fails when a sender does not look for a shutdown after its send, and when an actor
-/// leaves without a look for work that is left.
+/// Fails when a sender does not check for a shutdown after its send, and when an actor leaves
+/// without a last look for work.
 #[test]
 fn shutdown_against_assign() {
     check(|| {
@@ -299,14 +301,12 @@ fn shutdown_against_assign() {
     });
 }
 
-/// Accepted works are run or returned, never both; once it has returned, no
-/// work starts.
+/// Every accepted work is run or returned by `shutdown_now`, never both.
 ///
-/// Fails when a sender does not look for a shutdown after its send or does not
-/// wait for actors between two works, and when `shutdown_now` empties hands
-/// before mailboxes, pops the idle before both and takes them for settled, does
-/// not wait for the unsettled, or is given what is laid down after it has
-/// returned.
+/// Fails when a late sender does not check for a shutdown after its send, or does not wait for
+/// actors between two works. Fails when `shutdown_now` empties hand-offs before mailboxes, resets
+/// the signal with a hand-off, or does not wait for actors between two works. Fails when a work
+/// that is given back after `shutdown_now` has returned does not go to its sender.
 #[test]
 fn shutdown_now_is_a_partition() {
     check(|| {
@@ -332,7 +332,10 @@ fn shutdown_now_is_a_partition() {
     });
 }
 
-/// Once `shutdown_now` has returned, no work starts: an actor that is in one runs no other afterwards, whoever sends late.
+/// Once `shutdown_now` has returned, no work starts. An actor that is running a work runs no other
+/// afterwards, even if a sender comes late.
+///
+/// Fails when `shutdown_now` does not halt the pool.
 #[test]
 fn nothing_starts_after_shutdown_now() {
     check(|| {
@@ -351,17 +354,17 @@ fn nothing_starts_after_shutdown_now() {
         drop(open);
         let accepted = first.join().unwrap() + second.join().unwrap();
         troupe.join().unwrap();
-        // The first work was begun and held, or nothing was.
+        // Either only the first work was begun, or none was.
         assert_eq!(tally.run(), 0);
         let held = usize::from(troupe.stats().completed == 0);
         assert_eq!(accepted + held, returned.len());
     });
 }
 
-/// A retry is run, or returned by `shutdown_now`, or handed back to the handler.
+/// A retry is run, or returned by `shutdown_now`, or given back to the handler.
 ///
-/// Fails when `reassign` looks for the shutdown before it has the hand's lock,
-/// and when `shutdown_now` does not wait for the unsettled.
+/// Fails when `reassign` checks for the shutdown before it has the hand-off's lock, and when
+/// `shutdown_now` does not wait for actors between two works.
 #[test]
 fn reassign_against_shutdown_now() {
     check(|| {
@@ -391,11 +394,10 @@ fn reassign_against_shutdown_now() {
     });
 }
 
-/// With one place left, exactly one of two senders gets it.
+/// If one place is left, exactly one of two senders gets it.
 ///
-/// Fails when a sender takes a mailbox for full without a second try, and when
-/// an actor leaves the idle ones before it has taken its work and opened the
-/// gate.
+/// Fails when a sender takes a mailbox for full without a second look. Fails when an actor leaves
+/// the idle stack before it has taken its work and opened the gate.
 #[test]
 fn full_is_exact() {
     check(|| {
@@ -424,9 +426,7 @@ fn full_is_exact() {
     });
 }
 
-/// While one place is freed after the other, an assign that finds `Full` found
-/// it at an instant when it was true: never right after a place was freed and
-/// before anybody could have taken it.
+/// A place that has been freed is found by the next assign, which does not return `Full`.
 ///
 /// Fails when a take leaves the gate of a full mailbox shut.
 #[test]
@@ -450,7 +450,7 @@ fn a_freed_place_is_seen() {
         assert!(troupe.assign(|| Ok(())).unwrap_err().is_full());
         for _ in 0..2 {
             open.send(()).unwrap();
-            // The next has begun: its place in the mailbox is free.
+            // The next work has begun, so its place in the mailbox is free.
             begin.recv().unwrap();
             troupe.assign(work()).unwrap();
             assert!(troupe.assign(|| Ok(())).unwrap_err().is_full());
@@ -462,11 +462,10 @@ fn a_freed_place_is_seen() {
     });
 }
 
-/// Waiting senders get their places without anybody's help, timed ones do or
-/// say `Full`, and a shutdown wakes them all.
+/// Waiting senders get their places, or return `Full` if they have a timeout. A shutdown wakes
+/// them all.
 ///
-/// Fails when a waiter sleeps though the generation has risen since it noted
-/// it.
+/// Fails when a waiter sleeps although the generation has risen since it noted it.
 #[test]
 fn waiters_against_room_and_shutdown() {
     check(|| {
@@ -522,11 +521,11 @@ fn waiters_against_room_and_shutdown() {
     });
 }
 
-/// Hand-off: who waits for an idle actor gets one, and after `wait_idle` there
-/// is one.
+/// Without mailboxes, a sender that waits for an idle actor gets one, and an actor is idle after
+/// `wait_idle`.
 ///
-/// Fails when an actor that goes idle wakes no waiter, and when `wait_idle`
-/// takes an actor for idle once it has finished its work.
+/// Fails when an actor that goes idle wakes no waiter, and when a hand-off does not unpark the
+/// actor that it pops. Fails when an actor counts as idle once it has finished its work.
 #[test]
 fn hand_off() {
     check(|| {
@@ -547,10 +546,11 @@ fn hand_off() {
     });
 }
 
-/// `wait_idle` returns to each of two callers, and not before the troupe was idle,
-/// while a feeder adds works.
+/// While a sender adds works, `wait_idle` returns to each of two callers, and not before the
+/// troupe was idle.
 ///
-/// Fails when the mailboxes are not looked at, and when only one caller is told.
+/// Fails when the mailboxes are not looked at, when an actor that goes idle wakes no caller, and
+/// when only one caller is woken.
 #[test]
 fn wait_idle_against_a_feeder() {
     check(|| {
@@ -559,12 +559,12 @@ fn wait_idle_against_a_feeder() {
         for _ in 0..3 {
             ledger.assign(&troupe.handle(), || {});
         }
-        let feeder = {
+        let sender = {
             let (handle, ledger) = (troupe.handle(), ledger.clone());
             thread::spawn(move || {
                 for _ in 0..3 {
                     ledger.assign(&handle, || {});
-                    linger();
+                    yield_a_few_times();
                 }
             })
         };
@@ -574,12 +574,12 @@ fn wait_idle_against_a_feeder() {
         };
         ledger.wait_idle(&troupe);
         other.join().unwrap();
-        feeder.join().unwrap();
+        sender.join().unwrap();
         ledger.wait_idle(&troupe);
     });
 }
 
-/// One call covers works that works assign, and what those assign.
+/// One call of `wait_idle` covers works that are assigned by works, at any depth.
 ///
 /// Fails when an actor counts as idle once it has finished its work.
 #[test]
@@ -604,7 +604,7 @@ fn wait_idle_covers_what_works_assign() {
     });
 }
 
-/// One call covers a retry, and what a handler assigns in the ordinary way.
+/// One call of `wait_idle` covers a retry, and a work that a handler assigns in the ordinary way.
 ///
 /// Fails when an actor counts as idle once it has finished its work.
 #[test]
@@ -630,13 +630,13 @@ fn wait_idle_covers_a_retry() {
     });
 }
 
-/// A trickle does not hold up `wait_idle` as long as there are idle instants: it ends
-/// only when each of two callers has been told of one.
+/// A trickle of work does not hold up `wait_idle` if there are idle instants. The trickle ends
+/// only once each of two callers has returned.
 ///
-/// Fails when an actor that goes idle does not tell.
+/// Fails when an actor that goes idle wakes no caller.
 #[test]
 fn wait_idle_against_a_trickle() {
-    // Nothing here is bounded but by a scheduler that is fair.
+    // Only a fair scheduler ends this model.
     shuttle::check_random(
         || {
             let troupe = Arc::new(build(Config::fixed(1).mailbox_size(1).thread_name("sure")));
@@ -648,7 +648,7 @@ fn wait_idle_against_a_trickle() {
                 })
                 .collect();
             let returned = Arc::new(AtomicUsize::new(0));
-            let feeder = {
+            let sender = {
                 let (troupe, returned) = (Arc::clone(&troupe), Arc::clone(&returned));
                 thread::spawn(move || {
                     while returned.load(Ordering::SeqCst) < 2 {
@@ -663,14 +663,14 @@ fn wait_idle_against_a_trickle() {
                 caller.join().unwrap();
                 returned.fetch_add(1, Ordering::SeqCst);
             }
-            feeder.join().unwrap();
+            sender.join().unwrap();
         },
         iterations(),
     );
 }
 
-/// `wait_idle` does not take an actor for idle that lingers, even if it comes by
-/// another work meanwhile.
+/// `wait_idle` does not take a spinning actor for idle, even if the actor finds another work
+/// meanwhile.
 ///
 /// Fails when an actor counts as idle once it has finished its work.
 #[test]
@@ -679,25 +679,25 @@ fn wait_idle_against_who_lingers() {
         let troupe = build(Config::fixed(1).mailbox_size(1).thread_name("sure"));
         let (handle, ledger) = (troupe.handle(), Ledger::default());
         ledger.assign(&handle, || {});
-        let feeder = {
+        let sender = {
             let ledger = ledger.clone();
             thread::spawn(move || {
                 for _ in 0..2 {
-                    linger();
+                    yield_a_few_times();
                     ledger.assign(&handle, || {});
                 }
             })
         };
         ledger.wait_idle(&troupe);
-        linger();
+        yield_a_few_times();
         ledger.wait_idle(&troupe);
-        feeder.join().unwrap();
+        sender.join().unwrap();
     });
 }
 
-/// `wait_idle` returns when a troupe that shuts down has come to its end.
+/// `wait_idle` returns when a troupe that is shutting down has ended.
 ///
-/// Fails when an actor that leaves does not tell.
+/// Fails when an actor that leaves wakes no caller.
 #[test]
 fn wait_idle_while_the_troupe_drains() {
     check(|| {
@@ -719,7 +719,7 @@ fn wait_idle_while_the_troupe_drains() {
 
 /// With max 1, works run in the order of acceptance.
 ///
-/// Fails when a hand-off overtakes what is in the actor's mailbox.
+/// Fails when a hand-off overtakes work in the actor's mailbox.
 #[test]
 fn one_actor_keeps_the_order() {
     check(|| {
@@ -740,7 +740,7 @@ fn one_actor_keeps_the_order() {
     });
 }
 
-/// Two senders at max - 1: max is never passed, and neither is refused.
+/// Two senders at max - 1 never grow the troupe beyond max, and neither is refused.
 ///
 /// Fails when an actor that goes idle wakes no waiter.
 #[test]
@@ -771,8 +771,8 @@ fn growth_by_two() {
     });
 }
 
-/// The system refuses threads in the middle of growth: nothing is lost, and
-/// who had no actor at all gets the work back.
+/// If the system refuses threads during growth, no work is lost, and the work of a troupe without
+/// an actor goes back to its sender.
 ///
 /// Fails when a refused spawn keeps its reservation or loses its work.
 #[test]
@@ -807,10 +807,10 @@ fn spawn_refusals_lose_nothing() {
     });
 }
 
-/// The troupe is dropped on its own actor's thread while another handle
-/// assigns: nothing is joined there, nothing is lost.
+/// A troupe that is dropped on its actor's thread, while a handle assigns, joins no thread and
+/// loses no work.
 ///
-/// Fails when a sender does not look for a shutdown after its send.
+/// Fails when a sender does not check for a shutdown after its send.
 #[test]
 fn drop_on_an_actor() {
     check(|| {
@@ -835,8 +835,7 @@ fn drop_on_an_actor() {
     });
 }
 
-/// Two works that wait for each other, on a troupe of up to two actors; and two more while
-/// the actors go idle.
+/// Runs two works that wait for each other, and two more while the actors go idle.
 fn two_meet(config: Config) {
     let troupe = build(config.mailbox_size(2).thread_name("sure"));
     for _ in 0..2 {
@@ -855,32 +854,31 @@ fn two_meet(config: Config) {
     }
 }
 
-/// As many works as there are actors run together, whichever mailbox they are
-/// in: two that wait for each other do not wait for ever.
+/// As many works as there are actors run at once, whichever mailbox they are in. So two works
+/// that wait for each other do not wait for ever.
 ///
-/// Fails when an actor that leaves the idle ones with a work wakes nobody, and when one
-/// that has been popped does not.
+/// Fails when an actor that leaves the idle stack with a work notifies no other, and when a popped
+/// actor notifies no other.
 #[test]
 fn two_works_meet() {
     check(|| two_meet(Config::fixed(2)));
 }
 
-/// Below max, a work gets an actor of its own, or an idle one: it does not wait
-/// in a mailbox where nobody comes.
+/// Below max, a work gets a new actor or an idle one, and does not wait in a mailbox.
 ///
-/// Fails when below max, too, a work goes to a mailbox while an actor is awake,
-/// and no actor is started for it.
+/// Fails when a work below max goes to a mailbox while an actor is searching, and no actor is
+/// started for it.
 #[test]
 fn two_works_meet_below_max() {
     check(|| two_meet(Config::dynamic(1, 2).idle_timeout(Duration::MAX)));
 }
 
-/// While an actor is being started, its mailbox is room that is about to come:
-/// who finds no other waits for it, and is not refused.
+/// A sender that finds no room while an actor is being started waits for the new mailbox, and is
+/// not refused.
 ///
-/// Fails when an assign says `Full` after some rounds without success.
+/// Fails when an assign returns `Full` after some rounds without success.
 #[test]
-fn nobody_is_refused_during_a_birth() {
+fn no_sender_is_refused_during_a_growth() {
     check(|| {
         let troupe = build(Config::dynamic(0, 1).mailbox_size(1).thread_name("sure"));
         let tally = Tally::default();
@@ -893,10 +891,10 @@ fn nobody_is_refused_during_a_birth() {
     });
 }
 
-/// A work that has begun has left its place: while fewer works wait than
-/// mailboxes have places, nobody is told `Full`.
+/// A work that has begun has left its place. So no assign returns `Full` while fewer works wait
+/// than the mailboxes have places.
 ///
-/// Fails when a sender takes a mailbox for full without a second try.
+/// Fails when a sender takes a mailbox for full without a second look.
 #[test]
 fn full_is_never_said_too_early() {
     check(|| {
@@ -923,11 +921,11 @@ fn full_is_never_said_too_early() {
     });
 }
 
-/// Two places are freed by takes of which only the first opens the gate, and
-/// nobody ever goes idle: two waiting senders get them.
+/// Two waiting senders get the places of two takes, of which only the first opens the gate, while
+/// no actor goes idle.
 ///
-/// Fails when a waiter that has got its place does not wake the next, and when
-/// a gate that opens wakes nobody.
+/// Fails when a waiter that has got its place does not wake the next, and when a gate that opens
+/// wakes no waiter.
 #[test]
 fn one_opened_gate_is_room_for_two() {
     check(|| {
@@ -959,10 +957,10 @@ fn one_opened_gate_is_room_for_two() {
     });
 }
 
-/// As many works as have begun have left places behind, however far the takers
-/// have got with opening the gates.
+/// Each work that has begun has left a free place behind, even if two takes race to open the
+/// gate.
 ///
-/// Fails when a taker opens a full gate before it has uncounted it.
+/// Fails when a take opens a full gate before it has uncounted the mailbox.
 #[test]
 fn three_begun_are_three_places() {
     check(|| {
@@ -1009,11 +1007,10 @@ fn three_begun_are_three_places() {
     });
 }
 
-/// A `wait_idle` that begins while an actor is being started does not wait for
-/// one that is never born, and nothing is sent to where it would have been.
+/// A `wait_idle` that begins while an actor is being started returns if the thread is refused. No
+/// work is sent to the slot of that actor.
 ///
-/// Fails when nobody tells that a reservation has been undone, and when a sender
-/// sends to a vacant slot.
+/// Fails when an undone reservation wakes no caller, and when a sender sends to a vacant slot.
 #[test]
 fn wait_idle_against_a_refused_growth() {
     check(|| {
@@ -1028,8 +1025,7 @@ fn wait_idle_against_a_refused_growth() {
     });
 }
 
-/// A work that meets the only actor on its way out is run, though no other work
-/// ever comes.
+/// A work that is assigned while the only actor retires is run without another assign.
 ///
 /// Fails when a retiring actor does not look for work again.
 #[test]
@@ -1051,17 +1047,16 @@ fn the_only_actor_retires_against_assign() {
                 })
                 .unwrap();
             said.recv().unwrap();
-            linger();
+            yield_a_few_times();
         }
     }
-    // Small, and two preemptions have to fall right.
+    // The model is small, and the fault takes two preemptions at the right steps.
     for _ in 0..4 {
         check(model);
     }
 }
 
-/// When `join` returns, the error handler has been dropped, also where there is
-/// no actor to do it.
+/// When `join` returns, the error handler has been dropped, even if there was no actor to drop it.
 ///
 /// Fails when the end is marked before the handler is dropped.
 #[test]
@@ -1083,11 +1078,10 @@ fn the_handler_goes_before_the_end() {
     });
 }
 
-/// A sender that comes too late for `shutdown_now` does not wait for an actor
-/// that is never born.
+/// A sender that comes too late for `shutdown_now` does not wait for an actor whose thread is
+/// refused.
 ///
-/// Fails when a refused growth does not move on the phase of the actor that was
-/// not born.
+/// Fails when a late sender also waits for actors that are only reserved.
 #[test]
 fn a_late_sender_against_a_refused_growth() {
     check(|| {
@@ -1120,7 +1114,7 @@ fn a_late_sender_against_a_refused_growth() {
     });
 }
 
-/// Works that take a while, so that others come and go meanwhile.
+/// Makes a work that takes long enough for actors to come and go meanwhile.
 fn long_work(tally: &Tally) -> Work<Error> {
     let work = tally.work();
     Work::new(move || {
@@ -1132,8 +1126,8 @@ fn long_work(tally: &Tally) -> Work<Error> {
     })
 }
 
-/// A sender of `works` long works: how many were accepted.
-fn slow_assigner(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHandle<usize> {
+/// Starts a sender of `works` long works, which returns how many were accepted.
+fn slow_sender(handle: Handle<Error>, tally: Tally, works: usize) -> thread::JoinHandle<usize> {
     thread::spawn(move || {
         (0..works)
             .filter(|_| handle.assign(long_work(&tally)).is_ok())
@@ -1141,10 +1135,10 @@ fn slow_assigner(handle: Handle<Error>, tally: Tally, works: usize) -> thread::J
     })
 }
 
-/// Works that take a while, and the only actor comes and goes between them; it
-/// can even be idle before its parent has opened its slot.
+/// Every accepted work is run although the only actor retires and is started again between works.
+/// It can even be idle before its starter has stored its thread.
 ///
-/// Fails when an actor retires that has been popped.
+/// Fails when a popped actor retires.
 #[test]
 fn long_works_against_retire() {
     check(|| {
@@ -1155,7 +1149,7 @@ fn long_works_against_retire() {
         let troupe = build(config);
         let tally = Tally::default();
         let senders: Vec<_> = (0..3)
-            .map(|_| slow_assigner(troupe.handle(), tally.clone(), 2))
+            .map(|_| slow_sender(troupe.handle(), tally.clone(), 2))
             .collect();
         let accepted: usize = senders.into_iter().map(|a| a.join().unwrap()).sum();
         troupe.shutdown();
@@ -1164,8 +1158,8 @@ fn long_works_against_retire() {
     });
 }
 
-/// A sender that waits because of a reservation hears of its end: the system's refusal
-/// comes back to every waiter of a troupe without an actor.
+/// A sender that waits because of a reservation is woken when the reservation is undone. In a
+/// troupe without an actor, it then gets its work back or starts an actor.
 ///
 /// Fails when a refused growth wakes no waiter.
 #[test]
@@ -1188,10 +1182,10 @@ fn waiters_against_a_refused_growth() {
     });
 }
 
-/// A sender that waits for room asks the system again after a refusal, which may have a thread by
-/// then, though there is no room.
+/// A sender that waits for room asks the system for a thread again after a refusal, even if no
+/// room is made.
 ///
-/// Fails when a waiter sleeps until it is called.
+/// Fails when a waiter sleeps on when the system may be asked again.
 #[test]
 fn waiters_ask_the_system_again() {
     check(|| {
@@ -1215,10 +1209,9 @@ fn waiters_ask_the_system_again() {
     });
 }
 
-/// A late sender is not accepted on the strength of an actor that is only
-/// reserved.
+/// A late work is not accepted because of an actor that is only reserved.
 ///
-/// Fails when a reservation keeps late works from going back.
+/// Fails when a reservation keeps late works from going back to their senders.
 #[test]
 fn shutdown_against_a_refused_growth() {
     check(|| {
@@ -1236,9 +1229,9 @@ fn shutdown_against_a_refused_growth() {
     });
 }
 
-/// `wait_idle` ends though a late sender takes its work back out of a mailbox.
+/// `wait_idle` returns even if a late sender takes its work back out of a mailbox.
 ///
-/// Fails when a late sender that empties a mailbox does not tell.
+/// Fails when a late sender that empties a mailbox wakes no caller.
 #[test]
 fn wait_idle_against_the_end() {
     check(|| {
@@ -1259,9 +1252,9 @@ fn wait_idle_against_the_end() {
     });
 }
 
-/// Never fewer actors than min, also while the system refuses more.
+/// A troupe never has fewer actors than min, even while the system refuses threads.
 ///
-/// Fails when an actor that retires counts a reservation as another actor.
+/// Fails when a retiring actor counts a reservation as another actor.
 #[test]
 fn min_against_a_refused_growth() {
     check(|| {
@@ -1287,18 +1280,18 @@ fn min_against_a_refused_growth() {
     });
 }
 
-/// At rest the accepted are the finished, whoever takes a snapshot on the way,
-/// and on the way they never become fewer.
+/// The count of accepted works never falls, and is never below that of the works shown. When the
+/// troupe is idle, it equals that of the finished works.
 ///
-/// Fails when a snapshot reads what runs before what has been finished, when an actor
-/// counts a work as finished that still runs, and when what waits is not cut to what is
+/// Fails when a snapshot reads running works before finished ones, and when an actor counts a work
+/// as finished while it still runs. Fails when works are shown as waiting that are not counted as
 /// accepted.
 #[test]
 fn snapshots_against_sharing() {
     check(|| {
         let troupe = build(Config::fixed(2).mailbox_size(2).thread_name("sure"));
         let tally = Tally::default();
-        let feeder = sender(troupe.handle(), tally.clone(), 5);
+        let sender = sender(troupe.handle(), tally.clone(), 5);
         let mut accepted = 0;
         for _ in 0..3 {
             let stats = troupe.stats();
@@ -1308,17 +1301,17 @@ fn snapshots_against_sharing() {
             assert!(stats.accepted >= accepted, "it was {accepted}: {stats:?}");
             accepted = stats.accepted;
         }
-        feeder.join().unwrap();
+        sender.join().unwrap();
         troupe.wait_idle().unwrap();
         let stats = troupe.stats();
         assert_eq!(stats.accepted, stats.completed);
     });
 }
 
-/// No snapshot shows more works than the troupe may hold, though a work may run while
-/// the snapshot counts the running, and wait for its retry while it counts what waits.
+/// No snapshot shows more works than the troupe may hold. A work may be running when the snapshot
+/// counts running works, and its retry may be waiting when it counts waiting works.
 ///
-/// Fails when a snapshot does not cut what waits to what the running leave.
+/// Fails when a snapshot does not limit the waiting works to the places that running works leave.
 #[test]
 fn snapshots_against_a_retry() {
     check(|| {
@@ -1333,7 +1326,7 @@ fn snapshots_against_a_retry() {
             .build()
             .unwrap();
         let handle = troupe.handle();
-        let feeder = thread::spawn(move || {
+        let sender = thread::spawn(move || {
             for _ in 0..3 {
                 drop(handle.assign(|| Err("once more")));
             }
@@ -1342,32 +1335,31 @@ fn snapshots_against_a_retry() {
             let stats = troupe.stats();
             assert!(stats.queued + stats.running <= stats.capacity, "{stats:?}");
         }
-        feeder.join().unwrap();
+        sender.join().unwrap();
     });
 }
 
-/// Work that goes back to its sender is counted as accepted in no snapshot: neither work that
-/// was meant for an actor that the system refuses, nor work that comes too late for a
-/// `shutdown_now`.
+/// No snapshot counts as accepted a work that goes back to its sender. Such a work was meant for
+/// an actor whose thread is refused, or comes too late for a `shutdown_now`.
 ///
-/// Fails when a snapshot takes for accepted what is in a mailbox or a hand.
+/// Fails when a snapshot counts every work in a mailbox or a hand-off as accepted.
 #[test]
 fn snapshots_against_what_goes_back() {
     check(|| {
         let troupe = Arc::new(build(Config::dynamic(0, 1).mailbox_size(1)));
         let tally = Tally::default();
-        let feeder = sender(troupe.handle(), tally.clone(), 3);
+        let sender = sender(troupe.handle(), tally.clone(), 3);
         let stopper = {
             let troupe = Arc::clone(&troupe);
             thread::spawn(move || {
-                linger();
+                yield_a_few_times();
                 troupe.shutdown_now().len()
             })
         };
         for _ in 0..4 {
             let _ = troupe.stats();
         }
-        let accepted = feeder.join().unwrap();
+        let accepted = sender.join().unwrap();
         let returned = stopper.join().unwrap();
         troupe.join().unwrap();
         let stats = troupe.stats();
@@ -1376,10 +1368,10 @@ fn snapshots_against_what_goes_back() {
     });
 }
 
-/// The count of accepted work never goes down, not even while an actor goes from the
-/// work to what it counts, and its sender has not counted yet.
+/// The count of accepted works never falls, not even while a work has finished and neither its
+/// actor nor its sender has counted it.
 ///
-/// Fails when each snapshot derives anew what has been accepted.
+/// Fails when a snapshot does not remember the count of the last one.
 #[test]
 fn snapshots_against_the_end_of_a_work() {
     check_held(|| {
@@ -1401,9 +1393,9 @@ fn snapshots_against_the_end_of_a_work() {
     });
 }
 
-/// No more retired than grown, in any snapshot.
+/// No snapshot shows more retired actors than grown ones.
 ///
-/// Fails when a growth is counted only when its parent comes back to it.
+/// Fails when a growth is counted only when the starter stores the thread.
 #[test]
 fn snapshots_against_a_short_life() {
     check(|| {
@@ -1413,20 +1405,20 @@ fn snapshots_against_a_short_life() {
             .thread_name("sure");
         let troupe = build(config);
         let tally = Tally::default();
-        let feeder = sender(troupe.handle(), tally.clone(), 1);
+        let sender = sender(troupe.handle(), tally.clone(), 1);
         for _ in 0..40 {
             let stats = troupe.stats();
             assert!(stats.grown >= stats.retired, "{stats:?}");
             thread::yield_now();
         }
-        feeder.join().unwrap();
+        sender.join().unwrap();
     });
 }
 
-/// No mailbox stays counted as full: once all are at rest there is room again,
-/// exactly as much as there should be.
+/// No mailbox stays counted as full. Once the troupe is idle, it has exactly as many places as it
+/// should have.
 ///
-/// Fails when a slot is opened again though it is open.
+/// Fails when an open slot is opened again.
 #[test]
 fn a_mailbox_is_not_full_for_ever() {
     check(|| {
@@ -1437,7 +1429,7 @@ fn a_mailbox_is_not_full_for_ever() {
         let troupe = build(config);
         let tally = Tally::default();
         let senders: Vec<_> = (0..3)
-            .map(|_| slow_assigner(troupe.handle(), tally.clone(), 3))
+            .map(|_| slow_sender(troupe.handle(), tally.clone(), 3))
             .collect();
         for sender in senders {
             sender.join().unwrap();
@@ -1457,12 +1449,11 @@ fn a_mailbox_is_not_full_for_ever() {
     });
 }
 
-/// An actor retires just as a work comes that was meant to find it awake, while
-/// the other actor is held up: the work does not stay behind the one that is
-/// held up. A stranded work is a deadlock.
+/// If an actor retires just as a work is sent, the work does not wait behind the other actor,
+/// which is held up. A stranded work is a deadlock.
 ///
-/// Fails when a sender does not look whether the troupe is still at max, and
-/// when a retiring actor looks only into its own mailbox.
+/// Fails when a sender does not check whether the troupe is still at max, and when a retiring
+/// actor looks only into its own mailbox.
 #[test]
 fn an_actor_that_retires_strands_nothing() {
     check(|| {
@@ -1494,9 +1485,9 @@ fn an_actor_that_retires_strands_nothing() {
             if troupe.assign(work).is_ok() {
                 accepted += 1;
             }
-            linger();
+            yield_a_few_times();
         }
-        // With one actor for want of threads, it may wait.
+        // If a thread was refused, a work may have to wait for the only actor.
         if troupe.stats().spawn_failures > 0 {
             open.send(()).unwrap();
         }
@@ -1509,12 +1500,11 @@ fn an_actor_that_retires_strands_nothing() {
     });
 }
 
-/// While idle actors retire as soon as they may, a troupe of works that do not
-/// end still takes as many as it has places, and then says `Full`.
+/// While idle actors retire as soon as they may, a troupe accepts one endless work for each of
+/// its places, and then returns `Full`.
 ///
-/// Fails when the slot of an actor that is started without a work is opened
-/// before it counts as idle, and when an actor parks without a look at what it is called
-/// to do.
+/// Fails when the slot of an actor that is started without a work is opened by its starter. Fails
+/// when an actor parks without a look at its signal.
 #[test]
 fn full_is_exact_while_actors_retire() {
     check_held(|| {
@@ -1549,12 +1539,13 @@ fn full_is_exact_while_actors_retire() {
     });
 }
 
-/// At rest, four works that do not end get the four places, although an idle actor
-/// retires just as a work is put into a mailbox and another actor is started for it.
+/// In an idle troupe, four works that do not end get the four places. An idle actor may retire
+/// just as a work is put into a mailbox, and another actor is then started for it.
 ///
-/// Fails as the model before.
+/// Fails when the slot of an actor that is started without a work is opened before it counts as
+/// idle. Fails when an actor parks without a look at its signal.
 #[test]
-fn full_is_exact_during_a_birth_for_a_work() {
+fn full_is_exact_during_a_growth_for_a_work() {
     check_held(|| {
         let troupe = build(
             Config::dynamic(0, 2)
@@ -1574,10 +1565,10 @@ fn full_is_exact_during_a_birth_for_a_work() {
     });
 }
 
-/// As many works as ran at once are the peak at least, however short their actors'
-/// lives.
+/// The peak is at least the number of works that ran at once, even if their actors retire
+/// immediately.
 ///
-/// Fails when an actor that is born with a work begins it before it is counted.
+/// Fails when an actor that is started with a work begins it before its slot is open.
 #[test]
 fn the_peak_is_no_less_than_what_ran_at_once() {
     check(|| {
@@ -1611,10 +1602,10 @@ fn the_peak_is_no_less_than_what_ran_at_once() {
     });
 }
 
-/// When `join` returns, every thread of the troupe is gone, and what it has in its
-/// thread-locals is dropped, even if its parent has not come back to it.
+/// When `join` returns, every thread of the troupe is gone and its thread-locals are dropped. The
+/// starter of an actor may be about to store its thread.
 ///
-/// Fails when `join` does not wait for who is about to store the thread of an actor.
+/// Fails when `join` does not wait for a starter that is about to store the thread of an actor.
 #[test]
 fn join_waits_for_every_thread() {
     struct Slow(Arc<AtomicUsize>);
@@ -1648,11 +1639,11 @@ fn join_waits_for_every_thread() {
     });
 }
 
-/// Works that refill the mailbox that is being drained do not overtake without end what
-/// waits in another.
+/// Works that refill the mailbox that is being drained do not overtake the works in another
+/// mailbox without end.
 ///
-/// Fails when an actor stays with a mailbox that is filled again, and when a sender does
-/// not mark what it puts there.
+/// Fails when an actor stays with a mailbox that is refilled, and when a sender does not mark the
+/// works that it puts there.
 #[test]
 fn a_refilled_mailbox_keeps_none_waiting() {
     fn chain(handle: &Handle<Error>, tally: &Tally, left: usize) -> Work<Error> {

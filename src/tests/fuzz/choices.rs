@@ -1,15 +1,15 @@
 //! The bytes from which a program is made.
 //!
-//! Every byte string makes a valid program, and a string that has ended goes on
-//! with zeros, which stand for the simplest choice. A program is therefore
-//! stored, printed and shrunk as its bytes.
+//! Every byte string makes a valid program. After its end, it continues with zeros, which
+//! stand for the simplest choice. A program can therefore be stored, printed and shrunk as
+//! its bytes.
 
 use std::fmt;
 use std::ops::Range;
 
 use crate::tests::random::Random;
 
-/// The length of a fresh program's bytes. All bytes behind it are zero.
+/// The length of a new program varies by this number of bytes.
 const LENGTH: usize = 160;
 
 #[derive(Clone, PartialEq, Eq)]
@@ -40,12 +40,12 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Reads choices from bytes, and notes which bytes belong to one element of a list.
+/// Reads choices from bytes, and notes which bytes belong to each element of a list.
 #[derive(Debug)]
 pub(crate) struct Choices<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// One range for each list element. Without these bytes the element is gone.
+    /// One range for each list element, which disappears without these bytes.
     pub(crate) spans: Vec<Range<usize>>,
 }
 
@@ -58,19 +58,19 @@ impl<'a> Choices<'a> {
         }
     }
 
-    /// A number below `bound`; zero is the simplest.
+    /// Returns a number below `bound`. Zero is the simplest.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let byte = self.bytes.get(self.at).copied().unwrap_or(0);
         self.at += 1;
         usize::from(byte) % bound
     }
 
-    /// One of `options`; the first is the simplest.
+    /// Returns one of `options`. The first is the simplest.
     pub(crate) fn pick<T: Copy>(&mut self, options: &[T]) -> T {
         options[self.below(options.len())]
     }
 
-    /// Where the next choice is read.
+    /// Returns the position of the next choice.
     pub(crate) fn position(&self) -> usize {
         self.at
     }

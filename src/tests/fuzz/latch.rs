@@ -1,8 +1,8 @@
-//! A latch under the model's scheduler: gates, meetings and counts are made of it.
+//! A latch under the model's scheduler, used for gates, meetings and counts.
 
 use shuttle::sync::{Condvar, Mutex};
 
-/// Opens when it has been hit a given number of times.
+/// A latch that opens once it has been hit a given number of times.
 pub(crate) struct Latch {
     left: Mutex<usize>,
     open: Condvar,
@@ -16,7 +16,7 @@ impl Latch {
         }
     }
 
-    /// Further hits than needed do nothing.
+    /// Hits the latch, which does nothing once it is open.
     pub(crate) fn hit(&self) {
         let mut left = self.left.lock().unwrap();
         *left = left.saturating_sub(1);

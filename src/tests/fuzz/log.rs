@@ -1,17 +1,17 @@
 //! The events of one execution, in order.
 //!
-//! The log belongs to the thread that runs the model and is no part of it:
-//! writing to it is not a point at which the model may switch.
+//! The log belongs to the thread that runs the model, and is not part of the model. The
+//! scheduler does not switch threads at a write to it.
 
 use std::cell::RefCell;
 
 use super::program::Via;
 use crate::Stats;
 
-/// The time of an event is its index in the log.
+/// An event. Its time is its index in the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
-    /// An assign of a work begins; on an actor's thread, or not.
+    /// An assign of a work begins.
     Call {
         work: usize,
         via: Call,
@@ -107,7 +107,7 @@ pub(crate) fn with<T>(read: impl FnOnce(&mut Log) -> T) -> T {
     LOG.with(|log| read(&mut log.borrow_mut()))
 }
 
-/// Begins a new log. The old one's memory is used again.
+/// Begins a new log in the memory of the old one.
 pub(crate) fn clear() {
     with(|log| {
         log.events.clear();
@@ -116,7 +116,7 @@ pub(crate) fn clear() {
     });
 }
 
-/// Returns the time of the event.
+/// Appends an event, and returns its time.
 pub(crate) fn note(event: Event) -> usize {
     with(|log| {
         log.events.push(event);
@@ -131,7 +131,7 @@ pub(crate) fn new_work() -> usize {
     })
 }
 
-/// The first violation is kept.
+/// Records a violation, unless there has been one.
 pub(crate) fn violated(what: impl FnOnce() -> String) {
     with(|log| {
         if log.violation.is_none() {
@@ -140,7 +140,7 @@ pub(crate) fn violated(what: impl FnOnce() -> String) {
     });
 }
 
-/// Whether the event has happened.
+/// Returns `true` if such an event has happened.
 pub(crate) fn has(is_it: impl Fn(&Event) -> bool) -> bool {
     with(|log| log.events.iter().any(is_it))
 }

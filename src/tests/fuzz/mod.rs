@@ -11,9 +11,12 @@
 //!   value is the line that a failure has printed;
 //! - `TROUPE_FUZZ_SHRINK=0` prints a failure as it was found.
 //!
-//! A replay line is valid for the version of the generator that has printed it.
+//! A replay line is valid only for the version of the generator that has printed it.
 
-#![expect(clippy::print_stdout, reason = "what it has found is its output")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the failures that it finds are its output"
+)]
 
 mod choices;
 mod latch;
@@ -36,11 +39,11 @@ use self::search::{Failure, Run, search, silence_panics};
 use super::random::Random;
 use super::schedule::{KINDS, Plan};
 
-/// How long the short form takes.
+/// The default of `TROUPE_FUZZ_SECONDS`.
 const SECONDS: u64 = 20;
-/// Under how many schedules a program is run.
+/// The number of schedules under which each program is run.
 const SCHEDULES: usize = 100;
-/// How long a failure may be made smaller.
+/// The time for making a failure smaller.
 const SHRINKING: Duration = Duration::from_secs(60);
 
 fn number(name: &str) -> Option<u64> {
@@ -72,7 +75,7 @@ fn print(failure: &Failure) {
     println!("TROUPE_FUZZ_REPLAY='{}'", line(&failure.run));
 }
 
-/// One thread's part: programs until the time is up or something has failed.
+/// Runs programs on one thread until the time is up or a program has failed.
 fn explore(
     seed: u64,
     end: Instant,

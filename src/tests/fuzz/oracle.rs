@@ -1,10 +1,10 @@
-//! The contract, as rules for a log.
+//! The contract as rules for a log.
 
 use super::log::{Answer, Call, Event, Log, Outcome};
 use super::program::{Patience, Program, Settings, Via};
 use crate::Stats;
 
-/// No event.
+/// The time of an event that has not happened.
 const NEVER: usize = usize::MAX;
 
 /// The events of one work, with their times.
@@ -28,7 +28,7 @@ struct Life {
     returned: bool,
 }
 
-const UNBORN: Life = Life {
+const UNASSIGNED: Life = Life {
     call: NEVER,
     via: Call::Reassign,
     on_actor: false,
@@ -60,7 +60,7 @@ impl Life {
         self.outcome.is_some_and(|outcome| outcome != Outcome::Good)
     }
 
-    /// When nothing of an accepted work was left.
+    /// Returns the time from which nothing of an accepted work was left.
     fn finished(&self, has_handler: bool) -> usize {
         let mut last = self.dropped;
         if self.begun != NEVER && self.ended == NEVER {
@@ -75,7 +75,7 @@ impl Life {
         last
     }
 
-    /// When the work was surely the troupe's.
+    /// Returns the time from which the troupe certainly had the work.
     fn surely(&self) -> usize {
         if self.accepted() {
             self.answered.min(self.begun)
@@ -86,7 +86,7 @@ impl Life {
 }
 
 fn lives(events: &[Event], works: usize) -> Vec<Life> {
-    let mut lives = vec![UNBORN; works];
+    let mut lives = vec![UNASSIGNED; works];
     for (at, event) in events.iter().enumerate() {
         match *event {
             Event::Call {
@@ -124,7 +124,7 @@ fn lives(events: &[Event], works: usize) -> Vec<Life> {
     lives
 }
 
-/// The works that may have been accepted and are not finished.
+/// Returns how many works may have been accepted and are not finished.
 pub(crate) fn unfinished(events: &[Event], works: usize, has_handler: bool) -> usize {
     lives(events, works)
         .iter()
@@ -172,7 +172,8 @@ macro_rules! claim {
 }
 
 impl Case<'_> {
-    /// Run or returned or refused, and dropped once, and handled once.
+    /// Each work is run, returned or refused exactly once. It is dropped once, and a failure is
+    /// handled once.
     fn exactly_once(&self) -> Result<(), String> {
         for (work, life) in self.lives.iter().enumerate() {
             let ways = usize::from(!life.accepted()) + usize::from(life.returned) + life.begins;
@@ -245,16 +246,16 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Whether the handler that reassigned the work had reassigned another before.
+    /// Returns `true` if the handler that reassigned the work had reassigned another before.
     fn is_second_reassign(&self, work: usize) -> bool {
         let call = self.lives[work].call;
         let handler = |life: &Life| life.handled < call && call < life.handler_ended;
         self.lives
             .iter()
             .filter(|life| handler(life))
-            .any(|parent| {
+            .any(|failed| {
                 self.lives.iter().any(|other| {
-                    other.via == Call::Reassign && parent.handled < other.call && other.call < call
+                    other.via == Call::Reassign && failed.handled < other.call && other.call < call
                 })
             })
     }
@@ -296,7 +297,7 @@ impl Case<'_> {
                         "join: returned before the handler was dropped"
                     );
                 }
-                // An actor may have been about to begin the work that it had started.
+                // An actor may have started a work whose closure had not begun.
                 Event::Begin { work, actor } if at > halted => {
                     claim!(
                         !late.contains(&actor),
@@ -319,13 +320,13 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Returns, for each instant, an upper bound of the places that are taken.
+    /// Returns an upper bound of the taken places at each instant.
     fn taken(&self) -> Vec<usize> {
-        // For each actor the work that it has begun last, until it is known to be idle.
+        // The last work that each actor has begun, until the actor is known to be idle.
         let mut actors: Vec<(usize, usize)> = Vec::new();
         let mut waiting = 0_usize;
-        // A refused call has taken no place meanwhile, unless it was a place for which the
-        // system has refused a thread.
+        // A refused call has not taken a place meanwhile, except one with a new actor whose
+        // thread the system has refused.
         let is_refused = self.is_refused();
         let passes = |work: usize| !is_refused && self.lives[work].is_full();
         let mut taken = Vec::with_capacity(self.events.len());
@@ -333,7 +334,7 @@ impl Case<'_> {
             match *event {
                 Event::Call { work, .. } if !passes(work) => waiting += 1,
                 Event::Answer { work, answer } => {
-                    // Until its answer the work may have been in another one's place.
+                    // Until its answer, the work may have been in the place of another.
                     let leaves = answer != Answer::Accepted && !passes(work);
                     waiting -= usize::from(leaves);
                 }
@@ -355,7 +356,7 @@ impl Case<'_> {
         taken
     }
 
-    /// Whether the system has refused a thread.
+    /// Returns `true` if the system has refused a thread.
     fn is_refused(&self) -> bool {
         self.events
             .iter()
@@ -378,7 +379,7 @@ impl Case<'_> {
             .enumerate()
             .filter(|(_, life)| life.is_full())
         {
-            // Its own call is none of the others, and is gone at its answer.
+            // The work itself does not count, and is gone at its answer.
             let own = usize::from(self.is_refused());
             let others = &taken[life.call..life.answered];
             let most = others.iter().max().map_or(0, |most| most - own);
@@ -407,7 +408,7 @@ impl Case<'_> {
             }
             let is_idle = |now: usize| {
                 self.lives.iter().all(|life| {
-                    // A returned work is the troupe's until an instant that no event shows.
+                    // A returned work leaves the troupe at an instant that no event shows.
                     life.returned || life.surely() > now || life.finished(has_handler) <= now
                 })
             };
@@ -419,7 +420,7 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// With one actor works begin in the order of acceptance, a retry first.
+    /// With one actor, works begin in the order of acceptance, except that a retry comes first.
     fn order(&self) -> Result<(), String> {
         if self.settings.max > 1 {
             return Ok(());
@@ -456,7 +457,7 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// The most works that ran at once up to an instant.
+    /// Returns the highest number of works that ran at once up to an instant.
     fn ran_at_once(&self, until: usize) -> usize {
         let mut now = 0_usize;
         let mut most = 0;
@@ -586,7 +587,7 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// After the end the counters are exact.
+    /// After the end of the troupe, the counters are exact.
     fn last_snapshot(&self) -> Result<(), String> {
         let is_dropped = matches!(
             self.program.ending,
@@ -620,7 +621,7 @@ impl Case<'_> {
             .events
             .iter()
             .filter(|event| matches!(event, Event::HandlerEnd { panics: true, .. }));
-        // The assign after the end comes later.
+        // The snapshot comes before the assign that follows the end.
         let refused = count(&|life| !life.accepted() && life.call < at);
         let rules = [
             ("accepted", stats.accepted, count(&Life::accepted)),
@@ -653,7 +654,7 @@ impl Case<'_> {
     }
 }
 
-/// Counters only grow.
+/// Checks that no counter has fallen.
 fn grows(earlier: &Stats, later: &Stats) -> Result<(), String> {
     let counters = |stats: &Stats| {
         [

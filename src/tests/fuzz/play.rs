@@ -27,14 +27,14 @@ impl Drop for Fault {
     }
 }
 
-/// A program that is being run.
+/// The state of a running program.
 struct Stage {
     program: Arc<Program>,
     handle: OnceLock<Handle<Fault>>,
     /// The troupe, until the ending takes it. Never locked across a call.
     troupe: Mutex<Option<Arc<Troupe<Fault>>>>,
     gates: Vec<Latch>,
-    /// Where the endings that cannot join wait for the last work.
+    /// A lock and an event, with which the endings that cannot join wait for the last work.
     finished: Option<(shuttle::sync::Mutex<()>, shuttle::sync::Condvar)>,
 }
 
@@ -48,7 +48,7 @@ struct Ties {
     drops_troupe: bool,
 }
 
-/// A captured value: its drop is a promise to the user.
+/// A captured value, whose drop is promised to users.
 struct Lease {
     stage: Arc<Stage>,
     work: usize,
@@ -74,7 +74,7 @@ impl Drop for Lease {
             Some(Drops::Panicking) => {
                 let fault = self.stage.fault(self.work, self.spec);
                 if !self.has_begun {
-                    // The handler does not hear of it.
+                    // No handler receives the fault.
                     std::mem::forget(fault);
                     resume_unwind(Box::new(()));
                 }
@@ -84,7 +84,7 @@ impl Drop for Lease {
     }
 }
 
-/// Says that the handler has been dropped.
+/// Logs that the handler has been dropped.
 struct HandlerLease(Arc<Stage>);
 
 impl Drop for HandlerLease {
@@ -94,7 +94,7 @@ impl Drop for HandlerLease {
     }
 }
 
-/// Where an operation is run.
+/// The place where an operation is run.
 #[derive(Clone, Copy)]
 enum At<'a> {
     Thread,
@@ -127,7 +127,7 @@ fn config(settings: &Settings) -> Config {
         .thread_name(if settings.is_sure { "sure" } else { "actor" })
 }
 
-/// A wait with a deadline that never passes by itself: the model's coin decides.
+/// A timeout that does not pass by itself, so the model's coin decides whether a wait times out.
 const A_WHILE: Duration = Duration::from_secs(3_600);
 
 impl Stage {
@@ -208,7 +208,7 @@ impl Stage {
         })
     }
 
-    /// Assigns a work, and sees that a refusal gives that work back.
+    /// Assigns a work, and checks that a refusal gives back the same work.
     fn assign_by(
         self: &Arc<Self>,
         via: Call,
@@ -489,7 +489,7 @@ impl Stage {
                 gate.hit();
             }
             Op::WaitIdle { .. } | Op::ShutdownNow | Op::Join { .. } | Op::Actors => {
-                // The troupe is dropped here if the ending has given it away meanwhile.
+                // If the ending has given the troupe away meanwhile, it is dropped here.
                 let Some(troupe) = self.troupe() else { return };
                 match *op {
                     Op::WaitIdle { timed } => self.wait_idle(&troupe, timed, at),
@@ -501,7 +501,7 @@ impl Stage {
         }
     }
 
-    /// Assigns works that wait at the gate that is returned.
+    /// Assigns works that wait at a gate, and returns the gate.
     fn hold(self: &Arc<Self>, holds: usize, begun: bool, at: At<'_>) -> Arc<Latch> {
         let gate = Arc::new(Latch::new(1));
         let all = Arc::new(Latch::new(holds));
@@ -519,7 +519,7 @@ impl Stage {
         gate
     }
 
-    /// Assigns works that do not end until the troupe is full, and counts its places.
+    /// Assigns works that do not end, until the troupe is full, and checks its number of places.
     fn fill(self: &Arc<Self>) {
         let settings = &self.program.settings;
         let gate = Arc::new(Latch::new(1));
@@ -651,7 +651,7 @@ impl Stage {
     }
 }
 
-/// Whether every accepted work is done with, as far as the log says.
+/// Returns `true` if every accepted work is finished according to the log.
 fn is_finished(program: &Program) -> bool {
     log::with(|log| oracle::unfinished(&log.events, log.works, program.has_handler) == 0)
 }

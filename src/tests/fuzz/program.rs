@@ -1,10 +1,10 @@
-//! Programs over the public interface: plain data, made from bytes.
+//! Programs over the public interface, which are plain data made from bytes.
 //!
 //! No program deadlocks by its own fault. Gates are opened by one list of
 //! operations that never waits, the *controller*. Works that wait for other
 //! works are made only if the contract says that both run at once. Then fewer
-//! such works wait than the troupe has actors, no thread is refused, and nobody
-//! shuts down before they are done.
+//! such works wait than the troupe has actors, no thread is refused, and no
+//! shutdown begins before they are done.
 
 use std::fmt;
 
@@ -92,8 +92,8 @@ pub(crate) enum Op {
     Pass(usize),
     /// Assigns works each of which waits until all of them have begun.
     Meet(Via, usize),
-    /// Assigns `holds` works that wait at a gate of their own and `works` that do
-    /// not; waits for the latter, and opens the gate.
+    /// Assigns `holds` works that wait at a new gate, and `works` that do not. Then
+    /// waits for the latter, and opens the gate.
     Behind {
         holds: usize,
         begun: bool,
@@ -102,14 +102,14 @@ pub(crate) enum Op {
     },
     /// Assigns a work that waits at a gate, `before` works that do not, and one
     /// that waits at a second gate. Then each of `waiters` threads assigns a work by
-    /// `assign_wait`, and gets its place once the first gate is open: the second
-    /// opens afterwards.
+    /// `assign_wait`, and gets its place once the first gate is open. The second
+    /// gate opens afterwards.
     Queue {
         before: usize,
         waiters: usize,
     },
-    /// Assigns `holds` works that wait at a gate of their own, then `works` by
-    /// `assign_wait`, and opens the gate.
+    /// Assigns `holds` works that wait at a new gate, then `works` by `assign_wait`,
+    /// and opens the gate.
     Reserve {
         holds: usize,
         works: usize,
@@ -121,7 +121,7 @@ pub(crate) struct Work {
     pub(crate) ops: Vec<Op>,
     pub(crate) result: End,
     pub(crate) drop: Drops,
-    /// The handler's answer to this work's failure.
+    /// The operations of the handler after a failure of this work.
     pub(crate) answer: Vec<Op>,
 }
 
@@ -145,7 +145,7 @@ pub(crate) enum Drops {
 pub(crate) enum Ending {
     Join,
     Now,
-    /// At rest, fills the troupe up and counts its places.
+    /// Fills the troupe once it is idle, and checks its number of places.
     Fill,
     Drop,
     DropOnActor,
@@ -157,21 +157,21 @@ pub(crate) enum Ending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Plain,
-    /// Shut down at any time.
+    /// Shutdowns at any time.
     Ends,
-    /// Wait for each other.
+    /// Works that wait for each other.
     Blocks,
-    /// Wait for room while the system refuses threads.
+    /// Senders that wait for room while the system refuses threads.
     Tight,
-    /// Little but assigns, shutdowns and refused threads.
+    /// Little except assigns, shutdowns and refused threads.
     Scarce,
-    /// Wait for the room that is made while no actor goes idle.
+    /// Senders that wait for the room that is made while no actor goes idle.
     Queue,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    Feeder,
+    Sender,
     Controller,
     Work,
     Handler,
@@ -181,16 +181,16 @@ struct Maker<'a> {
     choices: Choices<'a>,
     kind: Kind,
     works: Vec<Work>,
-    /// The works that may still wait for others.
+    /// The number of works that may still wait for others.
     blockers: usize,
-    /// The works that may still be made.
+    /// The number of works that may still be made.
     room: usize,
     may_join: bool,
     has_gates: bool,
     has_handler: bool,
 }
 
-/// A line for each part.
+/// Writes one line for each part.
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}", self.settings)?;
@@ -211,7 +211,7 @@ impl fmt::Display for Program {
 }
 
 impl Program {
-    /// Also returns the ranges of bytes that can be left out.
+    /// Makes a program from bytes. Also returns the ranges of bytes that can be left out.
     pub(crate) fn make(bytes: &Bytes) -> (Self, Vec<std::ops::Range<usize>>) {
         let mut c = Choices::new(bytes);
         let mut kind = c.pick(&[
@@ -288,7 +288,7 @@ impl Program {
             let place = if list == controller {
                 Place::Controller
             } else {
-                Place::Feeder
+                Place::Sender
             };
             let mut ops = maker.ops(place, 5, 6, 0);
             if list == controller && maker.has_gates {
@@ -307,7 +307,7 @@ impl Program {
         (program, maker.choices.spans)
     }
 
-    /// Whether a list joins the troupe, and so ends only after a shutdown.
+    /// Returns `true` if a list joins the troupe, and so ends only after a shutdown.
     pub(crate) fn joins(&self, list: usize) -> bool {
         self.lists[list]
             .iter()
@@ -359,7 +359,7 @@ impl Maker<'_> {
         ops
     }
 
-    /// One more element of a list, in `more` of eight cases.
+    /// Makes one more element of a list, in `more` of eight cases.
     fn next<T>(&mut self, more: usize, one: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let begin = self.choices.position();
         if self.choices.below(8) < 8 - more {
@@ -372,14 +372,14 @@ impl Maker<'_> {
 
     fn op(&mut self, place: Place, depth: usize) -> Op {
         match (place, self.choices.below(16)) {
-            (Place::Feeder | Place::Controller, 0) | (_, 1) => Op::Yield(self.pause()),
+            (Place::Sender | Place::Controller, 0) | (_, 1) => Op::Yield(self.pause()),
             (Place::Handler, 0 | 2..6) => self.work(depth).map_or(Op::Yield(1), Op::Reassign),
             (Place::Handler, 6) => Op::Panic,
             (Place::Work, 0) if self.has_gates => Op::Pass(self.choices.below(GATES)),
             (Place::Work, 2) if self.has_gates => Op::Pass(self.choices.below(GATES)),
             (_, 7) => Op::Stats,
             (_, 8) if self.choices.below(4) == 0 => Op::Actors,
-            (Place::Feeder | Place::Work, 9) => Op::WaitIdle {
+            (Place::Sender | Place::Work, 9) => Op::WaitIdle {
                 timed: self.choices.below(3) == 2,
             },
             (Place::Controller, 9 | 10) if self.has_gates => Op::Open(self.choices.below(GATES)),
@@ -389,17 +389,17 @@ impl Maker<'_> {
                     _ => Op::ShutdownNow,
                 }
             }
-            (Place::Feeder | Place::Work, 12) if self.may_join => Op::Join {
+            (Place::Sender | Place::Work, 12) if self.may_join => Op::Join {
                 timed: self.choices.below(2) == 1,
             },
-            (Place::Feeder | Place::Controller, 10..14) if self.blockers > 0 => {
+            (Place::Sender | Place::Controller, 10..14) if self.blockers > 0 => {
                 self.blocking(place)
             }
-            (Place::Feeder, 10..14) if self.kind == Kind::Tight => self.reserving(),
+            (Place::Sender, 10..14) if self.kind == Kind::Tight => self.reserving(),
             _ => {
                 let via = match place {
                     Place::Controller => Via::Assign,
-                    Place::Feeder => {
+                    Place::Sender => {
                         self.choices
                             .pick(&[Via::Assign, Via::Wait, Via::Timeout, Via::Assign])
                     }
@@ -425,7 +425,7 @@ impl Maker<'_> {
         has_room
     }
 
-    /// Works that wait for others, where the troupe runs them all at once.
+    /// Makes an operation with works that wait for others, which the troupe runs all at once.
     fn blocking(&mut self, place: Place) -> Op {
         if place == Place::Controller || self.choices.below(2) == 0 {
             let via = match place {

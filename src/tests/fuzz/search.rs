@@ -43,7 +43,7 @@ fn current() -> Run {
     CURRENT.with(|current| current.borrow().clone().expect("an execution has begun"))
 }
 
-/// More steps than any program takes that ends.
+/// More steps than any program takes that ends by itself.
 const MAX_STEPS: usize = 50_000;
 
 fn config() -> Config {
@@ -54,7 +54,7 @@ fn config() -> Config {
     config
 }
 
-/// Prints no panic of a program. Panics of other threads are printed as before.
+/// Suppresses the messages of panics in programs. Other panics are printed as before.
 pub(crate) fn silence_panics() {
     // The first execution in a process makes the model checker set its own hook.
     shuttle::check_random(|| {}, 1);
@@ -66,7 +66,7 @@ pub(crate) fn silence_panics() {
     }));
 }
 
-/// Runs what `next` gives, which is told the steps of the run before.
+/// Runs the programs that `next` returns. `next` receives the number of steps of the last run.
 pub(crate) fn search(mut next: impl FnMut(usize) -> Option<Run> + 'static) -> Option<Failure> {
     FOUND.with(|found| *found.borrow_mut() = None);
     let driver = Driver::new(move |steps| {

@@ -41,7 +41,7 @@ pub(crate) fn shrink(mut failure: Failure, time: Duration) -> Failure {
     }
 }
 
-/// Simpler strings of bytes, the shortest first.
+/// Returns simpler strings of bytes, the shortest first.
 fn smaller(bytes: &Bytes) -> Vec<Bytes> {
     let (_, mut spans) = Program::make(bytes);
     let mut candidates = Vec::new();
