@@ -48,8 +48,8 @@ const BARE_OPENINGS: &[&str] = &["Who", "Whoever", "What", "So many", "So much",
 /// The most lines of a page of the guide: two screens of text and examples.
 const LONGEST_PAGE: usize = 110;
 
-#[test]
-fn imports_go_one_way() {
+/// The modules of the library, each with the others that its sources import.
+fn imports_of_sources() -> BTreeMap<String, BTreeSet<String>> {
     let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in sources() {
         let module = module_of(&file);
@@ -66,6 +66,60 @@ fn imports_go_one_way() {
             "{file} imports by `super::`: only `crate::` is seen here"
         );
     }
+    imports
+}
+
+/// The picture of the imports in ARCHITECTURE.md is drawn from the sources. An arrow that
+/// others imply is left out. `TROUPE_GRAPH=write` in the environment draws it anew.
+#[test]
+fn the_import_graph_is_drawn_from_the_sources() {
+    const BEGIN: &str = "```mermaid\nflowchart TD\n";
+    const END: &str = "```\n";
+    let imports = imports_of_sources();
+    // Each module after all that it imports: `table` is in that order.
+    let mut below: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut lines = Vec::new();
+    for (module, _) in table() {
+        let direct = &imports[module];
+        let implied: BTreeSet<&str> = direct
+            .iter()
+            .flat_map(|name| &below[&**name])
+            .copied()
+            .collect();
+        let mut all = implied.clone();
+        all.extend(direct.iter().map(|name| &**name));
+        below.insert(module, all);
+        let drawn: Vec<&str> = direct
+            .iter()
+            .map(|name| &**name)
+            .filter(|name| !implied.contains(name))
+            .collect();
+        if !drawn.is_empty() {
+            lines.push(format!("  {module} --> {}\n", drawn.join(" & ")));
+        }
+    }
+    lines.reverse();
+    let drawn = lines.concat();
+
+    let page = read("ARCHITECTURE.md");
+    let (before, rest) = page
+        .split_once(BEGIN)
+        .expect("ARCHITECTURE.md has the picture");
+    let (found, after) = rest.split_once(END).expect("the picture ends");
+    if std::env::var_os("TROUPE_GRAPH").is_some_and(|task| task == "write") {
+        fs::write(
+            root().join("ARCHITECTURE.md"),
+            format!("{before}{BEGIN}{drawn}{END}{after}"),
+        )
+        .expect("ARCHITECTURE.md can be written");
+    } else {
+        assert_eq!(found, drawn, "TROUPE_GRAPH=write draws the picture anew");
+    }
+}
+
+#[test]
+fn imports_go_one_way() {
+    let imports = imports_of_sources();
     let declared = names_after("mod ", &plain_code(&read("src/lib.rs")));
     let listed: BTreeSet<String> = table().map(|(module, _)| module.to_owned()).collect();
     assert_eq!(
