@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::context::{Context, ErrorHandler};
 use crate::error::{AcceptError, AssignError, BuildError, JoinError};
 use crate::failure::Failure;
-use crate::pool::{OnFailure, Pool, Slot};
+use crate::pool::{Hooks, OnFailure, Pool, Slot};
 use crate::shutdown;
 use crate::stats::ActorStats;
 use crate::sync::{Arc, Duration, Instant};
@@ -192,7 +192,7 @@ impl<E: Send + 'static> Actor<E> {
     /// ```
     pub fn new(config: ActorConfig<E>) -> Result<Self, BuildError> {
         let ActorConfig { config, on_failure } = config;
-        start(config, on_failure).map(|pool| Self { pool })
+        start(config, on_failure, Hooks::default()).map(|pool| Self { pool })
     }
 
     /// Accepts work.
@@ -221,12 +221,14 @@ impl<E: Send + 'static> Actor<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn accept(&self, work: impl Into<Work<E>>) -> Result<(), AcceptError<E>> {
-        assign::assign(&self.pool, work.into()).map_err(|refused| match refused {
-            AssignError::ShuttingDown(work) => AcceptError::ShuttingDown(work),
-            // A fixed troupe does not grow, and this call does not wait.
-            AssignError::Full(work)
-            | AssignError::Spawn { work, source: _ }
-            | AssignError::WouldDeadlock(work) => AcceptError::Full(work),
+        assign::assign(&self.pool, work.into(), Some(Duration::ZERO)).map_err(|refused| {
+            match refused {
+                AssignError::ShuttingDown(work) => AcceptError::ShuttingDown(work),
+                // A fixed troupe does not grow, and this call does not wait.
+                AssignError::Full(work)
+                | AssignError::Spawn { work, source: _ }
+                | AssignError::WouldDeadlock(work) => AcceptError::Full(work),
+            }
         })
     }
 }

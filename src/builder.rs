@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::context::{Context, ErrorHandler};
 use crate::error::BuildError;
 use crate::failure::Failure;
-use crate::pool::{OnFailure, Pool};
+use crate::pool::{Hooks, OnFailure, Pool};
 use crate::shutdown;
 use crate::sync::Arc;
 use crate::sync::unwind::drop_contained;
@@ -41,6 +41,7 @@ use crate::work::BoxError;
 pub struct Builder<E = BoxError> {
     config: Config,
     on_failure: Option<Arc<dyn OnFailure<E>>>,
+    hooks: Hooks,
 }
 
 impl<E: Send + 'static> Builder<E> {
@@ -70,6 +71,59 @@ impl<E: Send + 'static> Builder<E> {
         }
     }
 
+    /// Sets the function that the thread of each actor runs first. It receives the number of
+    /// the actor.
+    ///
+    /// It runs before the first work of its actor, and for the initial actors before
+    /// [`build`](Builder::build) returns. Nobody else waits for it, except the work that the
+    /// actor was started for: until it returns, the actor is neither idle nor running work. It
+    /// may assign. A panic is contained and counted in
+    /// [`handler_panics`](crate::Stats::handler_panics). Setting it twice keeps the last.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use troupe_pool::{Config, Troupe};
+    ///
+    /// let (start, starts) = mpsc::channel();
+    /// let (stop, stops) = mpsc::channel();
+    /// let troupe: Troupe = Troupe::builder(Config::fixed(2))
+    ///     .on_start(move |id| drop(start.send(id)))
+    ///     .on_stop(move |id| drop(stop.send(id)))
+    ///     .build()?;
+    /// assert_eq!(starts.try_iter().sum::<usize>(), 0 + 1);
+    /// troupe.shutdown();
+    /// troupe.join()?;
+    /// assert_eq!(stops.iter().count(), 2);
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn on_start<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(usize) + Send + Sync + 'static,
+    {
+        self.hooks.on_start = Some(Box::new(hook));
+        self
+    }
+
+    /// Sets the function that the thread of each actor runs last. It receives the number of
+    /// the actor.
+    ///
+    /// The actor has left the troupe by then, and another may have its number already. Only
+    /// [`join`](Troupe::join) waits for the function. The other rules are those of
+    /// [`on_start`](Builder::on_start).
+    ///
+    /// # Examples
+    ///
+    /// See [`on_start`](Builder::on_start).
+    pub fn on_stop<F>(mut self, hook: F) -> Self
+    where
+        F: Fn(usize) + Send + Sync + 'static,
+    {
+        self.hooks.on_stop = Some(Box::new(hook));
+        self
+    }
+
     /// Builds the troupe. Checks the settings, starts the initial actors, and waits until
     /// each of them is idle.
     ///
@@ -94,8 +148,12 @@ impl<E: Send + 'static> Builder<E> {
     /// assert_eq!(error.to_string(), "invalid min 5: it must be at most max");
     /// ```
     pub fn build(self) -> Result<Troupe<E>, BuildError> {
-        let Self { config, on_failure } = self;
-        start(config, on_failure).map(Troupe::from_pool)
+        let Self {
+            config,
+            on_failure,
+            hooks,
+        } = self;
+        start(config, on_failure, hooks).map(Troupe::from_pool)
     }
 }
 
@@ -103,15 +161,17 @@ impl<E: Send + 'static> Builder<E> {
 pub(crate) fn start<E: Send + 'static>(
     config: Config,
     on_failure: Option<Arc<dyn OnFailure<E>>>,
+    hooks: Hooks,
 ) -> Result<Arc<Pool<E>>, BuildError> {
     if let Err(invalid) = config.validate() {
         // A panic of this drop is contained, as at the end of a troupe, so the caller gets the
         // error.
         drop_contained(on_failure);
+        drop_contained(hooks);
         return Err(invalid);
     }
     let first = config.to_begin_with();
-    let pool = Arc::new(Pool::new(config, on_failure));
+    let pool = Arc::new(Pool::new(config, on_failure, hooks));
     for _ in 0..first {
         if let Err((thread, source)) = assign::grow_initial(&pool) {
             shutdown::shutdown(&pool);
@@ -146,6 +206,7 @@ impl<E: Send + 'static> Troupe<E> {
         Builder {
             config,
             on_failure: None,
+            hooks: Hooks::default(),
         }
     }
 }
@@ -178,10 +239,16 @@ impl Troupe {
 
 impl<E> fmt::Debug for Builder<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, on_failure } = self;
+        let Self {
+            config,
+            on_failure,
+            hooks,
+        } = self;
         f.debug_struct("Builder")
             .field("config", config)
             .field("error_handler", &on_failure.as_ref().map(|_| "Fn(..)"))
+            .field("on_start", &hooks.on_start.as_ref().map(|_| "Fn(..)"))
+            .field("on_stop", &hooks.on_stop.as_ref().map(|_| "Fn(..)"))
             .finish()
     }
 }

@@ -34,6 +34,8 @@ const VISIBLE_NAME: usize = 15;
 /// assert_eq!(Config::dynamic(0, 4).mode, Mode::Dynamic);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Mode {
     /// The troupe has exactly [`max`](Config::max) actors from build to shutdown.
     Fixed,
@@ -64,21 +66,32 @@ pub enum Mode {
 /// assert_eq!(config.mailbox_size, 16);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 #[must_use = "a config does nothing until a troupe is built from it"]
 pub struct Config {
     /// Fixed or Dynamic. The default is Fixed.
     pub mode: Mode,
     /// The smallest number of actors, in Dynamic mode only. The default is 0.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::serde::number"))]
     pub min: usize,
     /// The largest number of actors, from 1 to 32,000. In Fixed mode this is the exact
     /// number.
     ///
     /// The default is the number of threads that can run at once. On one processor that is
     /// a single actor, and work that waits for other work of its troupe then waits for ever.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::serde::number"))]
     pub max: usize,
     /// The initial number of actors, from `min` to `max`, in Dynamic mode only. The default,
     /// `None`, means `min`.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            deserialize_with = "crate::serde::some_number",
+            skip_serializing_if = "Option::is_none"
+        )
+    )]
     pub initial: Option<usize>,
     /// The number of places in the mailbox of each actor. Work waits there, in addition to
     /// the work that the actor runs. The number is at most 1,048,576, and
@@ -93,12 +106,35 @@ pub struct Config {
     /// moment *after* its work has sent an answer. A client that asks again immediately can
     /// receive [`Full`](crate::AssignError::Full) in that moment.
     /// [`assign_timeout`](crate::Troupe::assign_timeout) waits for it to pass.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::serde::number"))]
     pub mailbox_size: usize,
+    /// The number of places in line, in the whole troupe: for work that waits for its
+    /// [key](crate::Work::keyed), in addition to the places in mailboxes. At most 67,108,864.
+    /// The default, `None`, means as many as there are places in all mailboxes,
+    /// `max * mailbox_size`.
+    ///
+    /// 0 means that a troupe accepts one work of a key at a time. Places in line take no memory
+    /// until they are used.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            deserialize_with = "crate::serde::some_number",
+            skip_serializing_if = "Option::is_none"
+        )
+    )]
+    pub line_size: Option<usize>,
     /// The time after which an idle actor above `min` retires, in Dynamic mode only.
     /// `Duration::MAX` means never. The default is 60 seconds.
     ///
     /// When an actor retires, everything tied to its thread ends, such as thread-local
     /// variables and child processes with a parent-death signal.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            serialize_with = "crate::serde::write_time",
+            deserialize_with = "crate::serde::read_time"
+        )
+    )]
     pub idle_timeout: Duration,
     /// The prefix of the thread names, before `-` and the actor's number. It must not be
     /// empty or contain NUL. A long prefix is cut so that the number is among the 15 bytes
@@ -109,6 +145,13 @@ pub struct Config {
     ///
     /// A panic that prints a backtrace overflows a stack of 24 KiB or less, which aborts the
     /// process. 32 KiB are enough for a panic in shallow code.
+    #[cfg_attr(
+        feature = "serde",
+        serde(
+            deserialize_with = "crate::serde::some_number",
+            skip_serializing_if = "Option::is_none"
+        )
+    )]
     pub stack_size: Option<usize>,
 }
 
@@ -127,6 +170,7 @@ impl Config {
             max,
             initial: None,
             mailbox_size: 16,
+            line_size: None,
             idle_timeout: Duration::from_secs(60),
             thread_name: "troupe".to_owned(),
             stack_size: None,
@@ -200,6 +244,21 @@ impl Config {
         }
     }
 
+    /// Sets the number of places in line, for work that waits for its key. The default is
+    /// `max * mailbox_size`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(troupe_pool::Config::fixed(1).line_size(100).line_size, Some(100));
+    /// ```
+    pub fn line_size(self, line_size: usize) -> Self {
+        Self {
+            line_size: Some(line_size),
+            ..self
+        }
+    }
+
     /// Sets the time after which an idle actor above `min` retires, in Dynamic mode only.
     /// The default is 60 seconds.
     ///
@@ -255,6 +314,7 @@ impl Config {
             max,
             initial,
             mailbox_size,
+            line_size,
             idle_timeout: _,
             thread_name,
             stack_size,
@@ -281,6 +341,9 @@ impl Config {
             let reason = "max * (mailbox_size + 1) must be at most 67108864";
             return Err(invalid("mailbox_size", mailbox_size, reason));
         }
+        if let Some(places) = line_size.filter(|places| *places > MOST_CAPACITY) {
+            return Err(invalid("line_size", places, "it must be at most 67108864"));
+        }
         if thread_name.is_empty() {
             return Err(invalid(
                 "thread_name",
@@ -304,6 +367,11 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// The number of places in line.
+    pub(crate) fn places_in_line(&self) -> usize {
+        self.line_size.unwrap_or(self.max * self.mailbox_size)
     }
 
     /// The smallest number of actors that the mode allows.

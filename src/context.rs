@@ -7,7 +7,7 @@ use crate::assign;
 use crate::error::AssignError;
 use crate::failure::Failure;
 use crate::handle::Handle;
-use crate::pool::{OnFailure, Pool};
+use crate::pool::{OnFailure, Origin, Pool};
 use crate::sync::Arc;
 use crate::work::{BoxError, Work};
 
@@ -51,7 +51,7 @@ use crate::work::{BoxError, Work};
 /// ```
 pub struct Context<'a, E = BoxError> {
     handle: &'a Handle<E>,
-    actor_id: usize,
+    origin: &'a Origin,
     /// `true` once a retry has taken the place of the failed work.
     reassigned: Cell<bool>,
 }
@@ -79,7 +79,33 @@ impl<E: Send + 'static> Context<'_, E> {
     /// ```
     #[must_use]
     pub fn actor_id(&self) -> usize {
-        self.actor_id
+        self.origin.actor
+    }
+
+    /// Returns the [label](Work::label) of the failed work, if it has one.
+    ///
+    /// Does not block.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use troupe_pool::{Config, Failure, Troupe, Work};
+    ///
+    /// let (report, reports) = std::sync::mpsc::channel();
+    /// let troupe = Troupe::builder(Config::fixed(1))
+    ///     .error_handler(move |failure: Failure, context| {
+    ///         let _ = report.send(format!("{}: {failure}", context.label().unwrap_or("?")));
+    ///     })
+    ///     .build()?;
+    /// troupe.assign(Work::new(|| Err("no such host".into())).label("fetch a"))?;
+    /// assert_eq!(reports.recv()?, "fetch a: no such host");
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.origin.label.as_deref()
     }
 
     /// Returns a handle to the troupe, to assign work, read stats or shut it down.
@@ -111,6 +137,8 @@ impl<E: Send + 'static> Context<'_, E> {
     /// Never blocks. The actor that runs the handler keeps the failed work's share of the
     /// troupe's bound, so a retry is never refused with [`Full`](AssignError::Full). It runs
     /// on the same actor once the handler has returned, before any other work of that actor.
+    /// If the failed work had a [key](Work::keyed), the retry runs before the next work of the
+    /// key. A retry that has another key is assigned as by [`assign`](Handle::assign).
     /// This is possible once per failure. A second call is an ordinary
     /// [`assign`](Handle::assign).
     ///
@@ -130,7 +158,7 @@ impl<E: Send + 'static> Context<'_, E> {
         if self.reassigned.get() {
             return self.handle.assign(work);
         }
-        assign::reassign(self.handle.pool(), self.actor_id, work.into())?;
+        assign::reassign(self.handle.pool(), self.origin, work.into())?;
         self.reassigned.set(true);
         Ok(())
     }
@@ -140,12 +168,13 @@ impl<E> fmt::Debug for Context<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             handle,
-            actor_id,
+            origin,
             reassigned,
         } = self;
         f.debug_struct("Context")
             .field("handle", handle)
-            .field("actor_id", actor_id)
+            .field("actor_id", &origin.actor)
+            .field("label", &origin.label)
             .field("reassigned", reassigned)
             .finish()
     }
@@ -158,11 +187,11 @@ impl<E, F> OnFailure<E> for ErrorHandler<F>
 where
     F: Fn(Failure<E>, &Context<'_, E>) + Send + Sync,
 {
-    fn on_failure(&self, failure: Failure<E>, pool: &Arc<Pool<E>>, id: usize) {
+    fn on_failure(&self, failure: Failure<E>, pool: &Arc<Pool<E>>, origin: &Origin) {
         let handle = Handle::new(Arc::clone(pool));
         let context = Context {
             handle: &handle,
-            actor_id: id,
+            origin,
             reassigned: Cell::new(false),
         };
         (self.0)(failure, &context);

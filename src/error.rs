@@ -50,6 +50,19 @@ pub enum AssignError<E = BoxError> {
 }
 
 impl<E> AssignError<E> {
+    /// The same error, of what `change` makes of the work.
+    pub(crate) fn map_work(self, change: impl FnOnce(Work<E>) -> Work<E>) -> Self {
+        match self {
+            Self::Full(work) => Self::Full(change(work)),
+            Self::ShuttingDown(work) => Self::ShuttingDown(change(work)),
+            Self::Spawn { work, source } => Self::Spawn {
+                work: change(work),
+                source,
+            },
+            Self::WouldDeadlock(work) => Self::WouldDeadlock(change(work)),
+        }
+    }
+
     /// Returns the work that was refused.
     ///
     /// # Examples

@@ -1,13 +1,11 @@
-//! `Failure`, which the error handler receives when work returns an error or panics.
+//! `Failure`, which the error handler receives when work returns an error, panics or expires.
 
-use std::any::Any;
-use std::borrow::Cow;
 use std::fmt;
 
-use crate::sync::SyncWrapper;
-use crate::work::BoxError;
+use crate::panic::Panic;
+use crate::work::{BoxError, Work};
 
-/// An error or a panic of work.
+/// An error or a panic of work, or work that has expired.
 ///
 /// The error handler receives it by value. The error can therefore carry what the handler
 /// needs, such as a reply channel, the request to retry, or a lease.
@@ -36,6 +34,9 @@ pub enum Failure<E = BoxError> {
     Error(E),
     /// The work panicked, or the drop of something that it captured did.
     Panic(Panic),
+    /// The deadline of the work had passed when it would have started. The work comes back
+    /// without its deadline, and has not been run.
+    Expired(Work<E>),
 }
 
 impl<E: fmt::Display> fmt::Display for Failure<E> {
@@ -43,142 +44,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
         match self {
             Self::Error(error) => error.fmt(f),
             Self::Panic(panic) => panic.fmt(f),
+            Self::Expired(_) => f.write_str("the deadline had passed before the work started"),
         }
     }
 }
-
-/// A caught panic.
-///
-/// A `Panic` cannot identify its work. If a client waits for an answer, let the work
-/// capture a guard that sends one when it is dropped, on every path:
-///
-/// ```
-/// use std::sync::mpsc;
-/// use troupe_pool::{Config, Troupe};
-///
-/// /// Answers when it is dropped, even while a panic unwinds.
-/// struct Reply {
-///     answer: Option<u32>,
-///     to: mpsc::Sender<Option<u32>>,
-/// }
-///
-/// impl Drop for Reply {
-///     fn drop(&mut self) {
-///         let _ = self.to.send(self.answer);
-///     }
-/// }
-///
-/// let (to, answers) = mpsc::channel();
-/// let troupe = Troupe::new(Config::fixed(1))?;
-/// let reply = Reply { answer: None, to };
-/// troupe.assign(move || {
-///     let mut reply = reply;
-///     reply.answer = Some("six".parse::<u32>().expect("a number"));
-///     Ok(())
-/// })?;
-/// assert_eq!(answers.recv()?, None); // the work panicked
-/// # troupe.shutdown();
-/// # troupe.join()?;
-/// # Ok::<(), troupe_pool::BoxError>(())
-/// ```
-pub struct Panic {
-    message: Option<Cow<'static, str>>,
-    // It is never locked. It only makes the payload `Sync`.
-    payload: SyncWrapper<Box<dyn Any + Send>>,
-}
-
-impl Panic {
-    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        let message = if let Some(message) = payload.downcast_ref::<&'static str>() {
-            Some(Cow::Borrowed(*message))
-        } else {
-            payload
-                .downcast_ref::<String>()
-                .map(|message| Cow::Owned(message.clone()))
-        };
-        Self {
-            message,
-            payload: SyncWrapper::new(payload),
-        }
-    }
-
-    /// Returns the message of the panic, if it has one, as a panic from `panic!` does.
-    ///
-    /// Does not block.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use troupe_pool::{Config, Failure, Troupe};
-    ///
-    /// let (report, reports) = std::sync::mpsc::channel();
-    /// let troupe = Troupe::builder(Config::fixed(1))
-    ///     .error_handler(move |failure: Failure, _context| {
-    ///         if let Failure::Panic(panic) = failure {
-    ///             let _ = report.send(panic.message().map(str::to_owned));
-    ///         }
-    ///     })
-    ///     .build()?;
-    /// troupe.assign(|| panic!("out of tea"))?;
-    /// assert_eq!(reports.recv()?.as_deref(), Some("out of tea"));
-    /// # troupe.shutdown();
-    /// # troupe.join()?;
-    /// # Ok::<(), troupe_pool::BoxError>(())
-    /// ```
-    #[must_use]
-    pub fn message(&self) -> Option<&str> {
-        self.message.as_deref()
-    }
-
-    /// Returns the payload, as [`std::panic::catch_unwind`] does.
-    ///
-    /// Does not block. Pass the payload to [`std::panic::resume_unwind`] to continue the
-    /// panic elsewhere.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use troupe_pool::{Config, Failure, Troupe};
-    ///
-    /// let (report, reports) = std::sync::mpsc::channel();
-    /// let troupe = Troupe::builder(Config::fixed(1))
-    ///     .error_handler(move |failure: Failure, _context| {
-    ///         if let Failure::Panic(panic) = failure {
-    ///             let _ = report.send(panic.into_payload());
-    ///         }
-    ///     })
-    ///     .build()?;
-    /// troupe.assign(|| std::panic::panic_any(42_u8))?;
-    /// assert_eq!(reports.recv()?.downcast_ref::<u8>(), Some(&42));
-    /// # troupe.shutdown();
-    /// # troupe.join()?;
-    /// # Ok::<(), troupe_pool::BoxError>(())
-    /// ```
-    #[must_use]
-    pub fn into_payload(self) -> Box<dyn Any + Send> {
-        self.payload.into_inner()
-    }
-}
-
-impl fmt::Debug for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            message,
-            payload: _,
-        } = self;
-        f.debug_struct("Panic")
-            .field("message", message)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.message() {
-            Some(message) => write!(f, "panicked: {message}"),
-            None => f.write_str("panicked"),
-        }
-    }
-}
-
-impl std::error::Error for Panic {}

@@ -82,6 +82,25 @@ impl<E> Handle<E> {
         shutdown::shutdown(&self.pool)
     }
 
+    /// Stops accepting work, and returns all work that has not started.
+    ///
+    /// Does not wait for running work. See
+    /// [`Troupe::shutdown_now`](crate::Troupe::shutdown_now).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use troupe_pool::{Config, Troupe};
+    /// let troupe = Troupe::new(Config::fixed(1))?;
+    /// assert!(troupe.handle().shutdown_now().is_empty());
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    #[must_use = "dropping the returned work drops what it captured"]
+    pub fn shutdown_now(&self) -> Vec<Work<E>> {
+        shutdown::shutdown_now(&self.pool)
+    }
+
     /// Returns `true` once the troupe has been shut down or dropped.
     ///
     /// Never blocks. Long-running work can check this and stop early.
@@ -142,7 +161,7 @@ impl<E: Send + 'static> Handle<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        assign::assign(&self.pool, work.into())
+        assign::assign(&self.pool, work.into(), Some(Duration::ZERO))
     }
 
     /// Assigns work, waiting for room for at most `timeout`.
@@ -171,7 +190,7 @@ impl<E: Send + 'static> Handle<E> {
         work: impl Into<Work<E>>,
         timeout: Duration,
     ) -> Result<(), AssignError<E>> {
-        assign::assign_waiting(&self.pool, work.into(), Some(timeout))
+        assign::assign(&self.pool, work.into(), Some(timeout))
     }
 
     /// Assigns work, waiting for room as long as it takes.
@@ -194,7 +213,7 @@ impl<E: Send + 'static> Handle<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign_wait(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        assign::assign_waiting(&self.pool, work.into(), None)
+        assign::assign(&self.pool, work.into(), None)
     }
 }
 

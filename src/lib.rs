@@ -212,7 +212,15 @@
 
 mod sync;
 
+mod member;
+mod panic;
 mod work;
+
+mod options;
+mod reply;
+
+#[cfg(feature = "serde")]
+mod serde;
 
 mod config;
 mod error;
@@ -246,8 +254,10 @@ pub use crate::builder::Builder;
 pub use crate::config::{Config, Mode};
 pub use crate::context::Context;
 pub use crate::error::{AcceptError, AssignError, BuildError, JoinError};
-pub use crate::failure::{Failure, Panic};
+pub use crate::failure::Failure;
 pub use crate::handle::Handle;
+pub use crate::panic::Panic;
+pub use crate::reply::{CancelToken, Reply, ReplyError};
 pub use crate::stats::{ActorStats, Stats};
 pub use crate::troupe::Troupe;
 pub use crate::work::{BoxError, Work};

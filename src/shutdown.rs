@@ -112,8 +112,10 @@ fn wake<E>(pool: &Pool<E>, dismissed: Vec<Idle>) {
 
 /// Stops accepting, and takes back every work that has not started.
 pub(crate) fn shutdown_now<E>(pool: &Pool<E>) -> Vec<Work<E>> {
+    let lines = pool.lock_lines();
     let mut locked = pool.lock();
     if pool.is_halted() {
+        drop(lines);
         // Another call returns the works. Nothing may start once this call has returned
         // either, so it waits until the other has collected them.
         while !locked.recall().is_collected() {
@@ -126,7 +128,8 @@ pub(crate) fn shutdown_now<E>(pool: &Pool<E>) -> Vec<Work<E>> {
     locked.halt();
     // NOW-2, NOW-3
     let (mut envelopes, mut decided) = locked.collect();
-    // NOW-4. An idle actor holds no work, and takes under this lock only.
+    envelopes.append(&mut lines.empty());
+    // NOW-4: an idle actor holds nothing, and takes under this lock only.
     let dismissed = locked.dismiss_all();
     decided.extend(dismissed.iter().map(|idle| idle.id));
     let undecided = locked.undecided(&decided);
@@ -136,7 +139,7 @@ pub(crate) fn shutdown_now<E>(pool: &Pool<E>) -> Vec<Work<E>> {
 
     pool.wait_until_decided(&undecided);
 
-    pool.lock().recall().finish(&mut envelopes);
+    let envelopes = pool.lock().recall().finish(envelopes);
     pool.events.has_returned.notify_all();
     if is_empty {
         pool.end();

@@ -7,8 +7,8 @@ use crate::sync::Instant;
 /// Counters (`u64`) never decrease from one snapshot to the next. Gauges (`usize`) go up
 /// and down.
 ///
-/// All accepted work ends in exactly one of `completed`, `failed`, `panicked` and
-/// `returned`. At rest their sum equals `accepted`, and in no snapshot is it higher.
+/// All accepted work ends in exactly one of `completed`, `failed`, `panicked`, `expired`,
+/// `cancelled` and `returned`. At rest their sum equals `accepted`, and in no snapshot is it higher.
 /// `queued + running` never exceeds `capacity`. Differences such as
 /// `accepted - completed` therefore never underflow.
 ///
@@ -35,6 +35,7 @@ use crate::sync::Instant;
 /// # Ok::<(), troupe_pool::BoxError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Stats {
     /// Accepted work. A retry by [`reassign`](crate::Context::reassign) counts as one more.
@@ -47,6 +48,10 @@ pub struct Stats {
     pub failed: u64,
     /// Work that panicked, or whose captures panicked when they were dropped.
     pub panicked: u64,
+    /// Work whose deadline had passed when it would have started.
+    pub expired: u64,
+    /// Work that was cancelled before it started.
+    pub cancelled: u64,
     /// Work returned by `shutdown_now`.
     pub returned: u64,
     /// Actors started after the initial ones.
@@ -58,10 +63,13 @@ pub struct Stats {
     pub shared: u64,
     /// Threads that the system refused to start.
     pub spawn_failures: u64,
-    /// Panics of the error handler, and of drops of errors and panic payloads.
+    /// Panics of the error handler, of hooks, of the wakers of replies, and of drops of errors,
+    /// of panic payloads and of work that was not run.
     pub handler_panics: u64,
-    /// Accepted work that has not started.
+    /// Accepted work that has not started, except that in line.
     pub queued: usize,
+    /// Accepted work that waits for its key, or has come to its turn and waits for an actor.
+    pub in_line: usize,
     /// Work that is running, or whose failure is in the error handler.
     pub running: usize,
     /// Actors, except those that are still being started.
@@ -70,7 +78,8 @@ pub struct Stats {
     pub idle: usize,
     /// The highest number of actors at once so far.
     pub peak: usize,
-    /// The largest amount of accepted, unfinished work: `max * (mailbox_size + 1)`.
+    /// The largest amount of accepted, unfinished work that is not in line:
+    /// `max * (mailbox_size + 1)`.
     pub capacity: usize,
 }
 

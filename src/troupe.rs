@@ -149,7 +149,7 @@ impl<E: Send + 'static> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        assign::assign(&self.pool, work.into())
+        assign::assign(&self.pool, work.into(), Some(Duration::ZERO))
     }
 
     /// Assigns work, waiting for room for at most `timeout`.
@@ -195,7 +195,7 @@ impl<E: Send + 'static> Troupe<E> {
         work: impl Into<Work<E>>,
         timeout: Duration,
     ) -> Result<(), AssignError<E>> {
-        assign::assign_waiting(&self.pool, work.into(), Some(timeout))
+        assign::assign(&self.pool, work.into(), Some(timeout))
     }
 
     /// Assigns work, waiting for room as long as it takes.
@@ -231,7 +231,7 @@ impl<E: Send + 'static> Troupe<E> {
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
     pub fn assign_wait(&self, work: impl Into<Work<E>>) -> Result<(), AssignError<E>> {
-        assign::assign_waiting(&self.pool, work.into(), None)
+        assign::assign(&self.pool, work.into(), None)
     }
 }
 

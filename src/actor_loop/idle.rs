@@ -19,7 +19,7 @@ impl<E> ActorLoop<'_, E> {
                 return Next::Run(envelope);
             }
         }
-        self.go_idle(in_stream)
+        self.go_idle(in_stream, false)
     }
 
     /// Returns `true` if the next work would be put into a mailbox, so spinning may help. An
@@ -47,8 +47,9 @@ impl<E> ActorLoop<'_, E> {
         None
     }
 
-    /// Goes idle, and stays so until there is work, or a reason to leave.
-    pub(super) fn go_idle(&mut self, in_stream: bool) -> Next<E> {
+    /// Goes idle, and stays so until there is work, or a reason to leave. `is_new` says that
+    /// the actor was started without a work, and has not been idle yet.
+    pub(super) fn go_idle(&mut self, in_stream: bool, is_new: bool) -> Next<E> {
         let since = self.clock.rest(self.slot.progress());
         let pool = self.pool;
         let mut locked = pool.lock();
@@ -57,9 +58,9 @@ impl<E> ActorLoop<'_, E> {
             locked.open(self.id);
             return self.leave(locked);
         }
-        // IDLE-1. An actor that was started without a work looks for one under this lock, before
-        // a sender can hand it another.
-        let searching = !locked.is_reserved(self.id) && now.searching() < pool.spin.searchers;
+        // IDLE-1. An actor that was started without a work looks for one under this lock, so
+        // that nobody hands it another first.
+        let searching = !is_new && now.searching() < pool.spin.searchers;
         let before = locked.go_idle(self.id, searching);
         // IDLE-2
         if !searching {

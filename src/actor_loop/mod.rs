@@ -8,25 +8,37 @@ mod perform;
 
 use self::clock::Clock;
 use self::pace::Pace;
-use crate::pool::{Pool, Signal, Slot};
+use crate::member;
+use crate::pool::{Hooks, Pool, Signal, Slot};
 use crate::sync::Arc;
-use crate::work::Envelope;
+use crate::sync::unwind::drop_contained;
+use crate::work::{Aside, Envelope};
 
-/// Runs the actor `id` until it leaves. Its thread runs nothing else.
-pub(crate) fn run<E>(pool: &Arc<Pool<E>>, id: usize) {
-    pool.adopt_thread();
+/// The step after an actor has put a work into a mailbox, which makes sure that the work will be
+/// found. It may start another actor, so this module does not know how that is done.
+pub(crate) type Announce<E> = fn(&Arc<Pool<E>>, usize);
+
+/// The life of the actor `id`. Its thread runs this and nothing else. `is_initial` says that
+/// the troupe is still being built.
+pub(crate) fn run<E>(pool: &Arc<Pool<E>>, id: usize, is_initial: bool, announce: Announce<E>) {
+    member::adopt(pool.number());
+    let hooks = pool.hooks.lock().clone();
     if let Some(slot) = pool.slot(id) {
         ActorLoop {
             pool,
             slot,
             id,
             source: None,
-            run_length: 0,
             pace: Pace::new(),
             clock: Clock::new(pool.built),
+            aside: Aside::default(),
+            announce,
         }
-        .run();
+        .run(is_initial, hooks.as_deref());
     }
+    let hook = hooks.as_ref().and_then(|hooks| hooks.on_stop.as_ref());
+    pool.run_hook(hook, id);
+    drop_contained(hooks);
 }
 
 /// The next step of an actor.
@@ -45,19 +57,16 @@ struct ActorLoop<'a, E> {
     id: usize,
     /// The mailbox from which the current work was taken, if it was in one.
     source: Option<usize>,
-    /// The number of works since the actor last ran out of work.
-    run_length: u32,
     pace: Pace,
     clock: Clock,
+    /// All that works tell besides their results.
+    aside: Aside<E>,
+    announce: Announce<E>,
 }
 
 impl<E> ActorLoop<'_, E> {
-    fn run(mut self) {
-        let mut next = if self.slot.handoff().signal() == Signal::HandedOff {
-            self.run_first()
-        } else {
-            self.go_idle(false)
-        };
+    fn run(mut self, is_initial: bool, hooks: Option<&Hooks>) {
+        let mut next = self.begin(is_initial, hooks);
         loop {
             match next {
                 Next::Run(envelope) => self.perform(envelope),
@@ -67,16 +76,30 @@ impl<E> ActorLoop<'_, E> {
             while let Some(envelope) = self.take_next() {
                 self.perform(envelope);
             }
-            let in_stream = self.pace.runs_out(std::mem::take(&mut self.run_length));
+            let in_stream = self.pace.runs_out();
             next = self.run_out(in_stream);
         }
     }
 
-    /// Takes the work with which the actor was started. Its slot is opened first, so the actor
-    /// is counted before its work begins. It does not count as searching.
-    fn run_first(&mut self) -> Next<E> {
-        self.pool.lock().open(self.id);
-        self.take_over()
+    /// Begins the life of an actor. It runs the hook in an odd phase, and a work that it was
+    /// started with stays in its hand-off meanwhile. So `shutdown_now` does not wait for the
+    /// hook. Its slot is open, so no sender waits for the hook either. `build` does: an initial
+    /// actor opens its slot afterwards.
+    fn begin(&mut self, is_initial: bool, hooks: Option<&Hooks>) -> Next<E> {
+        let handed_off = self.slot.handoff().signal() == Signal::HandedOff;
+        let hook = hooks.and_then(|hooks| hooks.on_start.as_ref());
+        let progress = self.slot.progress();
+        let phase = progress.phase.get();
+        progress.phase.set(phase + 3);
+        if handed_off || (hook.is_some() && !is_initial) {
+            self.pool.lock().open(self.id);
+        }
+        self.pool.run_hook(hook, self.id);
+        progress.phase.set(phase + 4);
+        if handed_off {
+            return self.take_over();
+        }
+        self.go_idle(false, true)
     }
 
     /// Takes the work that has been handed over, if there is one.

@@ -26,6 +26,8 @@ pub(super) struct Pace {
     wait: u32,
     /// Whether the actor held off when it last ran out of work.
     held_off: bool,
+    /// Works run since the actor last ran out of work.
+    run_length: u32,
 }
 
 impl Pace {
@@ -34,12 +36,19 @@ impl Pace {
             works: 0,
             wait: SOON,
             held_off: false,
+            run_length: 0,
         }
     }
 
-    /// Notes that the actor has run out of work, and how many works it has run since the last
-    /// time. Returns `true` if it should hold off for a while.
-    pub(super) fn runs_out(&mut self, works: u32) -> bool {
+    /// Notes that the actor has run a work.
+    pub(super) fn ran(&mut self) {
+        self.run_length = self.run_length.saturating_add(1);
+    }
+
+    /// Notes that the actor has run out of work. Returns `true` if it should hold off for a
+    /// while.
+    pub(super) fn runs_out(&mut self) -> bool {
+        let works = std::mem::take(&mut self.run_length);
         if self.held_off {
             self.works = 0;
             self.wait = if works >= PAID {
@@ -58,13 +67,18 @@ impl Pace {
 mod tests {
     use super::{LATE, PAID, Pace, SOON};
 
+    fn run_out_after(pace: &mut Pace, works: u32) -> bool {
+        (0..works).for_each(|_| pace.ran());
+        pace.runs_out()
+    }
+
     #[test]
     fn it_holds_off_as_long_as_that_pays() {
         let mut pace = Pace::new();
-        assert!(!pace.runs_out(SOON - 1));
-        assert!(pace.runs_out(1));
+        assert!(!run_out_after(&mut pace, SOON - 1));
+        assert!(run_out_after(&mut pace, 1));
         for _ in 0..10 {
-            assert!(pace.runs_out(PAID));
+            assert!(run_out_after(&mut pace, PAID));
         }
     }
 
@@ -72,7 +86,7 @@ mod tests {
     fn it_holds_off_ever_more_rarely_if_that_does_not_pay() {
         let mut pace = Pace::new();
         let gaps: Vec<u32> = (0..8)
-            .map(|_| 1 + (0..).take_while(|_| !pace.runs_out(1)).count() as u32)
+            .map(|_| 1 + (0..).take_while(|_| !run_out_after(&mut pace, 1)).count() as u32)
             .collect();
         assert_eq!(gaps[..4], [SOON, 4 * SOON, 16 * SOON, 64 * SOON]);
         assert_eq!(gaps[6..], [LATE, LATE]);

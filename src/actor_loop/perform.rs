@@ -1,96 +1,152 @@
-//! Running a work: the check for a halt before it, the handler after it, and the retries.
+//! Running a work: the halt before it, the handler or the caller after it, and what follows in
+//! the same turn.
+
+use std::any::Any;
 
 use super::ActorLoop;
-use crate::failure::{Failure, Panic};
-use crate::sync::unwind::{contain, drop_contained};
-use crate::work::Envelope;
+use crate::failure::Failure;
+use crate::panic::Panic;
+use crate::pool::{Origin, PassedOn};
+use crate::sync::unwind::{contain, drop_contained, run_contained};
+use crate::work::{Ended, Envelope, Verdict};
 
-/// How a work failed.
-struct Failed {
-    panicked: bool,
-    /// `false` if the handler panicked, or without a handler the drop of the failure.
-    contained: bool,
+/// The result of a work, or the payload of its panic.
+type Outcome<E> = Result<Result<(), E>, Box<dyn Any + Send>>;
+
+/// The work that follows another in the same turn, if one does.
+enum After<E> {
+    /// The actor looks for work.
+    Nothing,
+    /// A retry, which has yet to begin.
+    Retry(Envelope<E>),
+    /// The next work of the key, which has begun.
+    Next(Envelope<E>),
 }
 
 impl<E> ActorLoop<'_, E> {
-    /// Runs a work, the handler if it fails, and the retries that the handler hands over. Gives
-    /// the work back if the pool has been halted.
+    /// Runs a work, the handler if it fails, and what follows in the same turn. Gives the work
+    /// back if the pool has been halted.
     pub(super) fn perform(&mut self, mut envelope: Envelope<E>) {
+        let mut has_begun = false;
         loop {
-            if self.pool.is_halted() {
+            if !has_begun && self.pool.is_halted() {
                 return self.give_back(envelope);
             }
             let progress = self.slot.progress();
             // The stamp comes first, so an actor that is shown as busy has accepted a work.
             self.clock.begin(progress);
-            let phase = progress.phase.get();
+            // 4k if the work has yet to begin, 4k + 3 after the work before it.
+            let phase = (progress.phase.get() + 3) & !3;
             progress.phase.set(phase + 1);
             if self.source.is_some_and(|id| id != self.id) {
                 progress.shared.raise();
             }
-            let failed = self.attempt(envelope);
-            // The work is first shown as not running and then as finished, so a snapshot
-            // between the two misses it rather than counting it twice.
-            progress.phase.set(phase + 2);
-            self.count(failed.as_ref());
-            self.clock.end(progress);
-            self.run_length = self.run_length.wrapping_add(1);
-            // Only a handler can have put a work into the hand-off.
-            if failed.is_none() {
+            let outcome = contain(|| envelope.run(&mut self.aside));
+            if matches!(outcome, Ok(Ok(()))) && !self.aside.is_set() {
+                // The work is first shown as not running, then as finished: a snapshot
+                // between the two misses it rather than counting it twice.
+                progress.phase.set(phase + 4);
+                progress.completed.raise();
+                self.clock.end(progress);
+                self.pace.ran();
                 return;
             }
-            match self.slot.handoff().take_work() {
-                Some(retry) => envelope = retry,
-                None => return,
-            }
+            let after = self.settle(phase, outcome);
             self.source = None;
+            (envelope, has_begun) = match after {
+                After::Nothing => return,
+                After::Retry(envelope) => (envelope, false),
+                After::Next(envelope) => (envelope, true),
+            };
         }
     }
 
     /// Gives back a work that has been taken and not begun, because the pool has been halted.
     #[cold]
-    fn give_back(&self, envelope: Envelope<E>) {
+    fn give_back(&mut self, envelope: Envelope<E>) {
+        self.aside.reset();
         let mut locked = self.pool.lock();
         locked.recall().give_back(envelope);
         self.slot.progress().step();
     }
 
-    /// Runs a work, and the handler if it fails.
-    fn attempt(&self, envelope: Envelope<E>) -> Option<Failed> {
-        let (failure, panicked) = match contain(|| envelope.run()) {
-            Ok(Ok(())) => return None,
-            Ok(Err(error)) => (Failure::Error(error), false),
-            Err(payload) => (Failure::Panic(Panic::new(payload)), true),
-        };
-        let on_failure = self.pool.on_failure.lock().clone();
-        let contained = match on_failure {
-            Some(on_failure) => {
-                match contain(|| on_failure.on_failure(failure, self.pool, self.id)) {
-                    Ok(()) => true,
-                    Err(payload) => {
-                        drop_contained(payload);
-                        false
-                    }
-                }
-            }
-            None => drop_contained(failure),
-        };
-        Some(Failed {
-            panicked,
-            contained,
-        })
-    }
-
-    fn count(&self, failed: Option<&Failed>) {
+    /// Deals with a work that has done more than to return `Ok`: calls the handler or tells the
+    /// caller, counts the work, and finds out what follows.
+    #[cold]
+    fn settle(&mut self, phase: u64, outcome: Outcome<E>) -> After<E> {
         let progress = self.slot.progress();
-        match failed {
-            None => &progress.completed,
-            Some(failed) if failed.panicked => &progress.panicked,
-            Some(_) => &progress.failed,
-        }
-        .raise();
-        if failed.is_some_and(|failed| !failed.contained) {
+        let mut aside = self.aside.reset();
+        let mut caller = None;
+        let (ended, failure) = match (aside.verdict.take(), outcome) {
+            (Some(Verdict::Answered(ended, told)), _) => {
+                caller = Some(told);
+                (ended, None)
+            }
+            (Some(Verdict::Cancelled), _) => (Ended::Cancelled, None),
+            (Some(Verdict::Expired(work)), _) => (Ended::Expired, Some(Failure::Expired(work))),
+            (None, Ok(Ok(()))) => (Ended::Completed, None),
+            (None, Ok(Err(error))) => (Ended::Failed, Some(Failure::Error(error))),
+            (None, Err(payload)) => (Ended::Panicked, Some(Failure::Panic(Panic::new(payload)))),
+        };
+        let origin = Origin {
+            actor: self.id,
+            label: aside.label.take(),
+            key: aside.key,
+        };
+        let handled = failure.is_none_or(|failure| self.handle(failure, &origin));
+        if !(handled && aside.contained) {
             progress.handler_panics.raise();
         }
+        // Not running any more, but not looking for work either: a caller that is told may call
+        // `shutdown_now`, which waits for actors between two works.
+        progress.phase.set(phase + 3);
+        match ended {
+            Ended::Completed => &progress.completed,
+            Ended::Failed => &progress.failed,
+            Ended::Panicked => &progress.panicked,
+            Ended::Expired => &progress.expired,
+            Ended::Cancelled => &progress.cancelled,
+        }
+        .raise();
+        if caller.is_some_and(|caller| !caller.tell()) {
+            progress.handler_panics.raise();
+        }
+        self.clock.end(progress);
+        self.pace.ran();
+        self.follow(phase, origin.key)
+    }
+
+    /// Calls the handler. Returns `false` if it has panicked, or without a handler the drop of
+    /// the failure.
+    fn handle(&self, failure: Failure<E>, origin: &Origin) -> bool {
+        let on_failure = self.pool.on_failure.lock().clone();
+        match on_failure {
+            Some(on_failure) => run_contained(|| on_failure.on_failure(failure, self.pool, origin)),
+            None => drop_contained(failure),
+        }
+    }
+
+    /// Finds what follows a work that has ended in the turn of this key.
+    fn follow(&mut self, phase: u64, key: Option<u64>) -> After<E> {
+        let progress = self.slot.progress();
+        // Only a handler can have put a retry there. It has the same turn. It is taken in an even
+        // phase, as any work is, so `shutdown_now` either takes it or waits for it.
+        if !self.slot.handoff().is_empty() {
+            progress.phase.set(phase + 4);
+            let Some(retry) = self.slot.handoff().take_work() else {
+                return After::Nothing;
+            };
+            self.aside.hold(key);
+            return After::Retry(retry);
+        }
+        let passed_on = key.map_or(PassedOn::Done, |key| self.pool.line(key).pass_on());
+        if let PassedOn::Begins(next) = passed_on {
+            return After::Next(next);
+        }
+        progress.phase.set(phase + 4);
+        if let PassedOn::Put = passed_on {
+            (self.announce)(self.pool, self.pool.turns());
+        }
+        After::Nothing
     }
 }

@@ -33,13 +33,25 @@
 use std::io;
 
 use super::Placed;
+use super::mailbox::announce;
 use crate::actor_loop::run;
 use crate::error::AssignError;
 use crate::pool::{Counts, Locked, Pool, Reserved};
 use crate::sync::{Arc, Instant, MutexGuard, SPAWN_RETRY, has_passed, spawn};
 use crate::work::Envelope;
 
-/// A refusal of the system to start a thread. The reservation has been undone.
+/// Why an actor is started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// The troupe is being built.
+    Initial,
+    /// A work is handed over to it.
+    WithWork,
+    /// It looks for works that wait in mailboxes.
+    ForMailboxes,
+}
+
+/// The system has refused a thread, and the reservation is undone.
 struct Refusal<E> {
     error: io::Error,
     /// The work of the actor that was not started, if it is still there.
@@ -85,8 +97,8 @@ pub(crate) fn grow<E: Send + 'static>(
     reserved.slot.handoff().hand_over(envelope);
     drop(locked);
 
-    let Err(refusal) = spawn_reserved(pool, retry_at, &reserved, true) else {
-        // Work may be waiting in mailboxes since the system refused a thread.
+    let Err(refusal) = spawn_reserved(pool, retry_at, &reserved, Start::WithWork) else {
+        // Works may be waiting in mailboxes since the system refused a thread.
         grow_for_mailboxes(pool);
         return Ok(Placed::Yes);
     };
@@ -109,28 +121,32 @@ pub(crate) fn grow<E: Send + 'static>(
 #[cold]
 pub(crate) fn grow_for_mailboxes<E: Send + 'static>(pool: &Arc<Pool<E>>) {
     // If the system refuses, the work waits for an actor that is busy.
-    drop(start_without_work(pool, true, |retry_at, locked| {
-        let now = pool.counts.load();
-        // After a refusal, work waits in mailboxes until it is time to ask again.
-        retry_at.is_none_or(has_passed)
-            && !now.is_shutting_down()
-            && now.live() < pool.config.max
-            && locked.find_ready().is_some()
-    }));
+    drop(start_without_work(
+        pool,
+        Start::ForMailboxes,
+        |retry_at, locked| {
+            let now = pool.counts.load();
+            // After a refusal works wait in mailboxes until it is time to ask again.
+            retry_at.is_none_or(has_passed)
+                && !now.is_shutting_down()
+                && now.live() < pool.config.max
+                && locked.find_ready().is_some()
+        },
+    ));
 }
 
 /// Starts one of the actors that a troupe begins with.
 pub(crate) fn grow_initial<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
 ) -> Result<(), (String, io::Error)> {
-    start_without_work(pool, false, |_, _| true)
+    start_without_work(pool, Start::Initial, |_, _| true)
 }
 
 /// Starts an actor without a work, if it is needed. The error contains the name of the thread
 /// that the system has refused.
 fn start_without_work<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
-    is_growth: bool,
+    start: Start,
     is_needed: impl Fn(Option<Instant>, &Locked<'_, E>) -> bool,
 ) -> Result<(), (String, io::Error)> {
     loop {
@@ -139,10 +155,10 @@ fn start_without_work<E: Send + 'static>(
         if !is_needed(*retry_at, &locked) {
             return Ok(());
         }
-        let reserved = locked.reserve(is_growth);
+        let reserved = locked.reserve(start != Start::Initial);
         drop(locked);
         if let Some(reserved) = reserved {
-            return spawn_reserved(pool, retry_at, &reserved, false)
+            return spawn_reserved(pool, retry_at, &reserved, start)
                 .map_err(|refusal| (pool.config.name_of(reserved.id), refusal.error));
         }
         drop(retry_at);
@@ -155,11 +171,12 @@ fn spawn_reserved<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
     mut retry_at: MutexGuard<'_, Option<Instant>>,
     reserved: &Reserved<'_, E>,
-    has_work: bool,
+    start: Start,
 ) -> Result<(), Refusal<E>> {
     let id = reserved.id;
     let shared = Arc::clone(pool);
-    let body = move || run(&shared, id);
+    let is_initial = start == Start::Initial;
+    let body = move || run(&shared, id, is_initial, announce);
     let spawned = spawn(pool.config.name_of(id), pool.config.stack_size, body);
 
     let mut locked = pool.lock();
@@ -167,7 +184,7 @@ fn spawn_reserved<E: Send + 'static>(
         Ok(thread) => {
             // The actor may have left already. An actor without a work opens its slot
             // itself, when it first goes idle.
-            if locked.store_thread(reserved, thread) && has_work {
+            if locked.store_thread(reserved, thread) && start == Start::WithWork {
                 locked.open(id);
             }
             drop(locked);
@@ -218,9 +235,9 @@ mod tests {
     use std::sync::mpsc;
 
     use super::grow_for_mailboxes;
-    use crate::assign::{assign, assign_waiting};
+    use crate::assign::assign;
     use crate::config::Config;
-    use crate::pool::Pool;
+    use crate::pool::{Hooks, Pool};
     use crate::shutdown::{join, shutdown, wait_idle};
     use crate::sync::{Arc, Duration, Instant, spawn, yield_now};
     use crate::work::Work;
@@ -237,10 +254,14 @@ mod tests {
     /// system again immediately.
     #[test]
     fn a_troupe_without_an_actor_asks_the_system_immediately() {
-        let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2), None));
+        let pool = Arc::new(Pool::<()>::new(
+            Config::dynamic(0, 2),
+            None,
+            Hooks::default(),
+        ));
         *pool.spawn_lock.lock() = Instant::now().checked_add(Duration::from_secs(3_600));
         pool.counts.growth_refused();
-        assert!(assign(&pool, Work::new(|| Ok(()))).is_ok());
+        assert!(assign(&pool, Work::new(|| Ok(())), Some(Duration::ZERO)).is_ok());
         assert!(!pool.counts.load().is_refused());
         shutdown(&pool);
         assert_eq!(join(&pool, None), Ok(()));
@@ -251,9 +272,13 @@ mod tests {
     #[test]
     fn an_actor_that_was_needed_retires_when_there_are_more() {
         let config = Config::dynamic(1, 2).mailbox_size(1);
-        let pool = Arc::new(Pool::<()>::new(config.idle_timeout(Duration::ZERO), None));
+        let pool = Arc::new(Pool::<()>::new(
+            config.idle_timeout(Duration::ZERO),
+            None,
+            Hooks::default(),
+        ));
         let (open, gate) = mpsc::channel::<()>();
-        assert!(assign(&pool, Work::new(|| Ok(()))).is_ok());
+        assert!(assign(&pool, Work::new(|| Ok(())), Some(Duration::ZERO)).is_ok());
         assert_eq!(wait_idle(&pool, None), Ok(()));
         // The actor tries to retire as soon as it sleeps. These yields only give it the chance to
         // try too early. The test holds in both cases.
@@ -274,11 +299,15 @@ mod tests {
     /// system has refused a thread. It starts one as soon as an assign would.
     #[test]
     fn a_late_sender_waits_after_a_refusal_too() {
-        let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2).mailbox_size(1), None));
+        let pool = Arc::new(Pool::<()>::new(
+            Config::dynamic(0, 2).mailbox_size(1),
+            None,
+            Hooks::default(),
+        ));
         let gates = [(); 2].map(|()| mpsc::channel::<()>());
         let [(first, gate), (second, other_gate)] = gates;
         let work = Work::new(move || gate.recv().map_err(drop));
-        assert!(assign(&pool, work).is_ok());
+        assert!(assign(&pool, work, Some(Duration::ZERO)).is_ok());
         eventually(|| pool.stats().running == 1);
         let envelope = Work::new(move || other_gate.recv().map_err(drop)).into_envelope(1);
         assert!(pool.slot(0).unwrap().mailbox.put(envelope).is_ok());
@@ -302,7 +331,7 @@ mod tests {
     #[test]
     fn a_growth_after_a_refusal_starts_another_for_what_waits() {
         let config = Config::dynamic(0, 4).mailbox_size(4);
-        let pool = Arc::new(Pool::<()>::new(config, None));
+        let pool = Arc::new(Pool::<()>::new(config, None, Hooks::default()));
         let gates = [(); 3].map(|()| mpsc::channel::<()>());
         let (open, works): (Vec<_>, Vec<_>) = gates
             .into_iter()
@@ -314,7 +343,7 @@ mod tests {
             if later.is_some() {
                 pool.counts.growth_refused();
             }
-            assert!(assign(&pool, work).is_ok());
+            assert!(assign(&pool, work, Some(Duration::ZERO)).is_ok());
         }
         eventually(|| pool.stats().running == 3);
         drop(open);
@@ -326,16 +355,20 @@ mod tests {
     /// even if no room is made.
     #[test]
     fn a_waiting_sender_grows_the_troupe_in_time() {
-        let pool = Arc::new(Pool::<()>::new(Config::dynamic(0, 2).mailbox_size(0), None));
+        let pool = Arc::new(Pool::<()>::new(
+            Config::dynamic(0, 2).mailbox_size(0),
+            None,
+            Hooks::default(),
+        ));
         let (open, gate) = mpsc::channel::<()>();
         let work = Work::new(move || gate.recv().map_err(drop));
-        assert!(assign(&pool, work).is_ok());
+        assert!(assign(&pool, work, Some(Duration::ZERO)).is_ok());
         *pool.spawn_lock.lock() = Instant::now().checked_add(Duration::from_millis(20));
         pool.counts.growth_refused();
         let (done, is_done) = mpsc::channel();
         let waiter = Arc::clone(&pool);
         let wait = move || {
-            let placed = assign_waiting(&waiter, Work::new(|| Ok(())), None);
+            let placed = assign(&waiter, Work::new(|| Ok(())), None);
             done.send(placed.is_ok()).unwrap();
         };
         let waiter = spawn("waits".to_owned(), None, wait).unwrap();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Placed;
 use super::grow::grow_for_mailboxes;
-use crate::pool::{Generation, Pool, Slot, Visit};
+use crate::pool::{Counts, Generation, Pool, Slot, Visit};
 use crate::sync::{Arc, thread_number};
 use crate::work::Envelope;
 
@@ -91,6 +91,13 @@ pub(crate) fn after_send<E: Send + 'static>(
     if now.is_shutting_down() || slot.gate.generation() != generation {
         return after_late_send(pool, at, slot);
     }
+    find_actor(pool, at, now);
+    None
+}
+
+/// Makes sure that an actor will find what has been put into a mailbox.
+#[inline(always)]
+fn find_actor<E: Send + 'static>(pool: &Arc<Pool<E>>, at: usize, now: Counts) {
     if now.should_notify() && pool.holds_work(at) {
         pool.lock().notify_if_work();
     }
@@ -98,7 +105,14 @@ pub(crate) fn after_send<E: Send + 'static>(
     if now.live() < pool.config.max {
         grow_for_mailboxes(pool);
     }
-    None
+}
+
+/// Does SEND-2 to SEND-4 for an actor that has put a work among those at their turn. It cannot
+/// be late: it looks there itself before it leaves.
+#[cold]
+pub(crate) fn announce<E: Send + 'static>(pool: &Arc<Pool<E>>, at: usize) {
+    pool.set_ready(at);
+    find_actor(pool, at, pool.counts.load());
 }
 
 /// Takes the work of a late sender back, or does SEND-3 and SEND-4 anew.

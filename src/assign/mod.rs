@@ -2,6 +2,7 @@
 //! and else back to its sender.
 
 mod grow;
+mod keyed;
 mod mailbox;
 mod wait;
 
@@ -9,13 +10,14 @@ mod wait;
 pub(crate) use self::grow::grow_for_mailboxes;
 pub(crate) use self::grow::{grow, grow_initial};
 #[cfg(all(test, troupe_loom))]
-pub(crate) use self::mailbox::{after_send, reclaim_if_late};
+pub(crate) use self::mailbox::{after_send, announce, reclaim_if_late};
 
 use self::grow::may_grow_again;
+use self::keyed::place_keyed;
 use self::mailbox::place_in_mailbox;
 use self::wait::wait_for_place;
 use crate::error::AssignError;
-use crate::pool::{Counts, Pool};
+use crate::pool::{Counts, Origin, Pool};
 use crate::sync::{Arc, Backoff, Duration, thread_number};
 use crate::work::{Envelope, Work};
 
@@ -30,27 +32,19 @@ pub(crate) enum Placed<E> {
     Retry(Envelope<E>),
 }
 
-/// Assigns a work without waiting for room.
+/// Assigns a work; waits for room, if a time is given at most that long.
 #[inline]
 pub(crate) fn assign<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
     work: Work<E>,
-) -> Result<(), AssignError<E>> {
-    send_off(
-        pool,
-        work.into_envelope(thread_number()),
-        Some(Duration::ZERO),
-    )
-}
-
-/// Assigns a work. Waits for room, for at most `timeout` if there is one.
-#[inline]
-pub(crate) fn assign_waiting<E: Send + 'static>(
-    pool: &Arc<Pool<E>>,
-    work: Work<E>,
     timeout: Option<Duration>,
 ) -> Result<(), AssignError<E>> {
-    send_off(pool, work.into_envelope(thread_number()), timeout)
+    let sender = thread_number();
+    if work.is_plain(sender) {
+        send_off(pool, work.into_envelope(sender), timeout)
+    } else {
+        send_off_special(pool, work.into_envelope(sender), timeout)
+    }
 }
 
 fn send_off<E: Send + 'static>(
@@ -67,8 +61,38 @@ fn send_off<E: Send + 'static>(
         }
         Placed::Full(envelope) | Placed::Retry(envelope) => envelope,
     };
-    let placed = match place(pool, envelope) {
-        Err(AssignError::Full(work)) if waits => wait_for_place(pool, work, timeout),
+    finish(pool, place(pool, envelope), None, timeout)
+}
+
+/// Assigns a work that may have a key or a reply.
+#[cold]
+fn send_off_special<E: Send + 'static>(
+    pool: &Arc<Pool<E>>,
+    mut envelope: Envelope<E>,
+    timeout: Option<Duration>,
+) -> Result<(), AssignError<E>> {
+    envelope.set_troupe(pool.number());
+    let key = key_in(pool, &envelope);
+    let placed = finish(pool, place_with(pool, envelope, key), key, timeout);
+    placed.map_err(|refused| refused.map_work(Work::refused))
+}
+
+/// The key of a work. A troupe with one actor runs all works one by one, in order.
+fn key_in<E>(pool: &Pool<E>, envelope: &Envelope<E>) -> Option<u64> {
+    envelope.key().filter(|_| pool.config.max > 1)
+}
+
+/// Counts how an assign has ended. If the troupe is full, waits first.
+fn finish<E: Send + 'static>(
+    pool: &Arc<Pool<E>>,
+    placed: Result<(), AssignError<E>>,
+    key: Option<u64>,
+    timeout: Option<Duration>,
+) -> Result<(), AssignError<E>> {
+    let placed = match placed {
+        Err(AssignError::Full(work)) if timeout != Some(Duration::ZERO) => {
+            wait_for_place(pool, work, key, timeout)
+        }
         placed => placed,
     };
     placed.inspect_err(|_| pool.tallies.refuse())?;
@@ -81,8 +105,21 @@ fn accepted<E>(pool: &Pool<E>) -> Result<(), AssignError<E>> {
     Ok(())
 }
 
-/// Tries the mailboxes once, or refuses. Nearly every assign takes this path while all actors
-/// are busy, and the work is never copied on it. `Full` means that the troupe is full.
+/// Finds a place for a work, or a place in line if its key is taken.
+fn place_with<E: Send + 'static>(
+    pool: &Arc<Pool<E>>,
+    envelope: Envelope<E>,
+    key: Option<u64>,
+) -> Result<(), AssignError<E>> {
+    match key {
+        None => place(pool, envelope),
+        Some(key) => place_keyed(pool, envelope, key),
+    }
+}
+
+/// Tries the mailbox at the fill cursor once, or refuses. Nearly every assign takes this
+/// path while all actors are busy, and the work is never copied on it. `Full` is final:
+/// the troupe is full.
 #[inline(always)]
 fn place_at_once<E: Send + 'static>(pool: &Arc<Pool<E>>, envelope: Envelope<E>) -> Placed<E> {
     let now = pool.counts.load();
@@ -171,13 +208,22 @@ fn should_grow<E>(pool: &Pool<E>, now: Counts) -> bool {
     now.live() < pool.config.max && (!now.is_refused() || now.live() == 0 || may_grow_again(pool))
 }
 
-/// Assigns a retry in the place of the work that has failed on the actor `id`. The handler on
-/// that actor calls this, and the retry is handed over to the same actor.
-pub(crate) fn reassign<E>(pool: &Pool<E>, id: usize, work: Work<E>) -> Result<(), AssignError<E>> {
+/// Assigns a retry in the place of a work that has failed, whose handler calls this. The retry
+/// is handed over to the same actor. If it has another key, it is assigned like any work.
+pub(crate) fn reassign<E: Send + 'static>(
+    pool: &Arc<Pool<E>>,
+    origin: &Origin,
+    work: Work<E>,
+) -> Result<(), AssignError<E>> {
     let mut envelope = work.into_envelope(thread_number());
-    if let Some(slot) = pool.slot(id) {
-        // Checked under the hand-off's lock, so either `shutdown_now` finds the retry there or
-        // this call sees the shutdown.
+    let key = key_in(pool, &envelope);
+    if key.is_some() && key != origin.key {
+        return assign(pool, envelope.into_work(0), Some(Duration::ZERO));
+    }
+    envelope.set_troupe(pool.number());
+    if let Some(slot) = pool.slot(origin.actor) {
+        // Under the hand-off's lock, so that `shutdown_now` finds the retry there or this finds
+        // the shutdown.
         match slot
             .handoff()
             .put(envelope, || pool.counts.load().is_shutting_down())
@@ -187,7 +233,7 @@ pub(crate) fn reassign<E>(pool: &Pool<E>, id: usize, work: Work<E>) -> Result<()
         }
     }
     pool.tallies.refuse();
-    Err(AssignError::ShuttingDown(envelope.into_work(0)))
+    Err(AssignError::ShuttingDown(envelope.into_work(0).refused()))
 }
 
 fn place_with_idle<E: Send + 'static>(

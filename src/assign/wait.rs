@@ -27,7 +27,7 @@
 //! `it::race::waiters_against_the_last_place`, `it::race::waiters_that_give_up`.
 
 use super::grow::next_growth;
-use super::place;
+use super::place_with;
 use crate::error::AssignError;
 use crate::pool::Pool;
 use crate::sync::{Arc, Duration, Instant, Wake, is_over, thread_number, yield_now};
@@ -41,6 +41,7 @@ const RETRY_TIME: Duration = Duration::from_micros(15);
 pub(super) fn wait_for_place<E: Send + 'static>(
     pool: &Arc<Pool<E>>,
     work: Work<E>,
+    key: Option<u64>,
     timeout: Option<Duration>,
 ) -> Result<(), AssignError<E>> {
     if pool.is_own_thread() {
@@ -49,14 +50,15 @@ pub(super) fn wait_for_place<E: Send + 'static>(
     let begin = Instant::now();
     // A timeout that overflows the clock sets no deadline.
     let deadline = timeout.and_then(|timeout| begin.checked_add(timeout));
-    let mut envelope = work.into_envelope(thread_number());
-    // Room often comes sooner than a thread can sleep and be woken, and then often for more
-    // than one work.
+    let sender = thread_number();
+    let mut envelope = work.into_envelope(sender);
+    // Room often comes sooner than a thread can sleep and be woken, and then there is
+    // room for more than one work.
     while !is_over(begin, timeout.unwrap_or(RETRY_TIME).min(RETRY_TIME)) {
         // This yield hides no race. A sender that goes on to wait is told of room.
         yield_now();
-        match place(pool, envelope) {
-            Err(AssignError::Full(work)) => envelope = work.into_envelope(thread_number()),
+        match place_with(pool, envelope, key) {
+            Err(AssignError::Full(work)) => envelope = work.into_envelope(sender),
             placed => return placed,
         }
     }
@@ -65,15 +67,15 @@ pub(super) fn wait_for_place<E: Send + 'static>(
     let placed = loop {
         // WAIT-1, WAIT-2
         let noted = pool.waiters.generation();
-        match place(pool, envelope) {
+        match place_with(pool, envelope, key) {
             Err(AssignError::Full(work)) if !last_try => {
-                envelope = work.into_envelope(thread_number());
+                envelope = work.into_envelope(sender);
             }
             placed => break placed,
         }
         // WAIT-3
         let until = [deadline, next_growth(pool)].into_iter().flatten().min();
-        let timed_out = pool.waiters.sleep(noted, until) == Wake::TimedOut;
+        let timed_out = pool.waiters.sleep(noted, until, key.is_some()) == Wake::TimedOut;
         last_try = timed_out && until == deadline;
     };
     let with_full = placed.as_ref().is_err_and(AssignError::is_full);

@@ -2,6 +2,7 @@
 //! the end.
 
 use super::Pool;
+use super::lines::put_off_end;
 use crate::sync::Condvar;
 use crate::sync::unwind::drop_contained;
 
@@ -65,9 +66,14 @@ impl Callers {
 impl<E> Pool<E> {
     /// Ends a pool that is shutting down and whose last actor has left.
     pub fn end(&self) {
-        // The handler is dropped before any thread can see the end.
+        if put_off_end() {
+            return;
+        }
+        // The handler goes before anybody can see the end.
         let on_failure = self.on_failure.lock().take();
         drop_contained(on_failure);
+        let hooks = self.hooks.lock().take();
+        drop_contained(hooks);
         self.lock().callers().ended = true;
         self.events.has_ended.notify_all();
     }

@@ -100,7 +100,7 @@ impl<E> Handoff<E> {
         Ok(())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.work.lock().is_none()
     }
 }

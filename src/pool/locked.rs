@@ -12,7 +12,7 @@ use super::handoff::Signal;
 use super::idle::{Idle, IdleStack};
 use super::recall::Recall;
 use super::roster::Roster;
-use super::slot::{Slot, is_running};
+use super::slot::{Slot, is_between};
 use crate::sync::{Condvar, Instant, JoinHandle, MutexGuard, Wake, current};
 use crate::work::Envelope;
 
@@ -132,11 +132,6 @@ impl<'a, E> Locked<'a, E> {
                 self.pool.room.close(id, &slot.gate, &self.pool.counts);
             }
         }
-    }
-
-    /// Returns `true` if the slot of this actor has not been opened yet.
-    pub fn is_reserved(&self, id: usize) -> bool {
-        self.synced.roster.is_reserved(id)
     }
 
     pub(super) fn roster(&self) -> &Roster {
@@ -367,7 +362,7 @@ impl<E> Locked<'_, E> {
             .occupied()
             .filter(|id| !roster.is_reserved(*id) && !decided.contains(id))
             .filter_map(|id| Some((id, self.pool.slot(id)?.progress().phase.get())))
-            .filter(|(_, phase)| !is_running(*phase))
+            .filter(|(_, phase)| is_between(*phase))
             .collect()
     }
 }

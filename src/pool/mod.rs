@@ -7,7 +7,9 @@ mod callers;
 mod counts;
 mod cursors;
 mod handoff;
+mod hooks;
 mod idle;
+mod lines;
 mod locked;
 mod mailbox;
 mod recall;
@@ -18,12 +20,12 @@ mod snapshot;
 mod spin;
 mod waiters;
 
-use std::cell::Cell;
-
 pub use self::counts::Counts;
 pub use self::cursors::Visit;
 pub use self::handoff::Signal;
+pub use self::hooks::Hooks;
 pub use self::idle::Idle;
+pub use self::lines::PassedOn;
 pub use self::locked::{Locked, Reserved, Retired};
 pub use self::room::Generation;
 pub use self::slot::{Progress, Slot};
@@ -32,25 +34,32 @@ use self::bits::Bits;
 use self::callers::Events;
 use self::counts::CountsWord;
 use self::cursors::Cursors;
+use self::lines::Lines;
 use self::locked::Synced;
 use self::room::Room;
 use self::spin::SpinPolicy;
 use self::waiters::Waiters;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::member;
 use crate::sync::atomics::{Padded, SeqCstWord, StripedCounter};
-use crate::sync::{Arc, Instant, Mutex, OnceLock, processors, thread_local, troupe_number};
-use crate::work::Envelope;
-
-thread_local! {
-    /// The number of the troupe that this thread is an actor of, or zero if there is none.
-    static MEMBER_OF: Cell<u64> = const { Cell::new(0) };
-}
+use crate::sync::{Arc, Instant, Mutex, OnceLock, processors, troupe_number};
+use crate::work::{Envelope, Label};
 
 /// The user's error handler, wrapped by a module that knows the arguments of a handler.
 pub trait OnFailure<E>: Send + Sync {
-    /// Deals with a failure of the actor `id`, on that actor's thread.
-    fn on_failure(&self, failure: Failure<E>, pool: &Arc<Pool<E>>, id: usize);
+    /// Deals with a failure, on the thread of the actor that has run the work.
+    fn on_failure(&self, failure: Failure<E>, pool: &Arc<Pool<E>>, origin: &Origin);
+}
+
+/// Where a failure has come from.
+pub struct Origin {
+    /// The number of the actor.
+    pub actor: usize,
+    /// The label of the work.
+    pub label: Option<Label>,
+    /// The key whose turn the work has had.
+    pub key: Option<u64>,
 }
 
 /// The shared part of a troupe. The troupe, its handles and its actors own it together.
@@ -69,7 +78,9 @@ pub struct Pool<E> {
     /// The slots, by number. Each is made before the first start of an actor of its number. They
     /// are boxed, because most troupes never have as many actors as they may.
     slots: Box<[OnceLock<Box<Slot<E>>>]>,
-    /// Mailboxes that may hold work. A sender sets the bit after every send and before it
+    /// Works that wait for their keys.
+    lines: Lines<E>,
+    /// Mailboxes that may hold work, and one bit for the works at their turn. A sender sets the bit after every send and before it
     /// loads the counts. A bit is cleared only under the pool's lock.
     ready: Bits,
     /// The mailboxes that may have room.
@@ -82,12 +93,17 @@ pub struct Pool<E> {
     pub waiters: Waiters,
     /// How many works have been accepted and refused.
     pub tallies: StripedCounter,
-    /// Taken out at the end of the pool.
+    /// The functions that the threads of actors run first and last. Each thread has them until
+    /// it ends.
+    pub hooks: Mutex<Option<Arc<Hooks>>>,
+    /// How many hooks have panicked.
+    hook_panics: SeqCstWord,
+    /// Taken out by the last actor to leave.
     pub on_failure: Mutex<Option<Arc<dyn OnFailure<E>>>>,
 }
 
 impl<E> Pool<E> {
-    pub fn new(config: Config, on_failure: Option<Arc<dyn OnFailure<E>>>) -> Self {
+    pub fn new(config: Config, on_failure: Option<Arc<dyn OnFailure<E>>>, hooks: Hooks) -> Self {
         let max = config.max;
         Self {
             number: troupe_number(),
@@ -97,13 +113,16 @@ impl<E> Pool<E> {
             halted: Padded::default(),
             cursors: Cursors::new(),
             slots: (0..max).map(|_| OnceLock::new()).collect(),
-            ready: Bits::new(max),
+            lines: Lines::new(config.places_in_line()),
+            ready: Bits::new(max + 1),
             room: Room::new(max),
             synced: Mutex::new(Synced::new()),
             events: Events::default(),
             spawn_lock: Mutex::new(None),
             waiters: Waiters::default(),
             tallies: StripedCounter::default(),
+            hooks: Mutex::new(Some(Arc::new(hooks))),
+            hook_panics: SeqCstWord::default(),
             on_failure: Mutex::new(on_failure),
             config,
         }
@@ -157,7 +176,10 @@ impl<E> Pool<E> {
 
     /// Returns `true` if this mailbox holds work.
     pub fn holds_work(&self, id: usize) -> bool {
-        self.slot(id).is_some_and(|slot| !slot.mailbox.is_empty())
+        match self.slot(id) {
+            Some(slot) => !slot.mailbox.is_empty(),
+            None => id == self.turns() && self.lines.holds_work(),
+        }
     }
 
     /// Notes that a work has been put into this mailbox.
@@ -202,7 +224,9 @@ impl<E> Pool<E> {
     /// Takes the oldest work of a mailbox, and frees its place.
     #[inline(always)]
     pub fn take_from(&self, id: usize) -> Option<Envelope<E>> {
-        let slot = self.slot(id)?;
+        let Some(slot) = self.slot(id) else {
+            return (id == self.turns()).then(|| self.take_at_turn()).flatten();
+        };
         let envelope = slot.mailbox.take()?;
         if slot.gate.is_shut() {
             self.open_gate(id, slot);
@@ -222,13 +246,13 @@ impl<E> Pool<E> {
 
     // ---- The calling thread -------------------------------------------
 
-    /// Marks the calling thread as one of this troupe's.
-    pub fn adopt_thread(&self) {
-        MEMBER_OF.with(|member| member.set(self.number));
+    /// A number that no other troupe of the process ever has.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Returns `true` if the calling thread is one of this troupe's.
     pub fn is_own_thread(&self) -> bool {
-        MEMBER_OF.with(Cell::get) == self.number
+        member::is_of(self.number)
     }
 }

@@ -53,12 +53,14 @@ impl<E> Recall<E> {
         Some(self.unclaimed.swap_remove(mine))
     }
 
-    /// Adds the works that actors have given back to those that `shutdown_now` returns. No
-    /// later work is returned.
-    pub fn finish(&mut self, envelopes: &mut Vec<Envelope<E>>) {
-        envelopes.append(&mut self.not_started);
-        self.returned += envelopes.len() as u64;
+    /// Returns all that `shutdown_now` returns: `envelopes`, and before them the works that actors
+    /// have given back, which were taken first. From now on nothing more is returned.
+    pub fn finish(&mut self, envelopes: Vec<Envelope<E>>) -> Vec<Envelope<E>> {
+        let mut all = std::mem::take(&mut self.not_started);
+        all.extend(envelopes);
+        self.returned += all.len() as u64;
         self.is_collected = true;
+        all
     }
 
     pub fn is_collected(&self) -> bool {

@@ -26,11 +26,14 @@ struct Own<E> {
 /// The progress of an actor, which only the actor writes.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Even between two works, odd in one. It never returns to an earlier value.
+    /// Rises by four with each work: 4k between two works, 4k + 1 in one, 4k + 3 while the end
+    /// of one is told. Never the same number twice.
     pub phase: SingleWriter,
     pub completed: SingleWriter,
     pub failed: SingleWriter,
     pub panicked: SingleWriter,
+    pub expired: SingleWriter,
+    pub cancelled: SingleWriter,
     pub handler_panics: SingleWriter,
     pub shared: SingleWriter,
     last_accepted: SingleWriter,
@@ -67,7 +70,7 @@ impl Progress {
     /// Moves on to the next phase between two works, which shows `shutdown_now` that the actor
     /// has no work to begin.
     pub fn step(&self) {
-        self.phase.set(self.phase.get() + 2);
+        self.phase.set(self.phase.get() + 4);
     }
 
     /// Returns `true` while the actor runs a work or the error handler.
@@ -77,7 +80,8 @@ impl Progress {
 
     /// Returns how many works actors of this number have finished.
     pub(super) fn finished(&self) -> u64 {
-        self.completed.get() + self.failed.get() + self.panicked.get()
+        let by_itself = self.completed.get() + self.failed.get() + self.panicked.get();
+        by_itself + self.expired.get() + self.cancelled.get()
     }
 
     pub fn stamp_accepted(&self, built: Instant, now: Instant) {
@@ -99,8 +103,13 @@ impl Progress {
 
 /// Returns `true` if this phase says that the actor runs a work.
 #[inline]
-pub fn is_running(phase: u64) -> bool {
-    phase % 2 == 1
+fn is_running(phase: u64) -> bool {
+    phase % 4 == 1
+}
+
+/// Returns `true` if this phase says that the actor may hold a work that it has not begun.
+pub fn is_between(phase: u64) -> bool {
+    phase % 4 == 0
 }
 
 /// Returns the nanoseconds from `built` to `now`, plus one. Zero stands for never.

@@ -30,6 +30,8 @@ impl<E> Pool<E> {
             stats.completed += slot.progress().completed.get();
             stats.failed += slot.progress().failed.get();
             stats.panicked += slot.progress().panicked.get();
+            stats.expired += slot.progress().expired.get();
+            stats.cancelled += slot.progress().cancelled.get();
             stats.handler_panics += slot.progress().handler_panics.get();
             stats.shared += slot.progress().shared.get();
         }
@@ -41,6 +43,8 @@ impl<E> Pool<E> {
                 slot.mailbox.len() + usize::from(in_hand)
             })
             .sum();
+        let in_line = self.lines.len();
+        stats.handler_panics += self.hook_panics.load();
         let mut locked = self.lock();
         stats.idle = self.counts.load().idle();
         let roster = locked.roster();
@@ -50,8 +54,10 @@ impl<E> Pool<E> {
         stats.spawn_failures = roster.spawn_failures;
         stats.peak = roster.peak;
         stats.returned = locked.returned();
-        // A work that has begun counts as accepted, even if its sender has not counted it yet.
-        let finished = stats.completed + stats.failed + stats.panicked + stats.returned;
+        // A work can be taken, and even finished, before its sender has counted it. A
+        // work that has begun has been accepted, though.
+        let ended = stats.completed + stats.failed + stats.panicked;
+        let finished = ended + stats.expired + stats.cancelled + stats.returned;
         let begun = finished + running as u64;
         stats.accepted = locked.accepted_at_least(self.tallies.accepted().max(begun));
         // Some may have finished since they were seen running.
@@ -59,6 +65,8 @@ impl<E> Pool<E> {
         // A work that has neither begun nor been counted may still go back to its sender.
         let waiting = usize::try_from(stats.accepted - begun).unwrap_or(usize::MAX);
         stats.queued = held.min(waiting).min(stats.capacity - stats.running);
+        let in_line = usize::try_from(in_line).unwrap_or(usize::MAX);
+        stats.in_line = in_line.min(waiting - stats.queued);
         stats
     }
 

@@ -12,6 +12,9 @@ use crate::sync::{Condvar, Instant, Mutex, Wake};
 pub struct Waiters {
     line: Mutex<Line>,
     room: Condvar,
+    /// For senders of keyed works. They wait for room, for a key or for a place in line, so each
+    /// of these wakes them all, and takes no call from the others.
+    room_or_key: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +43,7 @@ impl Waiters {
         } else if !with_full {
             line.generation += 1;
             self.room.notify_one();
+            self.room_or_key.notify_all();
         }
     }
 
@@ -48,10 +52,11 @@ impl Waiters {
     }
 
     /// Sleeps while the generation is still `noted`, at most until `deadline`.
-    pub fn sleep(&self, noted: u64, deadline: Option<Instant>) -> Wake {
+    pub fn sleep(&self, noted: u64, deadline: Option<Instant>, keyed: bool) -> Wake {
+        let event = if keyed { &self.room_or_key } else { &self.room };
         let mut line = self.line.lock();
         while line.generation == noted {
-            if self.room.wait(&mut line, deadline) == Wake::TimedOut {
+            if event.wait(&mut line, deadline) == Wake::TimedOut {
                 return Wake::TimedOut;
             }
         }
@@ -62,12 +67,20 @@ impl Waiters {
     pub fn wake_one(&self) {
         self.line.lock().generation += 1;
         self.room.notify_one();
+        self.room_or_key.notify_all();
+    }
+
+    /// A key is free, or a place in line.
+    pub fn wake_keyed(&self) {
+        self.line.lock().generation += 1;
+        self.room_or_key.notify_all();
     }
 
     /// Wakes every sender.
     pub fn wake_all(&self) {
         self.line.lock().generation += 1;
         self.room.notify_all();
+        self.room_or_key.notify_all();
     }
 }
 

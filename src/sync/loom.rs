@@ -245,7 +245,10 @@ pub const SPINS: u32 = 0;
 /// Of no effect, since time stands still.
 pub const SPAWN_RETRY: Duration = Duration::ZERO;
 
-/// One, which all threads share.
+/// Two, so that keys share them.
+pub const SHARDS: usize = 2;
+
+/// One, on which all threads meet.
 pub const STRIPES: usize = 1;
 
 pub fn processors() -> usize {

@@ -47,6 +47,8 @@ pub(crate) use self::shuttle::*;
 #[cfg(not(any(troupe_shuttle, troupe_loom)))]
 pub(crate) use self::std::*;
 
+use ::std::hash::{BuildHasher, Hash};
+
 pub(crate) use ::std::sync::{Arc, OnceLock};
 pub(crate) use ::std::time::Duration;
 #[cfg(not(troupe_loom))]
@@ -55,6 +57,17 @@ pub(crate) use ::std::time::Instant;
 /// A mutex that makes a `Send` value `Sync`, as public types promise. It is only consumed,
 /// never locked, except by the channel of the loom model.
 pub(crate) type SyncWrapper<T> = parking_lot::Mutex<T>;
+
+/// Returns the hash of a key. Two processes have different hashes. Under a model checker they
+/// are the same, or a schedule could not be replayed.
+pub(crate) fn hash_key<K: Hash + ?Sized>(key: &K) -> u64 {
+    #[cfg(not(any(troupe_shuttle, troupe_loom)))]
+    type State = ::std::hash::RandomState;
+    #[cfg(any(troupe_shuttle, troupe_loom))]
+    type State = ::std::hash::BuildHasherDefault<::std::hash::DefaultHasher>;
+    static STATE: OnceLock<State> = OnceLock::new();
+    STATE.get_or_init(State::default).hash_one(key)
+}
 
 /// Returns a number that no other call in this process gets.
 pub(crate) fn troupe_number() -> u64 {

@@ -113,7 +113,10 @@ pub const SPAWN_RETRY: Duration = Duration::ZERO;
 /// Fewer than in `std`, because a look that finds nothing teaches a model nothing.
 pub const SPINS: u32 = 1;
 
-/// Two, so threads share them. Each adds many steps to a snapshot.
+/// Two, so that keys share them.
+pub const SHARDS: usize = 2;
+
+/// Two, so that threads share them. Each is many steps of a snapshot.
 pub const STRIPES: usize = 2;
 
 /// Two, so that actors spin and hold off.

@@ -136,7 +136,10 @@ pub const SPAWN_RETRY: Duration = Duration::from_millis(100);
 /// How often an actor that has run out of work looks for more before it goes idle.
 pub const SPINS: u32 = 25;
 
-/// The number of stripes of a `StripedCounter`.
+/// How many locks the taken keys are spread over.
+pub const SHARDS: usize = 16;
+
+/// How many lines a striped counter is spread over.
 pub const STRIPES: usize = 16;
 
 /// Returns how many threads of this process can run at once.

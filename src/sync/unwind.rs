@@ -14,12 +14,13 @@ pub fn contain<T>(code: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(code))
 }
 
-/// Drops `value`. Returns `false` if its drop panicked.
+/// Runs `code`. Returns `false` if it panicked.
 ///
-/// The payload of that panic is dropped as well. If that drop panics too, the second payload
-/// is leaked, because a chain of such payloads may be endless.
-pub fn drop_contained<T>(value: T) -> bool {
-    match contain(|| drop(value)) {
+/// The payload of that panic is dropped as well. If that panics in turn, its
+/// payload is forgotten: somebody built an endless chain, and an actor must
+/// not follow it.
+pub fn run_contained(code: impl FnOnce()) -> bool {
+    match contain(code) {
         Ok(()) => true,
         Err(payload) => {
             if let Err(endless) = contain(|| drop(payload)) {
@@ -28,6 +29,11 @@ pub fn drop_contained<T>(value: T) -> bool {
             false
         }
     }
+}
+
+/// Drops `value`. Returns `false` if its drop panicked.
+pub fn drop_contained<T>(value: T) -> bool {
+    run_contained(|| drop(value))
 }
 
 #[cfg(test)]

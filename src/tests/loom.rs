@@ -7,10 +7,9 @@
 //! deadlock, which loom reports. `sync/loom.rs` describes what is not real.
 
 use crate::actor_loop::run;
-use crate::assign::{after_send, grow, grow_for_mailboxes, reclaim_if_late};
-use crate::assign::{assign, assign_waiting};
+use crate::assign::{after_send, announce, assign, grow, grow_for_mailboxes, reclaim_if_late};
 use crate::config::Config;
-use crate::pool::{Pool, Retired, Signal};
+use crate::pool::{Hooks, Pool, Retired, Signal};
 use crate::shutdown::{join, shutdown, shutdown_now};
 use crate::sync::atomics::StripedCounter;
 use crate::sync::{
@@ -22,7 +21,7 @@ type Error = ();
 
 /// Makes a pool with `max` actors, all of them busy.
 fn pool(config: Config) -> Arc<Pool<Error>> {
-    let pool = Arc::new(Pool::new(config, None));
+    let pool = Arc::new(Pool::new(config, None, Hooks::default()));
     for _ in 0..pool.config.max {
         pool.make_next_slot();
         let mut locked = pool.lock();
@@ -43,7 +42,7 @@ fn with(
 
 /// Starts the thread of an actor, which ends after a shutdown or when the actor retires.
 fn actor(pool: &Arc<Pool<Error>>, id: usize) -> JoinHandle<()> {
-    with(pool, move |pool| run(&pool, id))
+    with(pool, move |pool| run(&pool, id, false, announce))
 }
 
 /// Makes a work that counts itself.
@@ -138,7 +137,9 @@ fn full_counts_no_mailbox_with_room() {
         let run = Arc::new(Ghost::default());
         put(&pool, 0, work(&run));
         let late = work(&run);
-        let sender = with(&pool, move |pool| drop(assign(&pool, late)));
+        let sender = with(&pool, move |pool| {
+            drop(assign(&pool, late, Some(Duration::ZERO)))
+        });
         assert!(pool.take_from(0).is_some());
         // The count is below zero for a moment if the mailbox is uncounted before it is counted.
         assert_ne!(pool.counts.load().full(), 1);
@@ -206,7 +207,7 @@ fn going_idle_against_assign() {
         let pool = pool(Config::fixed(1).mailbox_size(1));
         let bell = Bell::default();
         let actor = actor(&pool, 0);
-        assign(&pool, bell.work()).unwrap();
+        assign(&pool, bell.work(), Some(Duration::ZERO)).unwrap();
         bell.wait(1);
         shutdown(&pool);
         actor.join().unwrap();
@@ -226,9 +227,9 @@ fn a_hand_off_against_a_send() {
         let [first, second] = [(); 2].map(|()| Arc::new(Ghost::default()));
         let early = work(&first);
         let sender = with(&pool, move |pool| put(&pool, 0, early));
-        assign(&pool, work(&second)).unwrap();
+        assign(&pool, work(&second), Some(Duration::ZERO)).unwrap();
         let hand = pool.slot(0).unwrap().handoff().take_work();
-        assert!(hand.is_some_and(|envelope| envelope.run().is_ok()));
+        assert!(hand.is_some_and(|envelope| envelope.into_work(0).run().is_ok()));
         if second.get() == 0 {
             // The second work has been accepted into the mailbox.
             assert_eq!(pool.lock().find_ready(), Some(0));
@@ -273,7 +274,7 @@ fn a_waiter_hears_of_room() {
         put(&pool, 0, work(&run));
         let late = work(&run);
         let waiter = with(&pool, move |pool| {
-            assign_waiting(&pool, late, None).unwrap();
+            assign(&pool, late, None).unwrap();
         });
         assert!(pool.take_from(0).is_some());
         waiter.join().unwrap();
@@ -300,7 +301,7 @@ fn two_waiters_hear_of_two_places() {
             .map(|_| {
                 let work = work(&run);
                 with(&pool, move |pool| {
-                    assign_waiting(&pool, work, None).unwrap();
+                    assign(&pool, work, None).unwrap();
                 })
             })
             .collect();
@@ -450,7 +451,7 @@ fn assign_while_the_only_actor_retires(after_a_refusal: bool) {
     }
     let bell = Bell::default();
     let actor = actor(&pool, 0);
-    assign(&pool, bell.work()).unwrap();
+    assign(&pool, bell.work(), Some(Duration::ZERO)).unwrap();
     bell.wait(1);
     actor.join().unwrap();
     shutdown(&pool);
@@ -527,7 +528,7 @@ fn a_late_sender_against_an_idle_actor() {
         put(&pool, 0, bell.work());
         let slot = pool.slot(0).unwrap();
         if let Some(envelope) = after_send(&pool, 0, slot, before) {
-            assign(&pool, envelope.into_work(0)).unwrap();
+            assign(&pool, envelope.into_work(0), Some(Duration::ZERO)).unwrap();
         }
         bell.wait(1);
         shutdown(&pool);
@@ -577,7 +578,7 @@ fn an_actor_is_born_for_a_work_against_assign() {
         put(&pool, 0, first);
         pool.set_ready(0);
         grow_for_mailboxes(&pool);
-        assign(&pool, second).unwrap();
+        assign(&pool, second, Some(Duration::ZERO)).unwrap();
         bell.wait(2);
         shutdown(&pool);
     });
@@ -600,11 +601,11 @@ fn a_late_sender_against_a_hand_off() {
         pool.set_ready(0);
         goes_idle(&pool, 0);
         let sender = with(&pool, |pool| grow_for_mailboxes(&pool));
-        assign(&pool, second).unwrap();
-        // The actor takes this work when it is woken.
+        assign(&pool, second, Some(Duration::ZERO)).unwrap();
+        // The actor finds this when it is notified.
         let hand = with(&pool, |pool| {
             let hand = pool.slot(0).unwrap().handoff().take_work();
-            assert!(hand.is_some_and(|envelope| envelope.run().is_ok()));
+            assert!(hand.is_some_and(|envelope| envelope.into_work(0).run().is_ok()));
         });
         bell.wait(2);
         sender.join().unwrap();
@@ -657,8 +658,10 @@ fn full_is_exact_while_an_actor_turns_back() {
         pool.set_ready(0);
         goes_idle(&pool, 1);
         let late = work(&run);
-        let sender = with(&pool, move |pool| assign(&pool, late).unwrap());
-        // The actor turns back, since it finds work or has been notified.
+        let sender = with(&pool, move |pool| {
+            assign(&pool, late, Some(Duration::ZERO)).unwrap()
+        });
+        // An actor begins to retire, and finds work.
         let slot = pool.slot(1).unwrap();
         let retired = pool.lock().retire(1, slot);
         assert!(!matches!(retired, Retired::Yes { .. }));

@@ -8,6 +8,9 @@
 //! A coin of the model decides which waits time out. It also decides which spawns are
 //! refused, unless the troupe's threads are called `sure`.
 
+mod keys;
+mod replies;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 

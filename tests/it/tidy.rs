@@ -10,13 +10,18 @@ use std::path::{Path, PathBuf};
 /// reader who goes down the list has always read what is used.
 const IMPORTS: &str = "
 sync:
+member: sync
+panic: sync
 work: sync
-failure: sync work
+options: sync work
+reply: member panic sync work
+failure: panic work
 error: work
+serde: sync
 config: error sync
 stats: sync
-pool: config failure stats sync work
-actor_loop: failure pool sync work
+pool: config failure member stats sync work
+actor_loop: failure member panic pool sync work
 assign: actor_loop error pool sync work
 shutdown: error pool sync work
 handle: assign error pool shutdown stats sync work

@@ -306,6 +306,7 @@ impl Stage {
         let fault = match failure {
             Failure::Error(fault) => Some(fault),
             Failure::Panic(panic) => panic.into_payload().downcast().ok().map(|fault| *fault),
+            Failure::Expired(_) => None,
         };
         let Some(fault) = fault else {
             log::violated(|| "the handler was given somebody else's panic".to_owned());

@@ -1,0 +1,177 @@
+//! The options of a work: a label, a deadline, a key.
+//!
+//! A work that has options is boxed a second time, together with all of them. A work without
+//! options costs nothing more than before there were any.
+
+use std::any::Any;
+use std::hash::Hash;
+
+use crate::sync::{Instant, has_passed, hash_key};
+use crate::work::{Aside, Envelope, ErasedWork, Header, Label, Options, Work};
+
+/// A work and its options.
+struct WithOptions<E> {
+    header: Header,
+    options: Options,
+    inner: Envelope<E>,
+}
+
+impl<E: 'static> ErasedWork<E> for WithOptions<E> {
+    fn run(self: Box<Self>, aside: &mut Aside<E>) -> Result<(), E> {
+        aside.begin(self.options.label.clone(), self.options.key);
+        let deadline = self.options.deadline.filter(|_| !aside.by_hand);
+        if !deadline.is_some_and(has_passed) {
+            return self.inner.run(aside);
+        }
+        let Self {
+            header,
+            mut options,
+            inner,
+        } = *self;
+        options.deadline = None;
+        if let Err(inner) = inner.expire(aside) {
+            let content = Self {
+                header,
+                options,
+                inner,
+            };
+            aside.expire(Envelope::new(Box::new(content)).into_work(0));
+        }
+        Ok(())
+    }
+
+    fn expire(self: Box<Self>, aside: &mut Aside<E>) -> Result<(), Envelope<E>> {
+        self.inner.expire(aside)
+    }
+
+    fn header(&mut self) -> &mut Header {
+        &mut self.header
+    }
+
+    fn value(&mut self) -> Option<&mut dyn Any> {
+        self.inner.value()
+    }
+
+    fn options(&mut self) -> Option<&mut Options> {
+        Some(&mut self.options)
+    }
+
+    fn peek(&self) -> Option<&Options> {
+        Some(&self.options)
+    }
+
+    fn set_troupe(&mut self, number: u64) {
+        self.inner.set_troupe(number);
+    }
+}
+
+impl<E: 'static> Work<E> {
+    /// Gives the work a key. Works of one key run one at a time, in the order in which they
+    /// were accepted, on whichever actor.
+    ///
+    /// Does not block. Allocates once, unless the work has an option already.
+    ///
+    /// A key is anything that can be hashed. Its type counts: `7_u32` and `7_u64` differ. The
+    /// key is kept as a hash of 64 bits. Two keys of the same hash are served as one, which
+    /// costs them parallelism and nothing else. Setting a key twice keeps the last.
+    ///
+    /// Each work of a key starts when the one before has ended, with its error handler and its
+    /// retry. A work whose key is taken stands in line. It takes none of the places of other
+    /// work: see [`Config::line_size`](crate::Config::line_size). A troupe with one actor runs
+    /// all work in the order of acceptance, so a key changes nothing there.
+    ///
+    /// # Panics
+    ///
+    /// If the hash of the key panics, that unwinds to the caller.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use troupe_pool::{Config, Troupe, Work};
+    ///
+    /// let troupe = Troupe::new(Config::fixed(4))?;
+    /// let (say, said) = mpsc::channel();
+    /// for event in 0..20 {
+    ///     let say = say.clone();
+    ///     let work = Work::new(move || Ok(say.send(event)?));
+    ///     troupe.assign_wait(work.keyed("customer 7"))?;
+    /// }
+    /// troupe.wait_idle()?;
+    /// assert!(said.try_iter().eq(0..20));
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn keyed<K: Hash + ?Sized>(self, key: &K) -> Self {
+        let key = hash_key(key);
+        self.with_options(|options| options.key = Some(key))
+    }
+
+    /// Sets the time from which the work is not started any more. It expires instead.
+    ///
+    /// Does not block. Allocates once, unless the work has an option already.
+    ///
+    /// An actor that would start the work looks at the clock. Neither an assign nor a wait for
+    /// room does. Work that has expired is counted in
+    /// [`expired`](crate::Stats::expired). Its [`Reply`](crate::Reply) says
+    /// [`Expired`](crate::ReplyError::Expired). If nobody waits for a reply, the error handler
+    /// receives the work in [`Failure::Expired`](crate::Failure::Expired), without its deadline,
+    /// so that it can be run after all. Setting a deadline twice keeps the last. A deadline does
+    /// not count in [`run`](Work::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use troupe_pool::{Config, Troupe, Work};
+    ///
+    /// let troupe = Troupe::new(Config::fixed(1))?;
+    /// troupe.assign(Work::new(|| Ok(())).deadline(Instant::now()))?;
+    /// troupe.wait_idle()?;
+    /// assert_eq!((troupe.stats().expired, troupe.stats().completed), (1, 0));
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    pub fn deadline(self, deadline: Instant) -> Self {
+        self.with_options(|options| options.deadline = Some(deadline))
+    }
+
+    /// Gives the work a name, which is shown when it fails.
+    ///
+    /// Does not block. Allocates once, unless the work has an option already. A `&'static str`
+    /// is not copied.
+    ///
+    /// The label is in [`Context::label`](crate::Context::label) while the error handler runs,
+    /// and in the `Debug` of the work and of an error that contains it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use troupe_pool::Work;
+    ///
+    /// let work = Work::<String>::new(|| Ok(())).label("fetch a");
+    /// assert_eq!(format!("{work:?}"), "Work { label: \"fetch a\", .. }");
+    /// ```
+    pub fn label(self, label: impl Into<Label>) -> Self {
+        self.with_options(|options| options.label = Some(label.into()))
+    }
+
+    fn with_options(self, set: impl FnOnce(&mut Options)) -> Self {
+        let mut envelope = self.into_envelope(0);
+        if let Some(options) = envelope.options() {
+            set(options);
+            return envelope.into_work(0);
+        }
+        let mut options = Options::default();
+        set(&mut options);
+        let header = Header::default();
+        Envelope::new(Box::new(WithOptions {
+            header,
+            options,
+            inner: envelope,
+        }))
+        .into_work(0)
+    }
+}

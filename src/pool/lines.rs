@@ -1,0 +1,329 @@
+//! Works that wait for their keys.
+//!
+//! A key is *taken* while a work of it is in the pool. Later works of the key stand *in line*.
+//! When the work that has the turn has ended, its actor *passes the key on* to the next.
+//!
+//! # Why a key loses no work, and runs one at a time
+//!
+//! Claim: works of one key begin one at a time, in the order of acceptance; each is begun or
+//! returned; `Full` is exact.
+//!
+//! The taken keys and their lines are in shards, each under a lock of its own.
+//!
+//! | step | |
+//! |---|---|
+//! | KEY-1 | an assign finds the key free, takes it, and places the work like any other, all under the shard's lock; if the work is refused, the key is free again |
+//! | KEY-2 | an assign finds the key taken, and stands in line, under the shard's lock |
+//! | KEY-3 | an actor whose work of the key has ended pops the next work, or frees the key, under the shard's lock |
+//!
+//! - *A work in line is never stranded.* It stands behind a work that has been accepted, since
+//!   KEY-1 holds the lock until its work is accepted or refused. That work is begun, and its
+//!   actor does KEY-3 before it looks for other work, goes idle or leaves. So retiring and
+//!   `shutdown` know nothing of lines.
+//! - *The next work begins at once, or waits at its turn.* If no other work is waiting, the actor
+//!   goes on with the popped work. Otherwise the work is put among those *at their turn*, which
+//!   are one more mailbox to everybody who looks for work: put, then the ready bit, then SEND-3
+//!   and SEND-4. An actor takes as many of them as there were when it came to them, and then
+//!   moves the drain cursor on. So neither they nor the mailboxes wait without bound.
+//! - *`shutdown_now`* takes every shard's lock before the pool's, and halts and empties lines and
+//!   mailboxes in one step. KEY-2 and KEY-3 look at the halt under the shard's lock. An actor is
+//!   in KEY-3 while its phase is odd: a work that it goes on with has begun, so it does not ask
+//!   for the halt again, and `shutdown_now` does not wait for it.
+//! - *`Full`*: in KEY-1 as for any other work; in KEY-2 if every place in line is taken, while
+//!   the lock says that the key is.
+//!
+//! A waiting sender with a keyed work waits for room, for its key, or for a place in line. Each
+//! of them wakes every such sender, through a condition variable of their own. So they take no
+//! call from a sender that waits for room alone.
+//!
+//! KEY-1 may start a thread, and a refused one may end the pool, which drops the error handler:
+//! user code. It must not run under a shard's lock, so the end is put off until the lock has
+//! been released.
+//!
+//! Attacked by `shuttle::a_key_against_its_end`, `shuttle::a_key_against_shutdown_now`,
+//! `shuttle::a_key_against_a_refused_growth`, `shuttle::a_keyed_waiter_hears_of_its_key`,
+//! `it::keyed`.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Pool;
+use crate::sync::atomics::{Padded, SeqCstWord};
+use crate::sync::{Mutex, MutexGuard, SHARDS, thread_local};
+use crate::work::Envelope;
+
+thread_local! {
+    /// Whether this thread holds a shard's lock, and owes the pool its end.
+    static HELD: Cell<Held> = const { Cell::new(Held::No) };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    No,
+    Yes,
+    /// The pool has to be ended once the lock has been released.
+    OwesEnd,
+}
+
+/// Taken keys, each with the works that stand in line for it.
+type Shard<E> = BTreeMap<u64, VecDeque<Envelope<E>>>;
+
+/// The lines of a pool.
+pub(super) struct Lines<E> {
+    shards: Box<[Padded<Mutex<Shard<E>>>]>,
+    at_turn: Mutex<AtTurn<E>>,
+    /// How many works are at their turn.
+    waiting: SeqCstWord,
+    /// How many places in line are taken. A work at its turn keeps its place.
+    taken: SeqCstWord,
+    /// How many places there are.
+    places: u64,
+}
+
+/// Works that have come to their turn, and wait for an actor.
+struct AtTurn<E> {
+    works: VecDeque<Envelope<E>>,
+    /// How many of them are taken before the drain cursor moves on.
+    batch: usize,
+}
+
+impl<E> Lines<E> {
+    pub(super) fn new(places: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Padded::default()).collect(),
+            at_turn: Mutex::new(AtTurn {
+                works: VecDeque::new(),
+                batch: 0,
+            }),
+            waiting: SeqCstWord::default(),
+            taken: SeqCstWord::default(),
+            places: places as u64,
+        }
+    }
+
+    fn shard(&self, key: u64) -> &Mutex<Shard<E>> {
+        &self.shards[key as usize % SHARDS]
+    }
+
+    /// Returns `true` if a work is at its turn.
+    pub(super) fn holds_work(&self) -> bool {
+        self.waiting.load() > 0
+    }
+
+    /// Returns how many works wait for their keys, or at their turn.
+    pub(super) fn len(&self) -> u64 {
+        self.taken.load()
+    }
+
+    /// Takes a place in line. Returns `false` if there is none.
+    fn take_place(&self) -> bool {
+        loop {
+            let taken = self.taken.load();
+            if taken >= self.places {
+                return false;
+            }
+            if self.taken.replace(taken, taken + 1) {
+                return true;
+            }
+        }
+    }
+
+    /// Puts a work among those at their turn.
+    fn put(&self, envelope: Envelope<E>) {
+        let mut at_turn = self.at_turn.lock();
+        at_turn.works.push_back(envelope);
+        self.waiting.store(at_turn.works.len() as u64);
+    }
+
+    /// Takes the oldest of the works at their turn, and whether it is the last of those that
+    /// are taken before others.
+    fn take(&self) -> Option<(Envelope<E>, bool)> {
+        let mut at_turn = self.at_turn.lock();
+        if at_turn.batch == 0 {
+            at_turn.batch = at_turn.works.len();
+        }
+        let envelope = at_turn.works.pop_front()?;
+        at_turn.batch -= 1;
+        self.waiting.store(at_turn.works.len() as u64);
+        Some((envelope, at_turn.batch == 0))
+    }
+}
+
+/// The locks of all shards, held: no key is taken or passed on meanwhile.
+#[must_use]
+pub struct AllLines<'a, E> {
+    lines: &'a Lines<E>,
+    shards: Vec<MutexGuard<'a, Shard<E>>>,
+}
+
+impl<E> AllLines<'_, E> {
+    /// Takes all works out, in the order of their turns.
+    pub fn empty(self) -> Vec<Envelope<E>> {
+        let Self { lines, shards } = self;
+        let mut at_turn = lines.at_turn.lock();
+        at_turn.batch = 0;
+        let mut envelopes = Vec::from(std::mem::take(&mut at_turn.works));
+        lines.waiting.store(0);
+        drop(at_turn);
+        for mut shard in shards {
+            for line in shard.values_mut() {
+                envelopes.extend(line.drain(..));
+            }
+        }
+        lines.taken.store(0);
+        envelopes
+    }
+}
+
+/// The line of a key, with the lock of its shard held.
+#[must_use]
+pub struct Line<'a, E> {
+    pool: &'a Pool<E>,
+    key: u64,
+    /// `None` once it has been released.
+    shard: Option<MutexGuard<'a, Shard<E>>>,
+}
+
+impl<E> Pool<E> {
+    /// Takes the lock of the shard that a key belongs to.
+    pub fn line(&self, key: u64) -> Line<'_, E> {
+        let shard = Some(self.lines.shard(key).lock());
+        HELD.with(|held| held.set(Held::Yes));
+        Line {
+            pool: self,
+            key,
+            shard,
+        }
+    }
+
+    /// Takes the locks of all shards.
+    pub fn lock_lines(&self) -> AllLines<'_, E> {
+        let lines = &self.lines;
+        let shards = lines.shards.iter().map(|shard| shard.lock()).collect();
+        AllLines { lines, shards }
+    }
+
+    /// The number of the mailbox that the works at their turn make up.
+    pub fn turns(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Takes a work that has come to its turn.
+    #[cold]
+    pub(super) fn take_at_turn(&self) -> Option<Envelope<E>> {
+        let (envelope, is_last) = self.lines.take()?;
+        if is_last {
+            let turns = self.turns();
+            let holds_other = |other| other != turns && self.holds_work(other);
+            let next = self.ready.find(turns, holds_other);
+            self.cursors.move_drain(turns, next.unwrap_or(turns));
+        }
+        self.leave_line();
+        Some(envelope)
+    }
+
+    /// Frees the place in line of a work that an actor has taken.
+    fn leave_line(&self) {
+        self.lines.taken.add(u64::MAX);
+        self.wake_keyed();
+    }
+
+    fn wake_keyed(&self) {
+        if self.counts.load().is_waited_for() {
+            self.waiters.wake_keyed();
+        }
+    }
+}
+
+impl<E> Line<'_, E> {
+    fn works(&mut self) -> Option<&mut VecDeque<Envelope<E>>> {
+        self.shard.as_mut()?.get_mut(&self.key)
+    }
+
+    pub fn is_taken(&mut self) -> bool {
+        self.works().is_some()
+    }
+
+    /// KEY-1: takes the key, which is free.
+    pub fn take_key(&mut self) {
+        if let Some(shard) = &mut self.shard {
+            shard.insert(self.key, VecDeque::new());
+        }
+    }
+
+    /// Frees the key, behind which no work stands in line.
+    pub fn free_key(&mut self) {
+        if let Some(shard) = &mut self.shard {
+            shard.remove(&self.key);
+        }
+    }
+
+    /// KEY-2: puts a work in line, or gives it back if there is no place.
+    pub fn stand(mut self, envelope: Envelope<E>) -> Result<(), Envelope<E>> {
+        let pool = self.pool;
+        match self.works() {
+            Some(works) if pool.lines.take_place() => {
+                works.push_back(envelope);
+                Ok(())
+            }
+            _ => Err(envelope),
+        }
+    }
+
+    /// KEY-3: passes the key on, since the work that had the turn has ended. The calling actor
+    /// must be in an odd phase.
+    pub fn pass_on(mut self) -> PassedOn<E> {
+        let pool = self.pool;
+        if pool.is_halted() {
+            return PassedOn::Done;
+        }
+        let Some(works) = self.works() else {
+            return PassedOn::Done;
+        };
+        let Some(next) = works.pop_front() else {
+            self.free_key();
+            drop(self);
+            pool.wake_keyed();
+            return PassedOn::Done;
+        };
+        if pool.find_work().is_some() {
+            pool.lines.put(next);
+            return PassedOn::Put;
+        }
+        drop(self);
+        pool.leave_line();
+        PassedOn::Begins(next)
+    }
+}
+
+impl<E> Drop for Line<'_, E> {
+    fn drop(&mut self) {
+        self.shard = None;
+        if HELD.with(|held| held.replace(Held::No)) == Held::OwesEnd {
+            self.pool.end();
+        }
+    }
+}
+
+/// Returns `true` if the calling thread holds a shard's lock. It ends the pool when it releases
+/// the lock.
+pub(super) fn put_off_end() -> bool {
+    HELD.with(|held| {
+        let holds = held.get() != Held::No;
+        if holds {
+            held.set(Held::OwesEnd);
+        }
+        holds
+    })
+}
+
+/// The outcome of passing a key on.
+#[must_use]
+pub enum PassedOn<E> {
+    /// No work of it waits, or none begins any more.
+    Done,
+    /// The next work is at its turn. It has yet to be announced.
+    Put,
+    /// The calling actor goes on with the next work, which has begun.
+    Begins(Envelope<E>),
+}
