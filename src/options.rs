@@ -18,17 +18,17 @@ struct WithOptions<E> {
 
 impl<E: 'static> ErasedWork<E> for WithOptions<E> {
     fn run(self: Box<Self>, aside: &mut Aside<E>) -> Result<(), E> {
-        aside.begin(self.options.label.clone(), self.options.key);
-        let deadline = self.options.deadline.filter(|_| !aside.by_hand);
-        if !deadline.is_some_and(has_passed) {
-            return self.inner.run(aside);
-        }
         let Self {
             header,
             mut options,
             inner,
         } = *self;
-        options.deadline = None;
+        let deadline = options.deadline.take().filter(|_| !aside.by_hand);
+        if !deadline.is_some_and(has_passed) {
+            aside.begin(options.label, options.key);
+            return inner.run(aside);
+        }
+        aside.begin(options.label.clone(), options.key);
         if let Err(inner) = inner.expire(aside) {
             let content = Self {
                 header,

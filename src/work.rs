@@ -308,8 +308,8 @@ pub struct Work<E = BoxError> {
     // to the usual boxed errors. The mutex is locked only to show the label.
     envelope: SyncWrapper<Envelope<E>>,
     /// The sender in the envelope's header, known without a look into the box; zero,
-    /// which is no thread's number, if it is not known or if more than a plain closure
-    /// is in the box.
+    /// which is no thread's number, if it is not known or if the work may have a key or a
+    /// reply.
     sender: u32,
 }
 
@@ -381,7 +381,8 @@ impl<E> Work<E> {
         F: FnOnce(T) -> Result<(), E> + Send + 'static,
         T: Send + 'static,
     {
-        let header = Header::default();
+        let sender = thread_number();
+        let header = Header { sender, visit: 0 };
         let content: Box<dyn ErasedWork<E>> = if size_of::<(T, F)>() <= IN_PLACE {
             Box::new(WithValue {
                 header,
@@ -396,7 +397,7 @@ impl<E> Work<E> {
                 code: move |value: Large<T>| work(*value.0),
             })
         };
-        Envelope(content).into_work(0)
+        Envelope(content).into_work(sender)
     }
 
     /// Returns the value of work that was created by [`with`](Work::with) and has not started.
@@ -430,7 +431,8 @@ impl<E> Work<E> {
         value.ok_or_else(|| envelope.into_work(sender))
     }
 
-    /// Returns `true` if nothing but a closure of this thread's is known to be in the work.
+    /// Returns `true` if the work is known to have neither a key nor a reply, and its header to
+    /// name this thread.
     #[inline]
     pub(crate) fn is_plain(&self, sender: u32) -> bool {
         self.sender == sender
