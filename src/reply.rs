@@ -333,7 +333,7 @@ where
         boxed(code, &desk)
     } else {
         let code = Box::new(code);
-        boxed(move || code(), &desk)
+        boxed(code, &desk)
     };
     let reply = Reply {
         desk,
@@ -590,10 +590,6 @@ impl<T, E> Reply<T, E> {
     /// # troupe.join()?;
     /// # Ok::<(), troupe_pool::BoxError>(())
     /// ```
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "most callers only want it to happen"
-    )]
     pub fn cancel(&self) -> bool {
         let stage = self.desk.state.lock().stage;
         if stage != Stage::Told {
