@@ -65,6 +65,41 @@ pub enum Mode {
 /// assert_eq!(config.max, 8);
 /// assert_eq!(config.mailbox_size, 16);
 /// ```
+///
+/// # In files and environment variables
+///
+/// With the feature `serde`, settings can be read and written in every format that describes
+/// itself, such as TOML:
+///
+/// ```toml
+/// mode = "dynamic"
+/// max = 8
+/// mailbox_size = 32
+/// idle_timeout = 2.5
+/// thread_name = "resize"
+/// ```
+///
+/// - `mode` is `"fixed"` or `"dynamic"`.
+/// - `idle_timeout` is a number of seconds, or `"never"`, which means `Duration::MAX`.
+/// - A number may be written as text, as in an environment variable.
+/// - A missing setting has the value that it has in [`Config::default`]. An unknown one is an
+///   error. A setting that is `None` is not written.
+///
+/// The format checks nothing but the kind of each value.
+/// [`Builder::build`](crate::Builder::build) checks the settings, as always.
+///
+#[cfg_attr(feature = "serde", doc = "```")]
+#[cfg_attr(not(feature = "serde"), doc = "```ignore")]
+/// use troupe_pool::{Config, Troupe};
+///
+/// let config: Config = toml::from_str("mode = \"dynamic\"\nmax = 8\nidle_timeout = \"never\"")?;
+/// assert_eq!((config.max, config.mailbox_size), (8, 16));
+///
+/// let config: Config = toml::from_str("max = 0")?;
+/// let error = Troupe::new(config).unwrap_err();
+/// assert_eq!(error.to_string(), "invalid max 0: it must be from 1 to 32000");
+/// # Ok::<(), troupe_pool::BoxError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -74,21 +109,21 @@ pub struct Config {
     /// Fixed or Dynamic. The default is Fixed.
     pub mode: Mode,
     /// The smallest number of actors, in Dynamic mode only. The default is 0.
-    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::serde::number"))]
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::serde::min"))]
     pub min: usize,
     /// The largest number of actors, from 1 to 32,000. In Fixed mode this is the exact
     /// number.
     ///
     /// The default is the number of threads that can run at once. On one processor that is
     /// a single actor, and work that waits for other work of its troupe then waits for ever.
-    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::serde::number"))]
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::serde::max"))]
     pub max: usize,
     /// The initial number of actors, from `min` to `max`, in Dynamic mode only. The default,
     /// `None`, means `min`.
     #[cfg_attr(
         feature = "serde",
         serde(
-            deserialize_with = "crate::serde::some_number",
+            deserialize_with = "crate::serde::initial",
             skip_serializing_if = "Option::is_none"
         )
     )]
@@ -106,7 +141,10 @@ pub struct Config {
     /// moment *after* its work has sent an answer. A client that asks again immediately can
     /// receive [`Full`](crate::AssignError::Full) in that moment.
     /// [`assign_timeout`](crate::Troupe::assign_timeout) waits for it to pass.
-    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::serde::number"))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(deserialize_with = "crate::serde::mailbox_size")
+    )]
     pub mailbox_size: usize,
     /// The number of places in line, in the whole troupe: for work that waits for its
     /// [key](crate::Work::keyed), in addition to the places in mailboxes. At most 67,108,864.
@@ -118,7 +156,7 @@ pub struct Config {
     #[cfg_attr(
         feature = "serde",
         serde(
-            deserialize_with = "crate::serde::some_number",
+            deserialize_with = "crate::serde::line_size",
             skip_serializing_if = "Option::is_none"
         )
     )]
@@ -132,13 +170,17 @@ pub struct Config {
         feature = "serde",
         serde(
             serialize_with = "crate::serde::write_time",
-            deserialize_with = "crate::serde::read_time"
+            deserialize_with = "crate::serde::idle_timeout"
         )
     )]
     pub idle_timeout: Duration,
     /// The prefix of the thread names, before `-` and the actor's number. It must not be
     /// empty or contain NUL. A long prefix is cut so that the number is among the 15 bytes
     /// that Linux shows. The default is `troupe`.
+    #[cfg_attr(
+        feature = "serde",
+        serde(deserialize_with = "crate::serde::thread_name")
+    )]
     pub thread_name: String,
     /// The stack size of each thread in bytes, from 16 KiB to 128 TiB. The default, `None`,
     /// means the default of [`std::thread::Builder::stack_size`].
@@ -148,7 +190,7 @@ pub struct Config {
     #[cfg_attr(
         feature = "serde",
         serde(
-            deserialize_with = "crate::serde::some_number",
+            deserialize_with = "crate::serde::stack_size",
             skip_serializing_if = "Option::is_none"
         )
     )]

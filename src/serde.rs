@@ -10,26 +10,43 @@ use crate::sync::Duration;
 /// The word for a time that never ends.
 const NEVER: &str = "never";
 
-/// Reads a whole number, which may be written as text.
-pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    deserializer.deserialize_any(Number)
+/// The longest time that is written as a number, in seconds. A clock overflows at any longer
+/// one, so that never ends. More would not fit into a TOML file, either.
+const LONGEST: u64 = i64::MAX as u64;
+
+/// Defines a reader for each setting, with the name of the setting. An error names both the
+/// setting and the value then, which not every format does by itself. The formats are asked for
+/// any value, so that a number may also be text: an environment variable is nothing else.
+macro_rules! readers {
+    ($($setting:ident: $visitor:ident -> $value:ty;)*) => {$(
+        pub(crate) fn $setting<'de, D>(deserializer: D) -> Result<$value, D::Error>
+        where
+            D: Deserializer<'de>,
+        {
+            deserializer.deserialize_any($visitor(stringify!($setting)))
+        }
+    )*};
 }
 
-/// Reads a whole number that may be missing.
-pub(crate) fn some_number<'de, D>(deserializer: D) -> Result<Option<usize>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    number(deserializer).map(Some)
+readers! {
+    min: Number -> usize;
+    max: Number -> usize;
+    initial: OptionalNumber -> Option<usize>;
+    mailbox_size: Number -> usize;
+    line_size: OptionalNumber -> Option<usize>;
+    idle_timeout: Time -> Duration;
+    thread_name: Text -> String;
+    stack_size: OptionalNumber -> Option<usize>;
 }
 
-struct Number;
+/// Reads a whole number.
+struct Number(&'static str);
 
 impl Visitor<'_> for Number {
     type Value = usize;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number")
+        write!(f, "a whole number of at least 0 for `{}`", self.0)
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<usize, E> {
@@ -48,29 +65,68 @@ impl Visitor<'_> for Number {
     }
 }
 
-/// Writes a time as a number of seconds, or as the word for a time that never ends.
-pub(crate) fn write_time<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    if *time == Duration::MAX {
-        serializer.serialize_str(NEVER)
-    } else if time.subsec_nanos() == 0 {
-        serializer.serialize_u64(time.as_secs())
-    } else {
-        serializer.serialize_f64(time.as_secs_f64())
+/// Reads a whole number, or a word of the format for none.
+struct OptionalNumber(&'static str);
+
+impl<'de> Visitor<'de> for OptionalNumber {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Number(self.0).expecting(f)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Option<usize>, E> {
+        Ok(None)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Option<usize>, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<Option<usize>, D::Error> {
+        inner.deserialize_any(self)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Option<usize>, E> {
+        Number(self.0).visit_u64(number).map(Some)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Option<usize>, E> {
+        Number(self.0).visit_i64(number).map(Some)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<usize>, E> {
+        Number(self.0).visit_str(text).map(Some)
     }
 }
 
-/// Reads what `write_time` writes. The number may be written as text.
-pub(crate) fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    deserializer.deserialize_any(Time)
+/// Reads text.
+struct Text(&'static str);
+
+impl Visitor<'_> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "text for `{}`", self.0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<String, E> {
+        Ok(text)
+    }
 }
 
-struct Time;
+/// Reads what `write_time` writes.
+struct Time(&'static str);
 
 impl Visitor<'_> for Time {
     type Value = Duration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a number of seconds, or \"{NEVER}\"")
+        write!(f, "a number of seconds or \"{NEVER}\" for `{}`", self.0)
     }
 
     fn visit_u64<E: Error>(self, seconds: u64) -> Result<Duration, E> {
@@ -90,15 +146,26 @@ impl Visitor<'_> for Time {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
-        let text = text.trim();
-        if text == NEVER {
+        let word = text.trim();
+        if word == NEVER {
             return Ok(Duration::MAX);
         }
-        if let Ok(seconds) = text.parse() {
+        if let Ok(seconds) = word.parse() {
             return Ok(Duration::from_secs(seconds));
         }
-        let seconds = text.parse().ok();
+        let seconds = word.parse().ok();
         let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         time.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+/// Writes a time as a number of seconds, or as the word for a time that never ends.
+pub(crate) fn write_time<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    if time.as_secs() > LONGEST {
+        serializer.serialize_str(NEVER)
+    } else if time.subsec_nanos() == 0 {
+        serializer.serialize_u64(time.as_secs())
+    } else {
+        serializer.serialize_f64(time.as_secs_f64())
     }
 }
