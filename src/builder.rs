@@ -6,6 +6,7 @@ use crate::assign;
 use crate::config::Config;
 use crate::context::{Context, ErrorHandler};
 use crate::error::BuildError;
+use crate::events::report_panic;
 use crate::failure::Failure;
 use crate::pool::{Hooks, OnFailure, Pool};
 use crate::shutdown;
@@ -166,8 +167,8 @@ pub(crate) fn start<E: Send + 'static>(
     if let Err(invalid) = config.validate() {
         // A panic of this drop is contained, as at the end of a troupe, so the caller gets the
         // error.
-        drop_contained(on_failure);
-        drop_contained(hooks);
+        report_panic(drop_contained(on_failure));
+        report_panic(drop_contained(hooks));
         return Err(invalid);
     }
     let first = config.to_begin_with();

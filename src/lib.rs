@@ -212,6 +212,7 @@
 
 mod sync;
 
+mod events;
 mod member;
 mod panic;
 mod work;

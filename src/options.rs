@@ -1,10 +1,11 @@
-//! The options of a work: a label, a deadline, a key.
+//! The options of a work: a label, a deadline, a key, a span.
 //!
 //! A work that has options is boxed a second time, together with all of them. A work without
 //! options costs nothing more than before there were any.
 
 use std::any::Any;
 use std::hash::Hash;
+use std::panic::resume_unwind;
 
 use crate::sync::{Instant, has_passed, hash_key};
 use crate::work::{Aside, Envelope, ErasedWork, Header, Label, Options, Work};
@@ -26,10 +27,16 @@ impl<E: 'static> ErasedWork<E> for WithOptions<E> {
         let deadline = options.deadline.take().filter(|_| !aside.by_hand);
         if !deadline.is_some_and(has_passed) {
             aside.begin(options.label, options.key);
-            return inner.run(aside);
+            let (outcome, emitted) = options.span.run(|| inner.run(aside));
+            aside.span = options.span;
+            aside.note(emitted);
+            return outcome.unwrap_or_else(|payload| resume_unwind(payload));
         }
         aside.begin(options.label.clone(), options.key);
-        if let Err(inner) = inner.expire(aside) {
+        let (outcome, emitted) = options.span.run(|| inner.expire(aside));
+        aside.note(emitted);
+        if let Err(inner) = outcome.unwrap_or_else(|payload| resume_unwind(payload)) {
+            aside.span = options.span.another();
             let content = Self {
                 header,
                 options,
@@ -156,6 +163,50 @@ impl<E: 'static> Work<E> {
     /// ```
     pub fn label(self, label: impl Into<Label>) -> Self {
         self.with_options(|options| options.label = Some(label.into()))
+    }
+
+    /// Lets the work, and the error handler if it fails, run in the span that is current now.
+    ///
+    /// Does not block. Allocates once, unless the work has an option already.
+    ///
+    /// The captures of the closure are dropped in the span, too, if the work runs. The work
+    /// keeps the span open until it has ended, and no longer than its [`Reply`](crate::Reply)
+    /// takes to resolve. In an error handler the current span is that of the failed work, so a
+    /// retry can carry it on. If no span is current, the work carries none. Setting a span twice
+    /// keeps the last.
+    ///
+    /// Events in the span go to the subscriber of the actor's thread, which is the global one.
+    /// A subscriber that panics is contained there, and counted in
+    /// [`handler_panics`](crate::Stats::handler_panics).
+    ///
+    /// Needs the feature `tracing`.
+    ///
+    /// # Panics
+    ///
+    /// If the subscriber panics here, that unwinds to the caller.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use troupe_pool::{Config, Troupe, Work};
+    ///
+    /// let troupe = Troupe::new(Config::fixed(1))?;
+    /// let request = tracing::info_span!("request", id = 7);
+    /// request.in_scope(|| {
+    ///     let work = Work::new(|| {
+    ///         tracing::info!("in the span of request 7");
+    ///         Ok(())
+    ///     });
+    ///     troupe.assign(work.in_current_span())
+    /// })?;
+    /// # troupe.shutdown();
+    /// # troupe.join()?;
+    /// # Ok::<(), troupe_pool::BoxError>(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
+    pub fn in_current_span(self) -> Self {
+        self.with_options(|options| options.span = crate::events::WorkSpan::current())
     }
 
     fn with_options(self, set: impl FnOnce(&mut Options)) -> Self {

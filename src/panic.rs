@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::sync::SyncWrapper;
+use crate::sync::unwind::message_of;
 
 /// A caught panic.
 ///
@@ -48,15 +49,8 @@ pub struct Panic {
 
 impl Panic {
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        let message = if let Some(message) = payload.downcast_ref::<&'static str>() {
-            Some(Cow::Borrowed(*message))
-        } else {
-            payload
-                .downcast_ref::<String>()
-                .map(|message| Cow::Owned(message.clone()))
-        };
         Self {
-            message,
+            message: message_of(&*payload),
             payload: SyncWrapper::new(payload),
         }
     }

@@ -30,10 +30,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use crate::events::report_panic;
 use crate::member;
 use crate::panic::Panic;
 use crate::sync::atomics::SeqCstWord;
-use crate::sync::unwind::{contain, drop_contained, run_contained};
+use crate::sync::unwind::{Contained, contain, drop_contained, run_contained};
 use crate::sync::{Arc, Condvar, Duration, Instant, Mutex, Wake, is_over, yield_now};
 use crate::work::{Aside, BoxError, Ended, Envelope, ErasedWork, Header, IN_PLACE, Tell, Work};
 
@@ -169,14 +170,14 @@ impl<T, E> Desk<T, E> {
         }
         let waker = state.tell();
         drop(state);
-        self.call(waker);
+        report_panic(self.call(waker));
         true
     }
 
-    /// Wakes the thread and the task that wait. Returns `false` if the waker has panicked.
-    fn call(&self, waker: Option<Waker>) -> bool {
+    /// Wakes the thread and the task that wait. Returns an error if the waker has panicked.
+    fn call(&self, waker: Option<Waker>) -> Result<(), Contained> {
         self.told.notify_all();
-        waker.is_none_or(|waker| run_contained(|| waker.wake()))
+        waker.map_or(Ok(()), |waker| run_contained("a waker", || waker.wake()))
     }
 
     /// The deadline of the work has passed. Unless the work has been cancelled or the reply has
@@ -221,7 +222,7 @@ impl<T, E> State<T, E> {
 }
 
 impl<T: Send, E: Send> Tell for Desk<T, E> {
-    fn tell(&self) -> bool {
+    fn tell(&self) -> Result<(), Contained> {
         let waker = self.state.lock().tell();
         self.call(waker)
     }
@@ -273,7 +274,7 @@ where
             Err(payload) => (Ended::Panicked, Err(ReplyError::Panic(Panic::new(payload)))),
         };
         match desk.keep(answer) {
-            None => aside.answer(ended, desk, true),
+            None => aside.answer(ended, desk, Ok(())),
             // The reply has been dropped: the rest is as for a plain work.
             Some(Err(ReplyError::Error(error))) => return Err(error),
             Some(Err(ReplyError::Panic(panic))) => resume_unwind(panic.into_payload()),

@@ -81,6 +81,7 @@
 //! `it::wait_idle`, `it::race::wait_idle_against_feeders`.
 
 use crate::error::JoinError;
+use crate::events;
 use crate::pool::{Idle, Locked, Pool};
 use crate::sync::unwind::drop_contained;
 use crate::sync::{Condvar, Instant, Wake};
@@ -96,6 +97,7 @@ pub(crate) fn shutdown<E>(pool: &Pool<E>) -> bool {
     let is_empty = pool.counts.load().live() == 0;
     drop(locked);
     wake(pool, dismissed);
+    pool.report(events::shutting_down);
     if is_empty {
         pool.end();
     }
@@ -141,6 +143,9 @@ pub(crate) fn shutdown_now<E>(pool: &Pool<E>) -> Vec<Work<E>> {
 
     let envelopes = pool.lock().recall().finish(envelopes);
     pool.events.has_returned.notify_all();
+    if began {
+        pool.report(events::shutting_down);
+    }
     if is_empty {
         pool.end();
     }
@@ -169,7 +174,7 @@ pub(crate) fn join<E>(pool: &Pool<E>, deadline: Option<Instant>) -> Result<(), J
         drop(locked);
         for thread in threads {
             // An actor's thread does not panic.
-            drop_contained(thread.join());
+            pool.report_panic(None, drop_contained(thread.join()));
         }
         locked = pool.lock();
         locked.callers().joined = true;

@@ -64,7 +64,8 @@ pub struct Stats {
     /// Threads that the system refused to start.
     pub spawn_failures: u64,
     /// Panics of the error handler, of hooks, of the wakers of replies, and of drops of errors,
-    /// of panic payloads and of work that was not run.
+    /// of panic payloads and of work that was not run. With the feature `tracing`, also those of
+    /// the subscriber.
     pub handler_panics: u64,
     /// Accepted work that has not started, except that in line.
     pub queued: usize,

@@ -5,6 +5,8 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::events::{WorkSpan, report_panic};
+use crate::sync::unwind::Contained;
 use crate::sync::{Arc, Instant, SyncWrapper, thread_number};
 
 /// The default error type of work: any error, boxed.
@@ -35,6 +37,7 @@ pub(crate) struct Options {
     pub(crate) deadline: Option<Instant>,
     pub(crate) key: Option<u64>,
     pub(crate) label: Option<Label>,
+    pub(crate) span: WorkSpan,
 }
 
 /// How a work has ended, as it is counted.
@@ -49,8 +52,8 @@ pub(crate) enum Ended {
 
 /// An answer that may not be seen until its work has been counted.
 pub(crate) trait Tell: Send + Sync {
-    /// Shows the answer to its caller. Returns `false` if the caller's waker has panicked.
-    fn tell(&self) -> bool;
+    /// Shows the answer to its caller. Returns an error if the caller's waker has panicked.
+    fn tell(&self) -> Result<(), Contained>;
 }
 
 /// The end of a work that has more to say than its result.
@@ -71,11 +74,13 @@ pub(crate) struct Aside<E> {
     /// Whether a user runs the work by hand. Then a deadline does not count.
     pub(crate) by_hand: bool,
     pub(crate) label: Option<Label>,
+    /// The span in which the work has run.
+    pub(crate) span: WorkSpan,
     /// The key whose turn the work has.
     pub(crate) key: Option<u64>,
     pub(crate) verdict: Option<Verdict<E>>,
-    /// `false` if a drop that belongs to the work's end has panicked.
-    pub(crate) contained: bool,
+    /// An error if a drop that belongs to the work's end has panicked, or the subscriber.
+    pub(crate) contained: Result<(), Contained>,
 }
 
 impl<E> Default for Aside<E> {
@@ -84,9 +89,10 @@ impl<E> Default for Aside<E> {
             is_set: false,
             by_hand: false,
             label: None,
+            span: WorkSpan::default(),
             key: None,
             verdict: None,
-            contained: true,
+            contained: Ok(()),
         }
     }
 }
@@ -116,21 +122,33 @@ impl<E> Aside<E> {
     }
 
     pub(crate) fn expire(&mut self, work: Work<E>) {
-        self.end(Verdict::Expired(work), true);
+        self.end(Verdict::Expired(work), Ok(()));
     }
 
-    pub(crate) fn cancel(&mut self, contained: bool) {
+    pub(crate) fn cancel(&mut self, contained: Result<(), Contained>) {
         self.end(Verdict::Cancelled, contained);
     }
 
-    pub(crate) fn answer(&mut self, ended: Ended, caller: Arc<dyn Tell>, contained: bool) {
+    pub(crate) fn answer(
+        &mut self,
+        ended: Ended,
+        caller: Arc<dyn Tell>,
+        contained: Result<(), Contained>,
+    ) {
         self.end(Verdict::Answered(ended, caller), contained);
     }
 
-    fn end(&mut self, verdict: Verdict<E>, contained: bool) {
+    fn end(&mut self, verdict: Verdict<E>, contained: Result<(), Contained>) {
         self.is_set = true;
         self.verdict = Some(verdict);
-        self.contained = contained;
+        self.note(contained);
+    }
+
+    /// Keeps the first panic that has been contained.
+    pub(crate) fn note(&mut self, contained: Result<(), Contained>) {
+        if contained.is_err() && self.contained.is_ok() {
+            self.contained = contained;
+        }
     }
 }
 
@@ -491,8 +509,9 @@ impl<E> Work<E> {
             ..Aside::default()
         };
         let result = self.envelope.into_inner().run(&mut aside);
+        report_panic(aside.contained);
         if let Some(Verdict::Answered(_, caller)) = aside.verdict {
-            caller.tell();
+            report_panic(caller.tell());
         }
         result
     }

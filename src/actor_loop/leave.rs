@@ -1,6 +1,7 @@
 //! The two ways out of a troupe: an idle actor retires, and any actor leaves at a shutdown.
 
 use super::{ActorLoop, Next};
+use crate::events;
 use crate::pool::{Locked, Retired};
 use crate::sync::unwind::drop_contained;
 
@@ -17,9 +18,11 @@ impl<E> ActorLoop<'_, E> {
                 if before.is_waited_for() {
                     self.pool.waiters.wake_one();
                 }
+                self.report_leave();
                 // Otherwise threads would pile up until the troupe is joined.
                 for thread in exited {
-                    drop_contained(thread.join());
+                    self.pool
+                        .report_panic(Some(self.id), drop_contained(thread.join()));
                 }
                 Some(Next::Gone)
             }
@@ -36,9 +39,15 @@ impl<E> ActorLoop<'_, E> {
         }
         let is_last = locked.leave(self.id, self.slot);
         drop(locked);
+        self.report_leave();
         if is_last {
             self.pool.end();
         }
         Next::Gone
+    }
+
+    fn report_leave(&self) {
+        self.pool
+            .report(|troupe| events::actor_leaves(troupe, self.id));
     }
 }

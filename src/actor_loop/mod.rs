@@ -8,6 +8,7 @@ mod perform;
 
 use self::clock::Clock;
 use self::pace::Pace;
+use crate::events;
 use crate::member;
 use crate::pool::{Hooks, Pool, Signal, Slot};
 use crate::sync::Arc;
@@ -38,7 +39,7 @@ pub(crate) fn run<E>(pool: &Arc<Pool<E>>, id: usize, is_initial: bool, announce:
     }
     let hook = hooks.as_ref().and_then(|hooks| hooks.on_stop.as_ref());
     pool.run_hook(hook, id);
-    drop_contained(hooks);
+    pool.report_panic(Some(id), drop_contained(hooks));
 }
 
 /// The next step of an actor.
@@ -91,9 +92,12 @@ impl<E> ActorLoop<'_, E> {
         let progress = self.slot.progress();
         let phase = progress.phase.get();
         progress.phase.set(phase + 3);
-        if handed_off || (hook.is_some() && !is_initial) {
+        let runs_user_code = hook.is_some() || events::ENABLED;
+        if handed_off || (runs_user_code && !is_initial) {
             self.pool.lock().open(self.id);
         }
+        self.pool
+            .report(|troupe| events::actor_starts(troupe, self.id));
         self.pool.run_hook(hook, self.id);
         progress.phase.set(phase + 4);
         if handed_off {

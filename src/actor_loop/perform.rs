@@ -4,10 +4,11 @@
 use std::any::Any;
 
 use super::ActorLoop;
+use crate::events;
 use crate::failure::Failure;
 use crate::panic::Panic;
 use crate::pool::{Origin, PassedOn};
-use crate::sync::unwind::{contain, drop_contained, run_contained};
+use crate::sync::unwind::{Contained, contain, drop_contained, run_contained};
 use crate::work::{Ended, Envelope, Verdict};
 
 /// The result of a work, or the payload of its panic.
@@ -93,10 +94,18 @@ impl<E> ActorLoop<'_, E> {
             label: aside.label.take(),
             key: aside.key,
         };
-        let handled = failure.is_none_or(|failure| self.handle(failure, &origin));
-        if !(handled && aside.contained) {
-            progress.handler_panics.raise();
+        if failure.is_some() || aside.contained.is_err() {
+            // Nothing in here lets a panic out.
+            let (_, emitted) = aside.span.run(|| {
+                self.note(aside.contained);
+                if let Some(failure) = failure {
+                    self.note(self.handle(failure, &origin));
+                }
+            });
+            self.note(emitted);
         }
+        // Before the caller is told, and while the phase is odd.
+        aside.span.close();
         // Not running any more, but not looking for work either: a caller that is told may call
         // `shutdown_now`, which waits for actors between two works.
         progress.phase.set(phase + 3);
@@ -108,21 +117,36 @@ impl<E> ActorLoop<'_, E> {
             Ended::Cancelled => &progress.cancelled,
         }
         .raise();
-        if caller.is_some_and(|caller| !caller.tell()) {
-            progress.handler_panics.raise();
+        if let Some(caller) = caller {
+            self.note(caller.tell());
         }
         self.clock.end(progress);
         self.pace.ran();
         self.follow(phase, origin.key)
     }
 
-    /// Calls the handler. Returns `false` if it has panicked, or without a handler the drop of
+    /// Calls the handler. Returns an error if it has panicked, or without a handler the drop of
     /// the failure.
-    fn handle(&self, failure: Failure<E>, origin: &Origin) -> bool {
+    fn handle(&self, failure: Failure<E>, origin: &Origin) -> Result<(), Contained> {
         let on_failure = self.pool.on_failure.lock().clone();
-        match on_failure {
-            Some(on_failure) => run_contained(|| on_failure.on_failure(failure, self.pool, origin)),
-            None => drop_contained(failure),
+        if let Some(on_failure) = on_failure {
+            return run_contained("the error handler", || {
+                on_failure.on_failure(failure, self.pool, origin);
+            });
+        }
+        if let Failure::Panic(panic) = &failure {
+            let label = origin.label.as_deref();
+            self.pool
+                .report(|troupe| events::work_panicked(troupe, self.id, label, panic.message()));
+        }
+        drop_contained(failure)
+    }
+
+    /// Counts and reports a panic that has been contained, if there is one.
+    fn note(&self, outcome: Result<(), Contained>) {
+        if outcome.is_err() {
+            self.slot.progress().handler_panics.raise();
+            self.pool.report_panic(Some(self.id), outcome);
         }
     }
 
@@ -143,10 +167,11 @@ impl<E> ActorLoop<'_, E> {
         if let PassedOn::Begins(next) = passed_on {
             return After::Next(next);
         }
-        progress.phase.set(phase + 4);
         if let PassedOn::Put = passed_on {
+            // Still in an odd phase: this may emit an event.
             (self.announce)(self.pool, self.pool.turns());
         }
+        progress.phase.set(phase + 4);
         After::Nothing
     }
 }

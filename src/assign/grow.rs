@@ -218,6 +218,7 @@ fn spawn_reserved<E: Send + 'static>(
             if before.is_waited_for() {
                 pool.waiters.wake_all();
             }
+            pool.report_refused(id, &error);
             if is_last && before.is_shutting_down() {
                 pool.end();
             }

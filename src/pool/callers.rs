@@ -3,6 +3,7 @@
 
 use super::Pool;
 use super::lines::put_off_end;
+use crate::events;
 use crate::sync::Condvar;
 use crate::sync::unwind::drop_contained;
 
@@ -71,10 +72,11 @@ impl<E> Pool<E> {
         }
         // The handler goes before anybody can see the end.
         let on_failure = self.on_failure.lock().take();
-        drop_contained(on_failure);
+        self.report_panic(None, drop_contained(on_failure));
         let hooks = self.hooks.lock().take();
-        drop_contained(hooks);
+        self.report_panic(None, drop_contained(hooks));
         self.lock().callers().ended = true;
         self.events.has_ended.notify_all();
+        self.report(events::ended);
     }
 }

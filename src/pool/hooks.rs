@@ -15,8 +15,11 @@ pub struct Hooks {
 impl<E> Pool<E> {
     /// Runs a hook. A panic of it is contained and counted.
     pub fn run_hook(&self, hook: Option<&Hook>, id: usize) {
-        if hook.is_some_and(|hook| !run_contained(|| hook(id))) {
-            self.hook_panics.add(1);
+        let Some(hook) = hook else { return };
+        let outcome = run_contained("a hook", || hook(id));
+        if outcome.is_err() {
+            self.other_panics.add(1);
+            self.report_panic(Some(id), outcome);
         }
     }
 }

@@ -299,10 +299,17 @@ impl<E> Line<'_, E> {
 impl<E> Drop for Line<'_, E> {
     fn drop(&mut self) {
         self.shard = None;
-        if HELD.with(|held| held.replace(Held::No)) == Held::OwesEnd {
+        let held = HELD.with(|held| held.replace(Held::No));
+        self.pool.report_all_refused();
+        if held == Held::OwesEnd {
             self.pool.end();
         }
     }
+}
+
+/// Returns `true` if the calling thread holds a shard's lock.
+pub(super) fn holds_shard() -> bool {
+    HELD.with(Cell::get) != Held::No
 }
 
 /// Returns `true` if the calling thread holds a shard's lock. It ends the pool when it releases

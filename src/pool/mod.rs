@@ -13,6 +13,7 @@ mod lines;
 mod locked;
 mod mailbox;
 mod recall;
+mod report;
 mod room;
 mod roster;
 mod slot;
@@ -96,8 +97,8 @@ pub struct Pool<E> {
     /// The functions that the threads of actors run first and last. Each thread has them until
     /// it ends.
     pub hooks: Mutex<Option<Arc<Hooks>>>,
-    /// How many hooks have panicked.
-    hook_panics: SeqCstWord,
+    /// How many hooks and subscribers have panicked.
+    other_panics: SeqCstWord,
     /// Taken out by the last actor to leave.
     pub on_failure: Mutex<Option<Arc<dyn OnFailure<E>>>>,
 }
@@ -122,7 +123,7 @@ impl<E> Pool<E> {
             waiters: Waiters::default(),
             tallies: StripedCounter::default(),
             hooks: Mutex::new(Some(Arc::new(hooks))),
-            hook_panics: SeqCstWord::default(),
+            other_panics: SeqCstWord::default(),
             on_failure: Mutex::new(on_failure),
             config,
         }

@@ -44,7 +44,7 @@ impl<E> Pool<E> {
             })
             .sum();
         let in_line = self.lines.len();
-        stats.handler_panics += self.hook_panics.load();
+        stats.handler_panics += self.other_panics.load();
         let mut locked = self.lock();
         stats.idle = self.counts.load().idle();
         let roster = locked.roster();

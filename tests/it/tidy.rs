@@ -10,24 +10,25 @@ use std::path::{Path, PathBuf};
 /// reader who goes down the list has always read what is used.
 const IMPORTS: &str = "
 sync:
+events: sync
 member: sync
 panic: sync
-work: sync
-options: sync work
-reply: member panic sync work
+work: events sync
+options: events sync work
+reply: events member panic sync work
 failure: panic work
 error: work
 serde: sync
 config: error sync
 stats: sync
-pool: config failure member stats sync work
-actor_loop: failure member panic pool sync work
+pool: config events failure member stats sync work
+actor_loop: events failure member panic pool sync work
 assign: actor_loop error pool sync work
-shutdown: error pool sync work
+shutdown: error events pool sync work
 handle: assign error pool shutdown stats sync work
 context: assign error failure handle pool sync work
 troupe: assign config error handle pool shutdown stats sync work
-builder: assign config context error failure pool shutdown sync troupe work
+builder: assign config context error events failure pool shutdown sync troupe work
 actor: assign builder config context error failure pool shutdown stats sync work
 guide:
 ";
@@ -44,6 +45,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("loom::", &["src/sync/"]),
     ("Ordering::", &["src/sync/atomics.rs", "src/sync/loom.rs"]),
     ("catch_unwind", &["src/sync/unwind.rs"]),
+    ("tracing", &["src/events.rs"]),
     ("unbounded", &[]),
 ];
 
