@@ -196,10 +196,36 @@
 //! | one thread with an unbounded queue | a thread and a channel |
 //! | more than one process | a message broker, and one troupe in each process |
 //!
+//! # Features
+//!
+//! Both are off by default.
+//!
+//! - `serde`: [`Config`] and [`Mode`] can be read and written, for example
+//!   [as TOML](Config#in-files-and-environment-variables), and [`Stats`] can be written.
+//! - `tracing`: the troupe emits events, and work can carry the current span along
+//!   (`Work::in_current_span`). There is no event and no span on the way of other work that
+//!   goes well.
+//!
+//! The events have the target `troupe_pool`. Their field `troupe` is the
+//! [`thread_name`](Config::thread_name).
+//!
+//! | level | event | other fields |
+//! |---|---|---|
+//! | debug | an actor starts, or leaves | `actor` |
+//! | debug | the troupe is shutting down, or has ended | |
+//! | warn | the system refused a thread | `actor`, `error` |
+//! | warn | a panic was contained: of the error handler, a hook, a waker, a drop or the subscriber | `actor`, if it is known |
+//! | warn | work panicked, and there is neither an error handler nor a caller | `actor`, `label` |
+//!
+//! The message of the panic is part of the message of the event. A subscriber may use the
+//! troupe, as a hook may. Its panics are contained, and counted in
+//! [`handler_panics`](Stats::handler_panics).
+//!
 //! # Minimum Rust version
 //!
 //! 1.85. Raising it is a minor release.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(
     clippy::expect_used,
     clippy::unwrap_used,
