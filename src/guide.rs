@@ -14,7 +14,7 @@
 //! | [`measuring`] | figures, for the troupe and for each kind of work |
 //! | [`in_async`] | using a troupe from async code |
 //! | [`past_one_process`] | using more than one process |
-//! | [`moving_from`] | replacing another pool |
+//! | [`moving_from`] | replacing another pool, or one that you have made yourself |
 //!
 //! All examples are compiled and run by `cargo test`. The pages are Markdown files in
 //! `src/guide`. These modules exist only in the documentation, so no program can name
@@ -220,6 +220,26 @@ pub mod moving_from {
     //! [Getting results](crate::guide::results),
     //! [Inside async](crate::guide::in_async).
 
+    pub mod hand_made {
+        //! Threads that take closures from one channel.
+        //!
+        #![doc = include_str!("guide/moving_from/hand_made.md")]
+        //!
+        //! See also: [`Config`](crate::Config),
+        //! [`mailbox_size`](crate::Config::mailbox_size),
+        //! [`assign_timeout`](crate::Troupe::assign_timeout),
+        //! [`assign_wait`](crate::Troupe::assign_wait),
+        //! [`Work::with`](crate::Work::with),
+        //! [`Work::with_reply`](crate::Work::with_reply),
+        //! [`shutdown`](crate::Troupe::shutdown),
+        //! [`join_timeout`](crate::Troupe::join_timeout),
+        //! [`shutdown_now`](crate::Troupe::shutdown_now),
+        //! [`Panic::into_payload`](crate::Panic::into_payload),
+        //! [`ReplyError`](crate::ReplyError), [`Handle`](crate::Handle),
+        //! [Order per key](crate::guide::keys), [State per actor](crate::guide::state),
+        //! [Getting results](crate::guide::results).
+    }
+
     pub mod threadpool {
         //! The crate `threadpool`, version 1.8.
         //!
@@ -304,7 +324,8 @@ pub mod moving_from {
         //! [`deadline`](crate::Work::deadline),
         //! [`CancelToken`](crate::CancelToken), [`keyed`](crate::Work::keyed),
         //! [Waiting for some of the work](crate::guide::waiting),
-        //! [Stop at the first failure](crate::guide::first_failure).
+        //! [Stop at the first failure](crate::guide::first_failure),
+        //! [From a hand-made pool](crate::guide::moving_from::hand_made).
     }
 
     pub mod java {
