@@ -9,34 +9,22 @@ use crate::sync::unwind::message_of;
 
 /// A caught panic.
 ///
-/// A `Panic` cannot identify its work. If a client waits for an answer, let the work
-/// capture a guard that sends one when it is dropped, on every path:
+/// A `Panic` carries nothing of its work, whose captures have been dropped by then.
+/// [`Context::label`](crate::Context::label) says which work it was. A caller that waits for
+/// an answer receives the panic itself, from the [`Reply`](crate::Reply):
 ///
 /// ```
-/// use std::sync::mpsc;
-/// use troupe_pool::{Config, Troupe};
+/// use troupe_pool::{Config, ReplyError, Troupe, Work};
 ///
-/// /// Answers when it is dropped, even while a panic unwinds.
-/// struct Reply {
-///     answer: Option<u32>,
-///     to: mpsc::Sender<Option<u32>>,
-/// }
-///
-/// impl Drop for Reply {
-///     fn drop(&mut self) {
-///         let _ = self.to.send(self.answer);
-///     }
-/// }
-///
-/// let (to, answers) = mpsc::channel();
 /// let troupe = Troupe::new(Config::fixed(1))?;
-/// let reply = Reply { answer: None, to };
-/// troupe.assign(move || {
-///     let mut reply = reply;
-///     reply.answer = Some("six".parse::<u32>().expect("a number"));
-///     Ok(())
-/// })?;
-/// assert_eq!(answers.recv()?, None); // the work panicked
+/// let (work, reply) = Work::with_reply(|| Ok("six".parse::<u32>().expect("a number")));
+/// troupe.assign(work)?;
+/// match reply.wait() {
+///     Err(ReplyError::Panic(panic)) => {
+///         assert!(panic.message().is_some_and(|message| message.starts_with("a number: ")));
+///     }
+///     other => panic!("{other:?}"),
+/// }
 /// # troupe.shutdown();
 /// # troupe.join()?;
 /// # Ok::<(), troupe_pool::BoxError>(())
