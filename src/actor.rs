@@ -96,8 +96,10 @@ impl<E> ActorConfig<E> {
 }
 
 impl<E: Send + 'static> ActorConfig<E> {
-    /// Sets the error handler, which receives every error that work returns and every panic
-    /// of work. It runs on the actor's thread. Without a handler, failures are only counted.
+    /// Sets the error handler, which receives every error that work returns, every panic of
+    /// work, and work that has expired, unless a caller waits for it with a
+    /// [`Reply`](crate::Reply). It runs on the actor's thread. Without a handler, failures are
+    /// only counted.
     ///
     /// # Examples
     ///

@@ -46,8 +46,12 @@ pub struct Builder<E = BoxError> {
 }
 
 impl<E: Send + 'static> Builder<E> {
-    /// Sets the error handler, which receives every error that work returns and every panic
-    /// of work. Without a handler, failures are only counted.
+    /// Sets the error handler, which receives every error that work returns, every panic of
+    /// work, and work that has expired. A failure that a caller waits for goes to its
+    /// [`Reply`](crate::Reply) instead. Without a handler, failures are only counted.
+    ///
+    /// In a closure, write the type of the failure, as in `|failure: Failure, context| ..`.
+    /// The compiler cannot infer it.
     ///
     /// The handler runs on the thread of the actor whose work failed, exactly once for each
     /// failure. It may run on several actors at once. It may assign, read stats and shut the

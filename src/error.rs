@@ -26,7 +26,8 @@ use crate::work::{BoxError, Work};
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AssignError<E = BoxError> {
-    /// No actor was idle, no mailbox had room, and the troupe could not grow.
+    /// No actor was idle, no mailbox had room, and the troupe could not grow. For work with a
+    /// [key](Work::keyed), it can also mean that the key was taken, and every place in line too.
     ///
     /// The message does not name the troupe. A program with several troupes should add the
     /// name when it logs the error.

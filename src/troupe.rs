@@ -35,11 +35,12 @@ use crate::work::{BoxError, Work};
 /// `WouldDeadlock` immediately. Two other kinds of deadlock are not detected:
 ///
 /// - The work of two troupes waits for each other.
-/// - Work waits for other work of its own troupe by other means, such as a channel.
-///   Such a troupe needs at least one more actor than those that wait in this way at
-///   the same time. ([`Config::default`] has a single actor on one processor.) Even
-///   that may not be enough if a shutdown begins meanwhile: the awaited work can then
-///   be accepted behind the work that waits for it.
+/// - Work waits for other work of its own troupe by other means, such as a channel or a
+///   [`Reply`](crate::Reply) that is polled as a future. Such a troupe needs at least
+///   one more actor than those that wait in this way at the same time.
+///   ([`Config::default`] has a single actor on one processor.) Even that may not be
+///   enough if a shutdown begins meanwhile: the awaited work can then be accepted
+///   behind the work that waits for it.
 ///
 /// # Threads
 ///
@@ -102,12 +103,15 @@ impl<E: Send + 'static> Troupe<E> {
     /// 2. a new actor, in Dynamic mode below `max`;
     /// 3. any mailbox with room.
     ///
-    /// If there is none of these, the work is refused.
+    /// If there is none of these, the work is refused. Work whose [key](Work::keyed) is taken
+    /// goes to a place in line instead, or is refused if there is none.
     ///
     /// Work starts in nearly the order of acceptance. With a `max` of 1 it starts in exactly
     /// that order, except that a retry comes first. Once this has returned `Ok`, the work is
     /// run exactly once, or returned exactly once by
-    /// [`shutdown_now`](Troupe::shutdown_now).
+    /// [`shutdown_now`](Troupe::shutdown_now). Work that has been given a
+    /// [deadline](Work::deadline) or [cancelled](crate::Reply::cancel) may expire or be
+    /// cancelled instead, exactly once.
     ///
     /// This may be called anywhere, even in work and handlers of this troupe.
     ///
@@ -118,7 +122,9 @@ impl<E: Send + 'static> Troupe<E> {
     /// - [`Full`](AssignError::Full) if, at some instant during the call, no actor was idle,
     ///   no mailbox had room, and the troupe could not grow. It cannot grow at `max`
     ///   actors, including those that are being started. A troupe that has an actor also
-    ///   does not grow for 100 ms after the system has refused a thread.
+    ///   does not grow for 100 ms after the system has refused a thread. For work with a
+    ///   [key](Work::keyed), also if, at some instant during the call, the key and every place
+    ///   in line were taken.
     /// - [`ShuttingDown`](AssignError::ShuttingDown) after a shutdown.
     /// - [`Spawn`](AssignError::Spawn) if the troupe has no actor, and the system refused to
     ///   start one.
@@ -154,7 +160,8 @@ impl<E: Send + 'static> Troupe<E> {
 
     /// Assigns work, waiting for room for at most `timeout`.
     ///
-    /// Blocks while the troupe is full. For about 15 microseconds it tries again and lets
+    /// Blocks while the troupe is full. Work with a [key](Work::keyed) also waits while the key
+    /// and every place in line are taken. For about 15 microseconds it tries again and lets
     /// other threads run in between. Then it sleeps until there is room, the troupe has
     /// grown, or it is shut down. Waiting calls are served in no particular order.
     ///
@@ -384,8 +391,9 @@ impl<E> Troupe<E> {
     /// Waits until the troupe is idle, without shutting it down.
     ///
     /// Blocks until there has been an instant, later than the call, at which no work was
-    /// running, waiting in a mailbox, or on its way to an actor. At that instant every
-    /// capture of finished work had been dropped, and every error handler call had returned.
+    /// running, waiting in a mailbox or in line, or on its way to an actor. At that instant
+    /// every capture of finished work had been dropped, every error handler call had returned,
+    /// and every [`Reply`](crate::Reply) to finished work had resolved.
     /// One call therefore covers work that is assigned by other work, and retries. If the
     /// troupe is already idle, this returns immediately.
     ///
