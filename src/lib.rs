@@ -4,7 +4,8 @@
 //! bounded mailbox, and runs one piece of work at a time. Work is a closure that
 //! returns `Result<(), E>`. [`assign`](Troupe::assign) never blocks. It gives the
 //! work to an actor, starts another actor for it, or returns the work to the
-//! caller with the reason. Errors and panics go to one error handler.
+//! caller with the reason. Errors and panics go to one error handler, or to the
+//! caller that waits for the result.
 //!
 //! Troupe is made for synchronous services and tools, such as RPC servers, queue
 //! consumers, crawlers and batch jobs, and for the blocking part of async
@@ -15,9 +16,14 @@
 //!
 //! - [Sizing](guide::sizing)
 //! - [Refusal and back-pressure](guide::refusal)
+//! - [Getting results](guide::results)
 //! - [Failure and retry](guide::failure)
+//! - [Stop at the first failure](guide::first_failure)
 //! - [Stopping without losing work](guide::stopping)
 //! - [Waiting for some of the work](guide::waiting)
+//! - [Order per key](guide::keys)
+//! - [State per actor](guide::state)
+//! - [Measuring](guide::measuring)
 //! - [Inside async](guide::in_async)
 //! - [Past one process](guide::past_one_process)
 //! - [Moving from another pool](guide::moving_from)
@@ -50,7 +56,8 @@
 //!
 //! A troupe holds at most `max * (mailbox_size + 1)` pieces of accepted,
 //! unfinished work. Each actor runs one, and its mailbox holds up to
-//! `mailbox_size` others. Anything beyond that is refused immediately with
+//! `mailbox_size` others. ([Keys](#replies-keys-deadlines-and-labels) add a line,
+//! with a bound of its own.) Anything beyond that is refused immediately with
 //! [`AssignError::Full`]. `Full` is exact: it is returned only if, at some instant
 //! during the call, every place was taken. The error contains the work, which has
 //! not been run. The caller decides what to do with it:
@@ -82,6 +89,35 @@
 //! [`mailbox_size`](Config::mailbox_size) of 0 no work waits inside the troupe: it
 //! is handed to an idle or a new actor, or refused.
 //!
+//! # Replies, keys, deadlines and labels
+//!
+//! - [`Work::with_reply`] returns work and a [`Reply`], which receives the value. A
+//!   thread waits for it, or a task awaits it. It resolves on every path, and says
+//!   why there is no value. Its caller can [cancel](Reply::cancel) work that has not
+//!   started. See [Getting results](guide::results).
+//! - [`Work::with`] keeps a value apart from the closure, so that it can be taken back
+//!   from refused work.
+//! - [`Work::keyed`] gives work a key. Work of one key runs in the order of acceptance
+//!   and one piece at a time, on any actor. It holds up no other work. See
+//!   [Order per key](guide::keys).
+//! - [`Work::deadline`] sets a time from which the work is not started any more. It
+//!   expires instead.
+//! - [`Work::label`] gives work a name, for the error handler and for logs.
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//! use troupe_pool::{Config, Troupe, Work};
+//!
+//! let troupe = Troupe::new(Config::fixed(4))?;
+//! let (work, reply) = Work::with_reply(|| Ok("7".parse::<u32>()?));
+//! let soon = Instant::now() + Duration::from_secs(60);
+//! troupe.assign(work.keyed("customer 7").deadline(soon).label("parse"))?;
+//! assert_eq!(reply.wait()?, 7);
+//! # troupe.shutdown();
+//! # troupe.join()?;
+//! # Ok::<(), troupe_pool::BoxError>(())
+//! ```
+//!
 //! # Fixed and Dynamic
 //!
 //! [`Config::fixed`] keeps exactly `max` actors. [`Config::dynamic`] keeps between
@@ -97,10 +133,14 @@
 //! actor returns the work in [`AssignError::Spawn`], and asks again at the next
 //! assign.
 //!
+//! [`Builder::on_start`] and [`Builder::on_stop`] set what the thread of each actor
+//! runs first and last. See [State per actor](guide::state).
+//!
 //! # Failures and panics
 //!
-//! If work returns an error or panics, the error handler receives a [`Failure`], by
-//! value and exactly once, on the actor's thread. The actor survives. It also
+//! If work returns an error, panics, or expires, the error handler receives a
+//! [`Failure`], by value and exactly once, on the actor's thread. If a caller waits
+//! for a [`Reply`], the caller receives it instead. The actor survives. It also
 //! survives panics of the handler, and panics in the drops of captures, errors and
 //! panic payloads. Without a handler, failures are only counted in [`Stats`].
 //!
@@ -176,7 +216,9 @@
 //!   guide shows how to wait for [part of the work](guide::waiting).
 //!
 //! Work for which an assign returned `Ok` is run exactly once, or returned exactly
-//! once by `shutdown_now`. This holds no matter what the calls race with.
+//! once by `shutdown_now`. If you have given it a deadline or cancelled it, it may
+//! expire or be cancelled instead, exactly once. This holds no matter what the calls
+//! race with.
 //!
 //! # Order
 //!
@@ -184,7 +226,8 @@
 //! runs first. Otherwise work starts in nearly that order: mailboxes are filled one
 //! after the other, and all actors drain them in the same order. A piece of work is
 //! overtaken by at most about `mailbox_size` others for each actor. No work waits
-//! behind running work while an actor is idle, and none waits for ever.
+//! behind running work while an actor is idle, and none waits for ever. Work
+//! with a [key](Work::keyed) also waits for the earlier work of its key.
 //!
 //! # When to use something else
 //!
