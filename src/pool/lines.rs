@@ -170,7 +170,9 @@ impl<E> AllLines<'_, E> {
                 envelopes.extend(line.drain(..));
             }
         }
-        lines.taken.store(0);
+        // An actor may be about to free the place of a work that it has taken, so the places of the
+        // others are freed one by one.
+        lines.taken.add((envelopes.len() as u64).wrapping_neg());
         envelopes
     }
 }

@@ -175,6 +175,33 @@ fn a_keyed_waiter_hears_of_its_key() {
     });
 }
 
+/// No snapshot shows more works in line than there are places, even while they are returned.
+#[test]
+fn places_in_line_against_shutdown_now() {
+    check(|| {
+        let config = Config::fixed(2)
+            .mailbox_size(2)
+            .line_size(1)
+            .thread_name("sure");
+        let troupe = Troupe::<Error>::builder(config).build().unwrap();
+        let (tally, turn) = (Tally::default(), Turn::default());
+        let sender = keyed_sender(troupe.handle(), tally.clone(), turn.clone(), 0, 2);
+        let plain = super::sender(troupe.handle(), tally.clone(), 3);
+        let handle = troupe.handle();
+        let watcher = thread::spawn(move || {
+            for _ in 0..3 {
+                let stats = handle.stats();
+                assert!(stats.in_line <= 1, "{stats:?}");
+            }
+        });
+        let accepted = sender.join().unwrap() + plain.join().unwrap();
+        let left = troupe.shutdown_now();
+        watcher.join().unwrap();
+        troupe.join().unwrap();
+        assert_eq!(tally.run() + left.len(), accepted);
+    });
+}
+
 /// A place in line is room for a sender that waits.
 #[test]
 fn a_keyed_waiter_hears_of_a_place_in_line() {
