@@ -1,6 +1,6 @@
 //! Configurations: defaults, setters, every invalid one, and the system that refuses a thread.
 
-use crate::support::{DropCounter, HANG, OnDrop, Tally, end, join, occupy, within};
+use crate::support::{DropCounter, HANG, OnDrop, Tally, end, join, occupy, refused_stack, within};
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
@@ -40,18 +40,6 @@ fn refusal(config: Config) -> (&'static str, String, &'static str) {
 fn assert_invalid(config: Config, setting: &str, value: &str) {
     let (found, said, reason) = refusal(config);
     assert_eq!((found, said.as_str()), (setting, value), "{reason}");
-}
-
-/// The largest stack that a configuration may ask for and the system will not give.
-fn refused_stack() -> usize {
-    (40..usize::BITS - 1)
-        .rev()
-        .map(|bits| 1_usize << bits)
-        .find(|bytes| {
-            let built = Troupe::new(Config::fixed(1).mailbox_size(1).stack_size(*bytes));
-            matches!(built, Err(BuildError::Spawn { .. }))
-        })
-        .expect("a stack of a terabyte and more")
 }
 
 #[test]

@@ -4,13 +4,16 @@
 //! (an idle timeout) or a state that signals nobody (an actor gone idle).
 
 use parking_lot::{Condvar, Mutex};
+use std::fmt::{Debug, Display};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use troupe_pool::{AssignError, BoxError, Troupe, Work};
+use troupe_pool::{
+    AssignError, BoxError, BuildError, Config, Failure, Reply, ReplyError, Stats, Troupe, Work,
+};
 
 /// After this long a test is hung. No correct run comes near it, whatever else the machine does.
 pub(crate) const HANG: Duration = Duration::from_secs(90);
@@ -327,6 +330,165 @@ pub(crate) fn quiet_panic(text: &'static str) -> ! {
 /// An error that says `text`.
 pub(crate) fn error(text: &str) -> BoxError {
     text.into()
+}
+
+/// An error that is compared easily.
+pub(crate) type Fault = &'static str;
+
+/// A troupe whose handler writes down each failure and drops it.
+pub(crate) fn listening(config: Config) -> (Troupe<Fault>, Log<String>) {
+    let log = Log::new();
+    let told = log.clone();
+    let troupe = Troupe::builder(config)
+        .error_handler(move |failure, _| told.push(failure_in_words(&failure)))
+        .build()
+        .expect("valid");
+    (troupe, log)
+}
+
+/// A failure in words.
+pub(crate) fn failure_in_words<E: Display>(failure: &Failure<E>) -> String {
+    match failure {
+        Failure::Error(error) => format!("error {error}"),
+        Failure::Panic(panic) => format!("panic {}", panic.message().unwrap_or("of no text")),
+        Failure::Expired(_) => "expired".to_owned(),
+        _ => "another failure".to_owned(),
+    }
+}
+
+/// The answer, or a failed test instead of a hung one.
+#[track_caller]
+pub(crate) fn answer<T, E>(reply: &mut Reply<T, E>) -> Result<T, ReplyError<E>> {
+    reply.wait_timeout(HANG).expect("hung: no answer came")
+}
+
+/// An answer in words: a failure reads as it does in [`failure_in_words`].
+pub(crate) fn in_words<T: Display, E: Debug + Display>(answer: Result<T, ReplyError<E>>) -> String {
+    match answer {
+        Ok(value) => format!("value {value}"),
+        Err(ReplyError::Error(error)) => failure_in_words(&Failure::Error(error)),
+        Err(ReplyError::Panic(panic)) => failure_in_words(&Failure::<E>::Panic(panic)),
+        Err(ReplyError::Expired) => "expired".to_owned(),
+        Err(reason) => format!("{reason:?}").to_lowercase(),
+    }
+}
+
+/// How works have ended: completed, failed, panicked, expired, cancelled.
+pub(crate) fn ends(stats: &Stats) -> [u64; 5] {
+    [
+        stats.completed,
+        stats.failed,
+        stats.panicked,
+        stats.expired,
+        stats.cancelled,
+    ]
+}
+
+/// How a work ends that is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Completes,
+    Fails,
+    Panics,
+    PanicsInADrop,
+}
+
+impl Fate {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Completes,
+        Self::Fails,
+        Self::Panics,
+        Self::PanicsInADrop,
+    ];
+
+    /// A closure that ends like this. The lease is among its captures.
+    pub(crate) fn act(self, lease: Lease) -> impl FnOnce() -> Result<u32, Fault> + Send + 'static {
+        let bomb =
+            (self == Self::PanicsInADrop).then(|| OnDrop::new(|| quiet_panic("in a capture")));
+        move || {
+            let _held = (&lease, &bomb);
+            match self {
+                Self::Fails => Err("on purpose"),
+                Self::Panics => quiet_panic("on purpose"),
+                Self::Completes | Self::PanicsInADrop => Ok(7),
+            }
+        }
+    }
+
+    /// A plain work that ends like this.
+    pub(crate) fn work(self, lease: Lease) -> Work<Fault> {
+        let act = self.act(lease);
+        Work::new(move || act().map(drop))
+    }
+
+    /// The failure in words, as a handler is told of it.
+    pub(crate) fn failure(self) -> Option<String> {
+        let failure = match self {
+            Self::Completes => return None,
+            Self::Fails => "error on purpose",
+            Self::Panics => "panic on purpose",
+            Self::PanicsInADrop => "panic in a capture",
+        };
+        Some(failure.to_owned())
+    }
+
+    /// The answer in words.
+    pub(crate) fn answer(self) -> String {
+        self.failure().unwrap_or_else(|| "value 7".to_owned())
+    }
+
+    /// How one work of this fate is counted: as [`ends`] says it.
+    pub(crate) fn ends(self) -> [u64; 5] {
+        let at = match self {
+            Self::Completes => 0,
+            Self::Fails => 1,
+            Self::Panics | Self::PanicsInADrop => 2,
+        };
+        std::array::from_fn(|index| u64::from(index == at))
+    }
+}
+
+/// A work on its way back to its caller.
+pub(crate) const WAYS_BACK: [fn(Work<Fault>) -> Work<Fault>; 3] =
+    [never_assigned, refused, returned];
+
+fn never_assigned(work: Work<Fault>) -> Work<Fault> {
+    work
+}
+
+/// The work, once a troupe has refused it.
+pub(crate) fn refused(work: Work<Fault>) -> Work<Fault> {
+    let (troupe, _) = listening(Config::fixed(2).mailbox_size(0));
+    let gate = occupy(&troupe, 2);
+    let refused = troupe.assign(work).expect_err("every actor is busy");
+    assert!(refused.is_full());
+    gate.open();
+    end(&troupe);
+    refused.into_work()
+}
+
+/// The work, once a troupe has accepted it and returned it.
+pub(crate) fn returned(work: Work<Fault>) -> Work<Fault> {
+    let (troupe, _) = listening(Config::fixed(2).mailbox_size(1));
+    let gate = occupy(&troupe, 2);
+    troupe.assign(work).expect("a mailbox with room");
+    let mut returned = troupe.shutdown_now();
+    gate.open();
+    join(&troupe);
+    assert_eq!((returned.len(), troupe.stats().returned), (1, 1));
+    returned.remove(0)
+}
+
+/// The largest stack that a configuration may ask for and the system will not give.
+pub(crate) fn refused_stack() -> usize {
+    (40..usize::BITS - 1)
+        .rev()
+        .map(|bits| 1_usize << bits)
+        .find(|bytes| {
+            let built = Troupe::new(Config::fixed(1).mailbox_size(1).stack_size(*bytes));
+            matches!(built, Err(BuildError::Spawn { .. }))
+        })
+        .expect("a stack of a terabyte and more")
 }
 
 /// The rounds of a race test: `TROUPE_STRESS=n` runs `n` times as many.
