@@ -50,6 +50,7 @@ mod peers;
 mod race;
 mod reassign;
 mod refusal;
+mod reply;
 mod sharing;
 mod shutdown;
 mod shutdown_now;
