@@ -56,5 +56,6 @@ mod shutdown;
 mod shutdown_now;
 mod stats;
 mod tidy;
+mod value;
 mod wait_idle;
 mod waiting;
