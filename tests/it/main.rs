@@ -41,6 +41,7 @@ mod api;
 mod assign;
 mod build;
 mod conservation;
+mod deadline;
 mod dynamic;
 mod failure;
 mod handoff;
