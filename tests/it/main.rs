@@ -45,6 +45,7 @@ mod deadline;
 mod dynamic;
 mod failure;
 mod handoff;
+mod label;
 mod order;
 mod original;
 mod peers;
