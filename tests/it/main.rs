@@ -45,6 +45,7 @@ mod deadline;
 mod dynamic;
 mod failure;
 mod handoff;
+mod hooks;
 mod label;
 mod order;
 mod original;
