@@ -46,6 +46,7 @@ mod dynamic;
 mod failure;
 mod handoff;
 mod hooks;
+mod keyed;
 mod label;
 mod order;
 mod original;
