@@ -1,14 +1,14 @@
 //! `Stats` and `ActorStats`: what they count, and the inequalities that hold in every snapshot.
 
 use crate::support::{
-    Gate, HANG, Rng, Tally, end, error, eventually, fill, join, occupy, quiet_panic, receive,
+    Gate, HANG, Rng, Tally, end, ends, error, eventually, fill, join, occupy, quiet_panic, receive,
     rounds, settle, within,
 };
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use troupe_pool::{Config, Stats, Troupe};
+use troupe_pool::{Config, Stats, Troupe, Work};
 
 fn fixed(actors: usize, mailbox_size: usize) -> Troupe {
     Troupe::new(Config::fixed(actors).mailbox_size(mailbox_size)).expect("valid")
@@ -16,20 +16,13 @@ fn fixed(actors: usize, mailbox_size: usize) -> Troupe {
 
 /// Checks what must hold in every snapshot, given the one before.
 #[track_caller]
-fn check(stats: &Stats, before: &Stats) {
-    let Stats {
-        accepted,
-        completed,
-        failed,
-        panicked,
-        returned,
-        ..
-    } = *stats;
+fn check(stats: &Stats, before: &Stats, line_size: usize) {
     assert!(
-        completed + failed + panicked + returned <= accepted,
+        finished(stats) <= stats.accepted,
         "the finished exceed the accepted: {stats:?}"
     );
     assert!(stats.queued + stats.running <= stats.capacity, "{stats:?}");
+    assert!(stats.in_line <= line_size, "{stats:?}");
     assert!(
         stats.actors <= stats.peak && stats.idle <= stats.actors,
         "{stats:?}"
@@ -41,6 +34,8 @@ fn check(stats: &Stats, before: &Stats) {
             stats.completed,
             stats.failed,
             stats.panicked,
+            stats.expired,
+            stats.cancelled,
             stats.returned,
             stats.grown,
             stats.retired,
@@ -58,21 +53,38 @@ fn check(stats: &Stats, before: &Stats) {
     }
 }
 
-/// "At rest `accepted = completed + failed + panicked + returned`", each of them as many as there were.
+/// The works that have come to their ends.
+fn finished(stats: &Stats) -> u64 {
+    ends(stats).iter().sum::<u64>() + stats.returned
+}
+
+/// "At rest `accepted = completed + failed + panicked + expired + cancelled + returned`", each of them as many as there
+/// were. "`ActorStats::finished` counts all but the returned."
 #[test]
 fn at_rest_the_sum_is_exact() {
-    let troupe = fixed(2, 32);
-    for index in 0..60 {
-        let outcome = index % 3;
-        troupe
-            .assign(move || match outcome {
-                0 => Ok(()),
-                1 => Err(error("x")),
-                _ => quiet_panic("y"),
-            })
-            .expect("room");
+    let troupe = fixed(2, 64);
+    for index in 0..100 {
+        let outcome = index % 5;
+        let act = move || match outcome {
+            1 => Err(error("x")),
+            2 => quiet_panic("y"),
+            _ => Ok(()),
+        };
+        let work = match outcome {
+            3 => Work::new(act).deadline(Instant::now()),
+            4 => {
+                let (work, reply) = Work::with_reply(act);
+                assert!(reply.cancel());
+                work
+            }
+            _ => Work::new(act),
+        };
+        troupe.assign(work).expect("room");
     }
     settle(&troupe);
+    assert_eq!(ends(&troupe.stats()), [20; 5]);
+    let actors = troupe.actors();
+    assert_eq!(actors.iter().map(|actor| actor.finished).sum::<u64>(), 100);
     let gate = occupy(&troupe, 2);
     let queued = fill(&troupe, &gate);
     let returned = troupe.shutdown_now();
@@ -80,15 +92,36 @@ fn at_rest_the_sum_is_exact() {
     gate.open();
     join(&troupe);
     let stats = troupe.stats();
-    assert_eq!(
-        (stats.completed, stats.failed, stats.panicked),
-        (22, 20, 20)
-    );
+    assert_eq!(ends(&stats), [22, 20, 20, 20, 20]);
     assert_eq!(stats.returned as usize, queued);
-    assert_eq!(
-        stats.accepted,
-        stats.completed + stats.failed + stats.panicked + stats.returned
-    );
+    assert_eq!(stats.accepted, finished(&stats));
+}
+
+/// `in_line` counts the works that wait for their keys, and `queued` the others. "`queued + running <= capacity`" is of
+/// the others alone.
+#[test]
+fn works_in_line_are_counted_apart() {
+    let config = Config::fixed(2).mailbox_size(1).line_size(7);
+    let troupe: Troupe = Troupe::new(config).expect("valid");
+    let gate = Gate::new();
+    for _ in 0..8 {
+        let work = gate.work().keyed("key");
+        troupe.assign(work).expect("room, and places in line");
+    }
+    gate.wait_for(1);
+    let stats = troupe.stats();
+    assert_eq!((stats.running, stats.queued, stats.in_line), (1, 0, 7));
+    assert_eq!(fill(&troupe, &gate), 3);
+    gate.wait_for(2);
+    let stats = troupe.stats();
+    assert_eq!((stats.running, stats.queued, stats.in_line), (2, 2, 7));
+    assert_eq!((stats.accepted, stats.capacity), (11, 4));
+    gate.open();
+    settle(&troupe);
+    let stats = troupe.stats();
+    assert_eq!((stats.running, stats.queued, stats.in_line), (0, 0, 0));
+    assert_eq!(stats.completed, 11);
+    end(&troupe);
 }
 
 /// "`capacity` in `Stats` is `max x (mailbox_size + 1)` in both modes", whatever the number of actors is.
@@ -443,12 +476,13 @@ fn timestamps_lag_by_a_second_at_most() {
     });
 }
 
-/// "In every snapshot the finished never exceed the accepted and `queued + running` never exceeds `capacity`", and
-/// counters never go back, while works succeed, fail, panic and are retried, actors come and go, and the end comes.
+/// "In every snapshot the finished never exceed the accepted and `queued + running` never exceeds `capacity`", `in_line`
+/// never `line_size`, and counters never go back, while works succeed, fail, panic, expire, are cancelled and are
+/// retried, with and without keys, actors come and go, and the end comes.
 #[test]
 fn the_inequalities_hold_in_every_snapshot() {
     within(HANG, || {
-        let mut snapshots = 0;
+        let (mut snapshots, mut totals) = (0, [0; 5]);
         for (salt, config) in [
             Config::fixed(2).mailbox_size(1),
             Config::fixed(3).mailbox_size(0),
@@ -458,10 +492,13 @@ fn the_inequalities_hold_in_every_snapshot() {
             Config::dynamic(1, 2)
                 .mailbox_size(0)
                 .idle_timeout(Duration::from_micros(50)),
+            Config::fixed(2).mailbox_size(1).line_size(0),
         ]
         .into_iter()
         .enumerate()
         {
+            let line_size = config.line_size.unwrap_or(3);
+            let config = config.line_size(line_size);
             let troupe = Troupe::<bool>::builder(config)
                 .error_handler(|failure, context| {
                     if let troupe_pool::Failure::Error(true) = failure {
@@ -485,7 +522,7 @@ fn the_inequalities_hold_in_every_snapshot() {
                                 } else {
                                     handle.stats()
                                 };
-                                check(&stats, &before);
+                                check(&stats, &before, line_size);
                                 before = stats;
                                 looks += 1;
                             }
@@ -498,15 +535,31 @@ fn the_inequalities_hold_in_every_snapshot() {
                         let troupe = &troupe;
                         scope.spawn(move || {
                             let mut rng = Rng::new(salt as u64 * 10 + feeder);
-                            for _ in 0..rounds(2_000) {
-                                let outcome = rng.below(4);
-                                let work = move || match outcome {
-                                    0 => Ok(()),
-                                    1 => Err(false),
-                                    2 => Err(true),
+                            for _ in 0..rounds(1_000) {
+                                let outcome = rng.below(5);
+                                let act = move || match outcome {
+                                    0 | 1 => Ok(()),
+                                    2 => Err(false),
+                                    3 => Err(true),
                                     _ => quiet_panic("x"),
                                 };
-                                drop(troupe.assign(work));
+                                let (work, reply) = match rng.below(4) {
+                                    0 => {
+                                        let (work, reply) = Work::with_reply(act);
+                                        (work, Some(reply.cancel_on_drop()))
+                                    }
+                                    1 => (Work::new(act).deadline(Instant::now()), None),
+                                    _ => (Work::new(act), None),
+                                };
+                                let work = match rng.below(4) {
+                                    key @ 0..2 => work.keyed(&key),
+                                    _ => work,
+                                };
+                                drop(match rng.below(4) {
+                                    0 => troupe.assign_wait(work),
+                                    _ => troupe.assign(work),
+                                });
+                                drop(reply);
                                 rng.dally(200);
                             }
                         })
@@ -527,16 +580,17 @@ fn the_inequalities_hold_in_every_snapshot() {
             snapshots += counts.1;
             let stats = troupe.stats();
             assert_eq!(stats.returned as usize, counts.0);
-            assert_eq!(
-                stats.accepted,
-                stats.completed + stats.failed + stats.panicked + stats.returned
-            );
+            assert_eq!(stats.accepted, finished(&stats));
+            for (total, ended) in totals.iter_mut().zip(ends(&stats)) {
+                *total += ended;
+            }
             assert_eq!(
                 (stats.queued, stats.running, stats.actors, stats.idle),
                 (0, 0, 0, 0)
             );
+            assert_eq!(stats.in_line, 0);
         }
-        assert!(snapshots > 0);
+        assert!(snapshots > 0 && !totals.contains(&0), "{totals:?}");
     });
 }
 
