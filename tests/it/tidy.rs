@@ -578,6 +578,34 @@ fn the_tests_that_peers_name_exist() {
     }
 }
 
+/// Each cell of the matrix in the head of main.rs names tests that exist, as `module::test`, or says why there is none.
+#[test]
+fn the_tests_that_the_matrix_names_exist() {
+    let page = "tests/it/main.rs";
+    let text = read(page);
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let rows = rows.filter(|row| !row.starts_with('|'));
+    let mut cells_seen = 0;
+    for row in rows {
+        for cell in row.trim_end_matches(" |").split(" | ").skip(1) {
+            cells_seen += 1;
+            let names = spans(cell).into_iter();
+            let names: Vec<String> = names.filter(|name| name.contains("::")).collect();
+            let has_reason = cell.starts_with("none: ") || cell.starts_with("every test of ");
+            assert!(
+                !names.is_empty() || has_reason,
+                "{page}: neither a test nor a reason in {cell:?} of {row}"
+            );
+            for name in names {
+                let (module, test) = name.split_once("::").expect("it contains that");
+                let file = format!("tests/it/{module}.rs");
+                assert_named(page, &name, &file, Some(test));
+            }
+        }
+    }
+    assert!(cells_seen >= 120, "{cells_seen} cells");
+}
+
 /// The page names a test that exists, or a file if no test is given.
 fn assert_named(page: &str, name: &str, file: &str, test: Option<&str>) {
     assert!(
