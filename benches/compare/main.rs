@@ -35,6 +35,7 @@ mod held;
 mod machine;
 mod measure;
 mod mode;
+mod no_ops;
 mod options;
 mod page;
 mod plots;

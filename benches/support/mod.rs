@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::runtime::Runtime;
-use troupe_pool::{AssignError, BoxError, Config, Troupe};
+use troupe_pool::{AssignError, BoxError, Config, Troupe, Work};
 
 mod rounds;
 
@@ -117,7 +117,12 @@ impl Pool {
         let numbers = 0..count;
         match self {
             Self::Troupe(pool) | Self::Dynamic(pool) => {
-                numbers.map(work).for_each(|work| persist(pool, work));
+                numbers.map(work).for_each(|work| {
+                    persist(pool, move || {
+                        work();
+                        Ok(())
+                    });
+                });
             }
             Self::Threadpool(pool) => numbers.map(work).for_each(|work| pool.execute(work)),
             Self::Rusty(pool) => numbers.map(work).for_each(|work| pool.execute(work)),
@@ -138,11 +143,8 @@ impl Assign for Pool {
 }
 
 /// Assigns a work until it is accepted.
-fn persist(troupe: &Troupe, work: impl FnOnce() + Send + 'static) {
-    let mut outcome = troupe.assign(move || {
-        work();
-        Ok(())
-    });
+pub(crate) fn persist(troupe: &Troupe, work: impl Into<Work>) {
+    let mut outcome = troupe.assign(work);
     while let Err(AssignError::Full(work)) = outcome {
         thread::yield_now();
         outcome = troupe.assign(work);

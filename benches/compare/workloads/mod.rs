@@ -13,6 +13,7 @@ mod memory;
 mod mixed;
 mod nearly_full;
 mod nested;
+mod options;
 mod payload;
 mod refusal;
 mod storm;
@@ -61,6 +62,7 @@ pub(crate) const ALL: &[Workload] = &[
     workload("storm", storm::measure, storm::report),
     workload("payload", payload::measure, payload::report),
     workload("nested", nested::measure, nested::report),
+    workload("options", options::measure, options::report),
     Workload {
         is_once: true,
         parts: memory::PARTS,
