@@ -26,6 +26,7 @@ use options::{Options, Task};
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod closed_loop;
 mod dice;
 mod effort;

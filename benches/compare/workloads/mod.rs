@@ -16,6 +16,7 @@ mod nested;
 mod options;
 mod payload;
 mod refusal;
+mod reply;
 mod storm;
 mod tail;
 mod throughput;
@@ -63,6 +64,7 @@ pub(crate) const ALL: &[Workload] = &[
     workload("payload", payload::measure, payload::report),
     workload("nested", nested::measure, nested::report),
     workload("options", options::measure, options::report),
+    workload("reply", reply::measure, reply::report),
     Workload {
         is_once: true,
         parts: memory::PARTS,
