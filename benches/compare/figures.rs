@@ -43,6 +43,12 @@ impl Figures {
         distinct(self.0.iter().map(|cell| cell.1.as_str()))
     }
 
+    /// The figures of these columns alone: they make a table of their own.
+    pub(crate) fn of_columns(&self, columns: &[&str]) -> Self {
+        let cells = self.0.iter().filter(|cell| columns.contains(&&*cell.1));
+        Self(cells.cloned().collect())
+    }
+
     /// The least figure of a peer in that row.
     pub(crate) fn best_peer(&self, row: &str) -> Option<f64> {
         let figures = PEERS.iter().filter_map(|peer| self.get(row, peer));

@@ -8,6 +8,7 @@ use crate::section::Section;
 mod flat;
 mod growth;
 mod idle;
+mod keyed;
 mod latency;
 mod memory;
 mod mixed;
@@ -65,6 +66,10 @@ pub(crate) const ALL: &[Workload] = &[
     workload("nested", nested::measure, nested::report),
     workload("options", options::measure, options::report),
     workload("reply", reply::measure, reply::report),
+    Workload {
+        parts: keyed::PARTS,
+        ..workload("keyed", keyed::measure, keyed::report)
+    },
     Workload {
         is_once: true,
         parts: memory::PARTS,
