@@ -1,23 +1,30 @@
 //! Runs a program inside one execution of the model checker.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use shuttle::thread;
 
 use super::latch::Latch;
-use super::log::{self, Answer, Call, Event, Outcome};
+use super::log::{self, Answer, Call, Event, Outcome, Told};
 use super::oracle;
-use super::program::{Drops, End, Ending, GATES, Op, Patience, Program, Settings, Via};
-use crate::{AssignError, Config, Context, Failure, Handle, JoinError, Troupe};
+use super::program::{
+    Drops, End, Ending, Fate, GATES, Hook, Op, Patience, Program, Settings, Shape, Use, Via, Waking,
+};
+use crate::{
+    AssignError, CancelToken, Config, Context, Failure, Handle, JoinError, Reply, ReplyError,
+    Troupe,
+};
 
 /// The remains of failed works: an error, or a panic's payload.
 struct Fault {
     stage: Arc<Stage>,
     work: usize,
-    spec: Option<usize>,
 }
 
 impl Drop for Fault {
@@ -46,20 +53,108 @@ struct Ties {
     hit_at_drop: Option<Arc<Latch>>,
     /// The work drops the troupe.
     drops_troupe: bool,
+    key: Option<u8>,
 }
 
 /// A captured value, whose drop is promised to users.
 struct Lease {
     stage: Arc<Stage>,
-    work: usize,
+    /// The first number of the work.
+    first: usize,
     spec: Option<usize>,
     ties: Ties,
     has_begun: bool,
 }
 
+impl Lease {
+    /// Panics unless the drop of the reply's other end would follow while the thread unwinds. No
+    /// step of the model may be made then, since all its threads would be taken to panic.
+    fn drop_unbegun(&self) {
+        let own = self.spec.map(|spec| &self.stage.program.works[spec]);
+        let reply = self.first;
+        let is_cancelled = |event: &Event| match *event {
+            Event::CancelEnd { reply: other, done } => other == reply && done,
+            Event::ReplyDropping {
+                reply: other,
+                cancels,
+            } => other == reply && cancels,
+            _ => false,
+        };
+        let by_user = log::with(|log| log.dropping.contains(&me()));
+        let has_reply = own.is_some_and(|own| own.shape.has_reply());
+        if has_reply && (by_user || !log::has(is_cancelled)) {
+            return;
+        }
+        if !by_user {
+            log::note(Event::DropPanic);
+        }
+        // No handler receives this.
+        resume_unwind(Box::new(()));
+    }
+
+    /// Runs the work, on an actor or by hand.
+    fn run(mut self, token: Option<&CancelToken>) -> Result<(), Fault> {
+        self.has_begun = true;
+        let (stage, spec) = (Arc::clone(&self.stage), self.spec);
+        let work = log::present(self.first);
+        let by_hand = log::with(|log| log.by_hand.contains(&work));
+        let actor = me();
+        log::note(if by_hand {
+            Event::HandBegin { work }
+        } else {
+            Event::Begin { work, actor }
+        });
+        let ended = |outcome| {
+            log::note(if by_hand {
+                Event::HandEnd { work, outcome }
+            } else {
+                Event::End { work, outcome }
+            });
+        };
+        if let Some(latch) = self.ties.hit_at_begin.take() {
+            latch.hit();
+        }
+        if let Some(latch) = self.ties.wait.take() {
+            latch.wait();
+        }
+        if self.ties.drops_troupe {
+            let troupe = stage.troupe.lock().take();
+            drop(troupe);
+        }
+        let Some(index) = spec else {
+            ended(Outcome::Good);
+            return Ok(());
+        };
+        let own = &stage.program.works[index];
+        let mut held = Held::default();
+        for op in &own.ops {
+            stage.perform(op, At::Actor, &mut held);
+        }
+        drop(held);
+        if let Some(token) = token {
+            let is_cancelled = token.is_cancelled();
+            log::note(Event::Token { work, is_cancelled });
+        }
+        let outcome = match own.result {
+            End::Good if own.drop == Drops::Panicking => Outcome::DropPanic,
+            End::Good => Outcome::Good,
+            End::Error => Outcome::Error,
+            End::Panic => Outcome::Panic,
+        };
+        ended(outcome);
+        match own.result {
+            End::Good => Ok(()),
+            End::Error => Err(stage.fault(work)),
+            End::Panic => resume_unwind(Box::new(stage.fault(work))),
+        }
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
-        log::note(Event::Dropped { work: self.work });
+        log::note(Event::Dropped {
+            work: log::present(self.first),
+        });
         let latches = [self.ties.hit_at_begin.take(), self.ties.hit_at_drop.take()];
         for latch in latches.into_iter().flatten() {
             latch.hit();
@@ -72,12 +167,11 @@ impl Drop for Lease {
             None | Some(Drops::Quietly) => {}
             Some(Drops::Looking) => self.stage.look(),
             Some(Drops::Panicking) => {
-                let fault = self.stage.fault(self.work, self.spec);
                 if !self.has_begun {
-                    // No handler receives the fault.
-                    std::mem::forget(fault);
-                    resume_unwind(Box::new(()));
+                    self.drop_unbegun();
+                    return;
                 }
+                let fault = self.stage.fault(log::present(self.first));
                 resume_unwind(Box::new(fault));
             }
         }
@@ -99,13 +193,120 @@ impl Drop for HandlerLease {
 enum At<'a> {
     Thread,
     Actor,
-    Handler(&'a Context<'a, Fault>),
+    /// The handler of this work's failure.
+    Handler(&'a Context<'a, Fault>, usize),
 }
 
 impl At<'_> {
     fn is_actor(self) -> bool {
         !matches!(self, At::Thread)
     }
+}
+
+/// The replies that a list of operations holds, in the order in which they are used.
+#[derive(Default)]
+struct Held(VecDeque<Mine>);
+
+/// A reply of the work that had this number first.
+struct Mine {
+    /// `None` once `wait` has consumed it.
+    reply: Option<Reply<usize, Fault>>,
+    first: usize,
+    cancels: bool,
+}
+
+impl Mine {
+    fn look(&self) {
+        if let Some(reply) = &self.reply {
+            let is_finished = reply.is_finished();
+            let reply = self.first;
+            log::note(Event::Finished { reply, is_finished });
+        }
+    }
+
+    fn cancel(&self) {
+        if let Some(own) = &self.reply {
+            let reply = self.first;
+            log::note(Event::Cancel { reply });
+            let done = own.cancel();
+            log::note(Event::CancelEnd { reply, done });
+        }
+    }
+
+    /// Notes an answer, after a look at whose it is.
+    fn note(&self, answer: Result<usize, ReplyError<Fault>>, waits: Option<bool>) {
+        let is_own = |fault: &Fault| log::made(fault.work).first == self.first;
+        let (told, fits) = match answer {
+            Ok(value) => (Told::Value, value == self.first),
+            Err(ReplyError::Error(fault)) => (Told::Error, is_own(&fault)),
+            Err(ReplyError::Panic(panic)) => {
+                let fault = panic.into_payload().downcast::<Fault>();
+                (Told::Panic, fault.is_ok_and(|fault| is_own(&fault)))
+            }
+            Err(ReplyError::Expired) => (Told::Expired, true),
+            Err(ReplyError::Cancelled) => (Told::Cancelled, true),
+            Err(ReplyError::Dropped) => (Told::Dropped, true),
+            Err(ReplyError::WouldDeadlock) => (Told::WouldDeadlock, true),
+            Err(ReplyError::Taken) => (Told::Taken, true),
+        };
+        let reply = self.first;
+        log::note(Event::Told { reply, told, waits });
+        if !fits {
+            log::violated(|| format!("reply {reply} has another's answer: {told:?}"));
+        }
+    }
+
+    fn dropping(&self) {
+        let (reply, cancels) = (self.first, self.cancels);
+        log::note(Event::ReplyDropping { reply, cancels });
+    }
+}
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            self.dropping();
+            drop(reply);
+        }
+        log::note(Event::ReplyGone { reply: self.first });
+    }
+}
+
+/// A task that a thread drives.
+struct Task {
+    stage: Arc<Stage>,
+    thread: thread::Thread,
+    waking: Waking,
+    first: usize,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        let mut held = Held::default();
+        match self.waking {
+            Waking::Only | Waking::Panics => {}
+            Waking::Assigns => {
+                self.stage
+                    .assign(Via::Assign, None, Ties::default(), At::Actor, &mut held);
+            }
+            Waking::EndsAll => self.stage.shutdown_now(At::Actor),
+        }
+        self.thread.unpark();
+        if self.waking == Waking::Panics {
+            log::note(Event::WakerPanic { reply: self.first });
+            resume_unwind(Box::new(()));
+        }
+    }
+}
+
+fn label(first: usize) -> String {
+    format!("w{first}")
+}
+
+/// Returns the present number of the work that has this label.
+fn labelled(label: &str) -> Option<usize> {
+    let first: usize = label.strip_prefix('w')?.parse().ok()?;
+    Some(log::present(first))
 }
 
 fn config(settings: &Settings) -> Config {
@@ -116,6 +317,9 @@ fn config(settings: &Settings) -> Config {
     };
     if let Some(initial) = settings.initial {
         config = config.initial(initial);
+    }
+    if let Some(places) = settings.line {
+        config = config.line_size(places);
     }
     config
         .mailbox_size(settings.mailbox)
@@ -144,6 +348,15 @@ impl Stage {
         let mut refusals = 0;
         let troupe = loop {
             let mut builder = Troupe::<Fault>::builder(config(settings));
+            log::with(|log| log.hooks.clear());
+            if let Some(hook) = program.hooks.start {
+                let own = Arc::clone(&stage);
+                builder = builder.on_start(move |_| own.hook(hook, true));
+            }
+            if let Some(hook) = program.hooks.stop {
+                let own = Arc::clone(&stage);
+                builder = builder.on_stop(move |_| own.hook(hook, false));
+            }
             if program.has_handler {
                 let own = Arc::clone(&stage);
                 let lease = HandlerLease(Arc::clone(&stage));
@@ -181,11 +394,10 @@ impl Stage {
         self.troupe.lock().clone()
     }
 
-    fn fault(self: &Arc<Self>, work: usize, spec: Option<usize>) -> Fault {
+    fn fault(self: &Arc<Self>, work: usize) -> Fault {
         Fault {
             stage: Arc::clone(self),
             work,
-            spec,
         }
     }
 
@@ -199,32 +411,88 @@ impl Stage {
         }
     }
 
-    fn assign(self: &Arc<Self>, via: Via, spec: Option<usize>, ties: Ties, at: At<'_>) -> Answer {
-        let call = Call::By(via);
-        self.assign_by(call, spec, ties, at, |work| match via {
-            Via::Assign => self.handle().assign(work),
-            Via::Timeout => self.handle().assign_timeout(work, A_WHILE),
-            Via::Wait => self.handle().assign_wait(work),
-        })
+    /// Runs a hook on an actor's thread. While the troupe is built there is no handle yet.
+    fn hook(self: &Arc<Self>, hook: Hook, starts: bool) {
+        let actor = me();
+        log::with(|log| log.hooks.push((actor, starts)));
+        let is_built = self.handle.get().is_some();
+        if starts && is_built {
+            log::note(Event::Hook { actor });
+        }
+        match hook {
+            Hook::Yields => thread::yield_now(),
+            Hook::Panics => resume_unwind(Box::new(())),
+            Hook::Assigns if is_built => {
+                let (ties, mut held) = (Ties::default(), Held::default());
+                self.assign(Via::Assign, None, ties, At::Actor, &mut held);
+            }
+            Hook::Assigns => {}
+        }
     }
 
-    /// Assigns a work, and checks that a refusal gives back the same work.
+    fn assign(
+        self: &Arc<Self>,
+        via: Via,
+        spec: Option<usize>,
+        ties: Ties,
+        at: At<'_>,
+        held: &mut Held,
+    ) -> Answer {
+        self.assign_by(Call::By(via), spec, ties, at, held)
+    }
+
+    /// Makes a work and assigns it. Its reply goes to those that are held.
     fn assign_by(
         self: &Arc<Self>,
         via: Call,
         spec: Option<usize>,
         ties: Ties,
         at: At<'_>,
-        assign: impl FnOnce(crate::Work<Fault>) -> Result<(), AssignError<Fault>>,
+        held: &mut Held,
     ) -> Answer {
-        let work = log::new_work();
-        let closure = self.closure(work, spec, ties);
+        let own = spec.map(|spec| &self.program.works[spec]);
+        let number = log::new_work(spec, own.map_or(ties.key, |own| own.key));
+        let (work, reply) = self.work(number, spec, ties);
+        if reply.is_some() {
+            let mine = Mine {
+                reply,
+                first: number,
+                cancels: false,
+            };
+            if own.is_some_and(|own| own.is_cancelled_first) {
+                mine.cancel();
+            }
+            held.0.push_back(mine);
+        }
+        self.offer(via, number, work, at, true)
+    }
+
+    /// Assigns a work, and checks that a refusal gives back the same work. `again` says whether
+    /// it may be assigned once more.
+    fn offer(
+        self: &Arc<Self>,
+        via: Call,
+        number: usize,
+        work: crate::Work<Fault>,
+        at: At<'_>,
+        again: bool,
+    ) -> Answer {
+        let origin = match at {
+            At::Handler(_, origin) => Some(origin),
+            _ => None,
+        };
         log::note(Event::Call {
-            work,
+            work: number,
             via,
             on_actor: at.is_actor(),
+            origin,
         });
-        let result = assign(closure);
+        let result = match (via, at) {
+            (Call::Reassign, At::Handler(context, _)) => context.reassign(work),
+            (Call::By(Via::Wait), _) => self.handle().assign_wait(work),
+            (Call::By(Via::Timeout), _) => self.handle().assign_timeout(work, A_WHILE),
+            _ => self.handle().assign(work),
+        };
         let (answer, refused) = match result {
             Ok(()) => (Answer::Accepted, None),
             Err(AssignError::Full(work)) => (Answer::Full, Some(work)),
@@ -232,6 +500,7 @@ impl Stage {
             Err(AssignError::Spawn { work, .. }) => (Answer::Spawn, Some(work)),
             Err(AssignError::WouldDeadlock(work)) => (Answer::WouldDeadlock, Some(work)),
         };
+        let work = number;
         log::note(Event::Answer { work, answer });
         if let Some(refused) = refused {
             let is_dropped =
@@ -239,94 +508,253 @@ impl Stage {
             if log::has(is_dropped) {
                 log::violated(|| format!("work {work} was refused and is gone"));
             }
-            drop_caught(refused);
-            if !log::has(is_dropped) {
-                log::violated(|| format!("work {work} was refused, another came back"));
-            }
+            self.dispose(refused, work, at, again.then_some(Call::By(Via::Assign)));
         }
         answer
     }
 
-    fn closure(
+    /// Deals with a work that came back: after a refusal, a `shutdown_now`, or its deadline.
+    fn dispose(
         self: &Arc<Self>,
-        work: usize,
+        work: crate::Work<Fault>,
+        number: usize,
+        at: At<'_>,
+        again: Option<Call>,
+    ) {
+        let own = log::made(number).spec.map(|spec| &self.program.works[spec]);
+        match own.map(|own| own.fate) {
+            Some(Fate::Value) => match work.into_value::<usize>().map(|_| None) {
+                Err(work) => match work.into_value::<Lease>() {
+                    Ok(lease) if log::present(lease.first) == number => drop_caught(lease),
+                    Ok(lease) => {
+                        log::violated(|| format!("work {number} has another's value"));
+                        drop_caught(lease);
+                    }
+                    Err(work) => {
+                        if own.is_some_and(|own| own.shape == Shape::Value) {
+                            log::violated(|| format!("work {number} has lost its value"));
+                        }
+                        drop_caught(work);
+                    }
+                },
+                Ok(none) => {
+                    drop_caught::<Option<()>>(none);
+                    log::violated(|| "a value of another type".to_owned());
+                }
+            },
+            Some(Fate::Again) => {
+                if let Some(via) = again {
+                    let number = log::renew(number);
+                    self.offer(via, number, work, at, false);
+                    return;
+                }
+                drop_caught(work);
+            }
+            Some(Fate::ByHand) if own.is_some_and(super::program::Work::is_simple) => {
+                self.run_by_hand(work, number);
+            }
+            _ => drop_caught(work),
+        }
+        let is_gone = |event: &Event| matches!(event, Event::Dropped { work } if *work == number);
+        if !log::has(is_gone) {
+            log::violated(|| format!("work {number} came back, but it was another"));
+        }
+    }
+
+    fn run_by_hand(&self, work: crate::Work<Fault>, number: usize) {
+        log::with(|log| log.by_hand.push(number));
+        let fault = match catch_unwind(AssertUnwindSafe(|| work.run())) {
+            Ok(Ok(())) => None,
+            Ok(Err(fault)) => Some(fault),
+            Err(payload) => match payload.downcast::<Fault>() {
+                Ok(fault) => Some(*fault),
+                Err(_) => {
+                    log::violated(|| "by hand: somebody else's panic".to_owned());
+                    None
+                }
+            },
+        };
+        if fault.is_some_and(|fault| fault.work != number) {
+            log::violated(|| "by hand: somebody else's error".to_owned());
+        }
+    }
+
+    fn work(
+        self: &Arc<Self>,
+        number: usize,
         spec: Option<usize>,
         ties: Ties,
-    ) -> crate::Work<Fault> {
+    ) -> (crate::Work<Fault>, Option<Reply<usize, Fault>>) {
+        let key = ties.key;
         let lease = Lease {
             stage: Arc::clone(self),
-            work,
+            first: number,
             spec,
             ties,
             has_begun: false,
         };
-        crate::Work::new(move || {
-            let mut lease = lease;
-            lease.has_begun = true;
-            let stage = Arc::clone(&lease.stage);
-            let actor = usize::from(shuttle::current::me());
-            log::note(Event::Begin { work, actor });
-            if let Some(latch) = lease.ties.hit_at_begin.take() {
-                latch.hit();
-            }
-            if let Some(latch) = lease.ties.wait.take() {
-                latch.wait();
-            }
-            if lease.ties.drops_troupe {
-                let troupe = stage.troupe.lock().take();
-                drop(troupe);
-            }
-            let Some(index) = spec else {
-                log::note(Event::End {
-                    work,
-                    outcome: Outcome::Good,
+        let Some(own) = spec.map(|spec| &self.program.works[spec]) else {
+            let work = crate::Work::new(move || lease.run(None));
+            return match key {
+                Some(key) => (work.keyed(&key), None),
+                None => (work, None),
+            };
+        };
+        let (mut work, reply) = match own.shape {
+            Shape::Plain => (crate::Work::new(move || lease.run(None)), None),
+            Shape::Value => (
+                crate::Work::with(lease, |lease: Lease| lease.run(None)),
+                None,
+            ),
+            Shape::Reply => {
+                let (work, reply) = crate::Work::with_reply(move || {
+                    lease.run(None)?;
+                    Ok(number)
                 });
-                return Ok(());
-            };
-            let own = &stage.program.works[index];
-            for op in &own.ops {
-                stage.perform(op, At::Actor);
+                (work, Some(reply))
             }
-            let outcome = match own.result {
-                End::Good if own.drop == Drops::Panicking => Outcome::DropPanic,
-                End::Good => Outcome::Good,
-                End::Error => Outcome::Error,
-                End::Panic => Outcome::Panic,
-            };
-            log::note(Event::End { work, outcome });
-            match own.result {
-                End::Good => Ok(()),
-                End::Error => Err(stage.fault(work, spec)),
-                End::Panic => resume_unwind(Box::new(stage.fault(work, spec))),
+            Shape::Cancellable => {
+                let (work, reply) = crate::Work::cancellable(move |token: &CancelToken| {
+                    lease.run(Some(token))?;
+                    Ok(number)
+                });
+                (work, Some(reply))
             }
-        })
+        };
+        if let Some(key) = own.key {
+            work = work.keyed(&key);
+        }
+        if own.has_deadline {
+            work = work.deadline(Instant::now());
+        }
+        if own.key.is_some() || own.has_deadline {
+            work = work.label(label(number));
+        }
+        (work, reply)
     }
 
     fn handle_failure(self: &Arc<Self>, failure: Failure<Fault>, context: &Context<'_, Fault>) {
-        let fault = match failure {
-            Failure::Error(fault) => Some(fault),
-            Failure::Panic(panic) => panic.into_payload().downcast().ok().map(|fault| *fault),
-            Failure::Expired(_) => None,
+        let (mut fault, mut expired) = (None, None);
+        match failure {
+            Failure::Error(error) => fault = Some(error),
+            Failure::Panic(panic) => {
+                fault = panic.into_payload().downcast().ok().map(|fault| *fault);
+            }
+            Failure::Expired(work) => expired = Some(work),
+        }
+        let found = match &fault {
+            Some(fault) => Some(fault.work),
+            None => context.label().and_then(labelled),
         };
-        let Some(fault) = fault else {
+        let Some(work) = found else {
             log::violated(|| "the handler was given somebody else's panic".to_owned());
             return;
         };
-        let work = fault.work;
-        log::note(Event::Handler { work });
-        let mut panics = false;
-        if let Some(spec) = fault.spec {
-            for op in &self.program.works[spec].answer {
-                panics |= matches!(op, Op::Panic);
-                self.perform(op, At::Handler(context));
+        let made = log::made(work);
+        let own = made.spec.map(|spec| &self.program.works[spec]);
+        let is_labelled = own.is_some_and(|own| own.key.is_some() || own.has_deadline);
+        let expected = is_labelled.then(|| label(made.first));
+        if context.label() != expected.as_deref() {
+            log::violated(|| format!("work {work} has a wrong label in its handler"));
+        }
+        let at = At::Handler(context, work);
+        match expired {
+            Some(expired) => {
+                log::note(Event::Expired { work });
+                self.dispose(expired, work, at, Some(Call::Reassign));
+            }
+            None => {
+                log::note(Event::Handler { work });
             }
         }
+        let mut panics = false;
+        let mut held = Held::default();
+        if let Some(own) = own {
+            for op in &own.answer {
+                panics |= matches!(op, Op::Panic);
+                self.perform(op, at, &mut held);
+            }
+        }
+        drop(held);
         drop(fault);
         log::note(Event::HandlerEnd { work, panics });
         self.quiet();
         if panics {
             resume_unwind(Box::new(()));
         }
+    }
+
+    fn use_reply(self: &Arc<Self>, what: Use, at: At<'_>, held: &mut Held) {
+        let Some(mut mine) = held.0.pop_front() else {
+            return;
+        };
+        let Some(mut reply) = mine.reply.take() else {
+            return;
+        };
+        let on_actor = at.is_actor();
+        match what {
+            Use::Look => {
+                mine.reply = Some(reply);
+                mine.look();
+                held.0.push_front(mine);
+                return;
+            }
+            Use::TryWait => {
+                let answer = reply.try_wait();
+                answer
+                    .into_iter()
+                    .for_each(|answer| mine.note(answer, None));
+            }
+            Use::Cancel => {
+                mine.reply = Some(reply);
+                mine.cancel();
+                held.0.push_back(mine);
+                return;
+            }
+            Use::Drop => {
+                mine.reply = Some(reply);
+                return;
+            }
+            Use::CancelOnDrop => {
+                mine.cancels = true;
+                reply = reply.cancel_on_drop();
+            }
+            Use::WaitTimeout => match reply.wait_timeout(A_WHILE) {
+                Some(answer) => mine.note(answer, Some(on_actor)),
+                None if on_actor => {
+                    log::violated(|| "a reply waits on an actor".to_owned());
+                }
+                None => {}
+            },
+            Use::Wait => {
+                mine.dropping();
+                let answer = reply.wait();
+                mine.note(answer, Some(on_actor));
+                if mine.first % 2 == 0 {
+                    self.look();
+                }
+                return;
+            }
+            Use::Poll(waking) => {
+                let task = Task {
+                    stage: Arc::clone(self),
+                    thread: thread::current(),
+                    waking,
+                    first: mine.first,
+                };
+                let waker = Waker::from(Arc::new(task));
+                let mut context = TaskContext::from_waker(&waker);
+                let answer = loop {
+                    match Pin::new(&mut reply).poll(&mut context) {
+                        Poll::Ready(answer) => break answer,
+                        Poll::Pending => thread::park(),
+                    }
+                };
+                mine.note(answer, None);
+            }
+        }
+        mine.reply = Some(reply);
+        held.0.push_back(mine);
     }
 
     fn look(&self) {
@@ -344,16 +772,31 @@ impl Stage {
         }
     }
 
-    fn shutdown_now(&self, troupe: &Troupe<Fault>) {
+    /// On a thread outside the troupe, by the troupe itself if it is still there.
+    fn shutdown_now(self: &Arc<Self>, at: At<'_>) {
+        let troupe = self.troupe().filter(|_| !at.is_actor());
         log::note(Event::Shutdown);
-        let returned = troupe.shutdown_now();
+        let returned = match &troupe {
+            Some(troupe) => troupe.shutdown_now(),
+            None => self.handle().shutdown_now(),
+        };
         log::note(Event::ShutdownEnd {
             first: false,
             now: true,
         });
         for work in returned {
+            let shown = format!("{work:?}");
+            let known = shown.split('"').nth(1).and_then(labelled);
+            if let Some(known) = known {
+                log::note(Event::Returned { work: known });
+                self.dispose(work, known, at, Some(Call::By(Via::Assign)));
+                continue;
+            }
             let before = log::with(|log| log.events.len());
-            drop_caught(work);
+            match work.into_value::<Lease>() {
+                Ok(lease) => drop_caught(lease),
+                Err(work) => drop_caught(work),
+            }
             let dropped = log::with(|log| {
                 log.events[before..].iter().find_map(|event| match event {
                     Event::Dropped { work } => Some(*work),
@@ -414,20 +857,20 @@ impl Stage {
         }
     }
 
-    fn perform(self: &Arc<Self>, op: &Op, at: At<'_>) {
+    fn perform(self: &Arc<Self>, op: &Op, at: At<'_>, held: &mut Held) {
         match *op {
             Op::Yield(times) => (0..times).for_each(|_| thread::yield_now()),
             Op::Assign(via, work) => {
-                self.assign(via, Some(work), Ties::default(), at);
+                self.assign(via, Some(work), Ties::default(), at, held);
             }
             Op::Reassign(work) => {
-                if let At::Handler(context) = at {
+                if let At::Handler(..) = at {
                     let ties = Ties::default();
-                    self.assign_by(Call::Reassign, Some(work), ties, at, |work| {
-                        context.reassign(work)
-                    });
+                    self.assign_by(Call::Reassign, Some(work), ties, at, held);
                 }
             }
+            Op::Reply(what) => self.use_reply(what, at, held),
+            Op::ShutdownNow => self.shutdown_now(at),
             Op::Panic => {}
             Op::Stats => self.look(),
             Op::Shutdown => self.shutdown(),
@@ -441,7 +884,7 @@ impl Stage {
                         wait: Some(Arc::clone(&latch)),
                         ..Ties::default()
                     };
-                    self.assign(via, None, ties, at);
+                    self.assign(via, None, ties, at, held);
                 }
             }
             Op::Behind {
@@ -450,29 +893,30 @@ impl Stage {
                 via,
                 works,
             } => {
-                let gate = self.hold(holds, begun, at);
+                let gate = self.hold(holds, begun, at, held);
                 let done = Arc::new(Latch::new(works));
                 for _ in 0..works {
                     let ties = Ties {
                         hit_at_drop: Some(Arc::clone(&done)),
                         ..Ties::default()
                     };
-                    self.assign(via, None, ties, at);
+                    self.assign(via, None, ties, at, held);
                 }
                 done.wait();
                 gate.hit();
             }
             Op::Queue { before, waiters } => {
-                let gates = [self.hold(1, false, at), {
+                let gates = [self.hold(1, false, at, held), {
                     for _ in 0..before {
-                        self.assign(Via::Assign, None, Ties::default(), at);
+                        self.assign(Via::Assign, None, Ties::default(), at, held);
                     }
-                    self.hold(1, false, at)
+                    self.hold(1, false, at, held)
                 }];
                 let assign_wait = |_| {
                     let own = Arc::clone(self);
                     thread::spawn(move || {
-                        own.assign(Via::Wait, None, Ties::default(), At::Thread);
+                        let (ties, mut held) = (Ties::default(), Held::default());
+                        own.assign(Via::Wait, None, ties, At::Thread, &mut held);
                     })
                 };
                 let threads: Vec<_> = (0..waiters).map(assign_wait).collect();
@@ -483,18 +927,17 @@ impl Stage {
                 gates[1].hit();
             }
             Op::Reserve { holds, works } => {
-                let gate = self.hold(holds, false, at);
+                let gate = self.hold(holds, false, at, held);
                 for _ in 0..works {
-                    self.assign(Via::Wait, None, Ties::default(), at);
+                    self.assign(Via::Wait, None, Ties::default(), at, held);
                 }
                 gate.hit();
             }
-            Op::WaitIdle { .. } | Op::ShutdownNow | Op::Join { .. } | Op::Actors => {
+            Op::WaitIdle { .. } | Op::Join { .. } | Op::Actors => {
                 // If the ending has given the troupe away meanwhile, it is dropped here.
                 let Some(troupe) = self.troupe() else { return };
                 match *op {
                     Op::WaitIdle { timed } => self.wait_idle(&troupe, timed, at),
-                    Op::ShutdownNow => self.shutdown_now(&troupe),
                     Op::Join { timed } => self.join(&troupe, timed, at),
                     _ => self.actors(&troupe),
                 }
@@ -503,7 +946,13 @@ impl Stage {
     }
 
     /// Assigns works that wait at a gate, and returns the gate.
-    fn hold(self: &Arc<Self>, holds: usize, begun: bool, at: At<'_>) -> Arc<Latch> {
+    fn hold(
+        self: &Arc<Self>,
+        holds: usize,
+        begun: bool,
+        at: At<'_>,
+        held: &mut Held,
+    ) -> Arc<Latch> {
         let gate = Arc::new(Latch::new(1));
         let all = Arc::new(Latch::new(holds));
         for _ in 0..holds {
@@ -512,7 +961,7 @@ impl Stage {
                 wait: Some(Arc::clone(&gate)),
                 ..Ties::default()
             };
-            self.assign(Via::Assign, None, ties, at);
+            self.assign(Via::Assign, None, ties, at, held);
         }
         if begun {
             all.wait();
@@ -520,17 +969,53 @@ impl Stage {
         gate
     }
 
+    /// Assigns works of one key that do not end, until the line is full, and checks its number of
+    /// places.
+    fn fill_line(self: &Arc<Self>) {
+        let settings = &self.program.settings;
+        let gate = Arc::new(Latch::new(1));
+        let mut held = Held::default();
+        let mut accepted = 0;
+        let last = loop {
+            let ties = Ties {
+                wait: Some(Arc::clone(&gate)),
+                key: Some(9),
+                ..Ties::default()
+            };
+            match self.assign(Via::Assign, None, ties, At::Thread, &mut held) {
+                Answer::Accepted => accepted += 1,
+                other => break other,
+            }
+            if accepted > settings.places_in_line() + 1 {
+                break Answer::Accepted;
+            }
+        };
+        let fits = match last {
+            Answer::Full => accepted == settings.places_in_line() + 1,
+            Answer::Spawn => accepted == 0 && settings.min == 0 && !settings.is_sure,
+            _ => false,
+        };
+        if !fits {
+            let stats = self.handle().stats();
+            log::violated(|| {
+                format!("at rest a key had {accepted} places, then {last:?}: {stats:?}")
+            });
+        }
+        gate.hit();
+    }
+
     /// Assigns works that do not end, until the troupe is full, and checks its number of places.
     fn fill(self: &Arc<Self>) {
         let settings = &self.program.settings;
         let gate = Arc::new(Latch::new(1));
         let mut places = 0;
+        let mut held = Held::default();
         let last = loop {
             let ties = Ties {
                 wait: Some(Arc::clone(&gate)),
                 ..Ties::default()
             };
-            match self.assign(Via::Assign, None, ties, At::Thread) {
+            match self.assign(Via::Assign, None, ties, At::Thread, &mut held) {
                 Answer::Accepted => places += 1,
                 other => break other,
             }
@@ -545,6 +1030,10 @@ impl Stage {
             stats.actors
         };
         let fits = match last {
+            // A new actor is not idle before its hook has returned.
+            Answer::Full if self.program.hooks.start.is_some() && settings.is_dynamic => {
+                places <= actors * (settings.mailbox + 1)
+            }
             Answer::Full => places == actors * (settings.mailbox + 1),
             Answer::Spawn => places == 0 && settings.min == 0 && !settings.is_sure,
             _ => false,
@@ -558,15 +1047,26 @@ impl Stage {
     }
 }
 
+/// The number of the calling thread.
+fn me() -> usize {
+    usize::from(shuttle::current::me())
+}
+
 /// Drops a work whose captures may panic.
 fn drop_caught<T>(work: T) {
+    log::with(|log| log.dropping.push(me()));
     drop(catch_unwind(AssertUnwindSafe(|| drop(work))));
+    log::with(|log| {
+        let own = log.dropping.iter().rposition(|thread| *thread == me());
+        own.map(|own| log.dropping.remove(own))
+    });
 }
 
 /// Runs the program, checks what can be checked on the way, and leaves the rest in the log.
 pub(crate) fn play(program: &Arc<Program>) {
     log::clear();
     let stage = Stage::build(program);
+    let mut held = Held::default();
     let mut first = Vec::new();
     let mut rest = Vec::new();
     for list in 1..program.lists.len() {
@@ -588,7 +1088,7 @@ pub(crate) fn play(program: &Arc<Program>) {
     if ending == Ending::JoinFirst {
         let own = Arc::clone(&stage);
         rest.push(thread::spawn(move || {
-            own.perform(&Op::Join { timed: false }, At::Thread);
+            own.perform(&Op::Join { timed: false }, At::Thread, &mut Held::default());
         }));
     }
     if program.waits_first {
@@ -597,9 +1097,13 @@ pub(crate) fn play(program: &Arc<Program>) {
     rest.append(&mut first);
     match ending {
         Ending::Join | Ending::JoinFirst => stage.shutdown(),
-        Ending::Now => stage.perform(&Op::ShutdownNow, At::Thread),
+        Ending::Now => stage.shutdown_now(At::Thread),
         Ending::Fill => {
-            stage.perform(&Op::WaitIdle { timed: false }, At::Thread);
+            stage.perform(&Op::WaitIdle { timed: false }, At::Thread, &mut held);
+            if program.works.iter().any(|work| work.key.is_some()) && program.settings.max > 1 {
+                stage.fill_line();
+                stage.perform(&Op::WaitIdle { timed: false }, At::Thread, &mut held);
+            }
             stage.fill();
             stage.look();
             stage.shutdown();
@@ -613,7 +1117,7 @@ pub(crate) fn play(program: &Arc<Program>) {
                 drops_troupe: true,
                 ..Ties::default()
             };
-            if stage.assign(Via::Wait, None, ties, At::Thread) != Answer::Accepted {
+            if stage.assign(Via::Wait, None, ties, At::Thread, &mut held) != Answer::Accepted {
                 let troupe = stage.troupe.lock().take();
                 drop(troupe);
             }
@@ -630,7 +1134,7 @@ pub(crate) fn play(program: &Arc<Program>) {
         drop(held);
         stage.look();
     } else {
-        stage.perform(&Op::Join { timed: false }, At::Thread);
+        stage.perform(&Op::Join { timed: false }, At::Thread, &mut held);
         rest.into_iter().for_each(|thread| thread.join().unwrap());
         let troupe = stage.troupe().expect("nobody has dropped it");
         if !troupe.shutdown_now().is_empty() {
@@ -638,7 +1142,7 @@ pub(crate) fn play(program: &Arc<Program>) {
         }
         stage.look();
     }
-    let answer = stage.assign(Via::Assign, None, Ties::default(), At::Thread);
+    let answer = stage.assign(Via::Assign, None, Ties::default(), At::Thread, &mut held);
     if answer != Answer::ShuttingDown {
         log::violated(|| format!("after the end an assign says {answer:?}"));
     }
@@ -646,13 +1150,14 @@ pub(crate) fn play(program: &Arc<Program>) {
 
 impl Stage {
     fn run_list(self: &Arc<Self>, list: usize) {
+        let mut held = Held::default();
         for op in &self.program.lists[list] {
-            self.perform(op, At::Thread);
+            self.perform(op, At::Thread, &mut held);
         }
     }
 }
 
 /// Returns `true` if every accepted work is finished according to the log.
 fn is_finished(program: &Program) -> bool {
-    log::with(|log| oracle::unfinished(&log.events, log.works, program.has_handler) == 0)
+    log::with(|log| oracle::unfinished(program, log) == 0)
 }

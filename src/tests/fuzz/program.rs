@@ -24,6 +24,7 @@ pub(crate) struct Program {
     pub(crate) ending: Ending,
     /// The ending begins once the other lists are done.
     pub(crate) waits_first: bool,
+    pub(crate) hooks: Hooks,
 }
 
 #[derive(Clone, Debug)]
@@ -36,11 +37,18 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Patience,
     /// The system refuses no thread.
     pub(crate) is_sure: bool,
+    /// The number of places in line, if it is not the default.
+    pub(crate) line: Option<usize>,
 }
 
 impl Settings {
     pub(crate) fn capacity(&self) -> usize {
         self.max * (self.mailbox + 1)
+    }
+
+    /// The number of works that may wait for their keys.
+    pub(crate) fn places_in_line(&self) -> usize {
+        self.line.unwrap_or(self.max * self.mailbox)
     }
 
     pub(crate) fn first(&self) -> usize {
@@ -114,6 +122,46 @@ pub(crate) enum Op {
         holds: usize,
         works: usize,
     },
+    /// Does something with the oldest reply that the list holds.
+    Reply(Use),
+}
+
+/// What is done with a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    Look,
+    TryWait,
+    Cancel,
+    Drop,
+    CancelOnDrop,
+    /// Not by a controller, which never waits.
+    WaitTimeout,
+    Wait,
+    /// Drives the reply as a future. On threads outside the troupe only.
+    Poll(Waking),
+}
+
+/// What a waker does besides waking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waking {
+    Only,
+    Panics,
+    Assigns,
+    EndsAll,
+}
+
+/// What the user's functions do on the thread of each actor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hooks {
+    pub(crate) start: Option<Hook>,
+    pub(crate) stop: Option<Hook>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Yields,
+    Panics,
+    Assigns,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -123,6 +171,53 @@ pub(crate) struct Work {
     pub(crate) drop: Drops,
     /// The operations of the handler after a failure of this work.
     pub(crate) answer: Vec<Op>,
+    pub(crate) shape: Shape,
+    pub(crate) key: Option<u8>,
+    pub(crate) has_deadline: bool,
+    pub(crate) fate: Fate,
+    /// Its reply is cancelled before the work is assigned.
+    pub(crate) is_cancelled_first: bool,
+}
+
+impl Work {
+    /// Returns `true` if any thread may run the work by hand.
+    pub(crate) fn is_simple(&self) -> bool {
+        self.ops.iter().all(|op| {
+            matches!(
+                op,
+                Op::Yield(_) | Op::Stats | Op::Actors | Op::Assign(Via::Assign, _)
+            )
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Shape {
+    #[default]
+    Plain,
+    /// The value is the lease.
+    Value,
+    Reply,
+    Cancellable,
+}
+
+impl Shape {
+    pub(crate) fn has_reply(self) -> bool {
+        matches!(self, Self::Reply | Self::Cancellable)
+    }
+}
+
+/// What becomes of a work that comes back: after a refusal, a `shutdown_now`, or its deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fate {
+    #[default]
+    Drop,
+    /// Its value is taken, if it has one.
+    Value,
+    /// It is assigned once more.
+    Again,
+    /// It is run by hand, if it is simple.
+    ByHand,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -177,9 +272,49 @@ enum Place {
     Handler,
 }
 
+/// The parts of the interface that a program has besides the oldest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Parts {
+    keys: bool,
+    replies: bool,
+    deadlines: bool,
+    values: bool,
+    hooks: bool,
+}
+
+impl Parts {
+    /// Half of the programs have none.
+    fn choose(c: &mut Choices<'_>) -> Self {
+        let mask = match c.below(32) {
+            0..16 => 0,
+            16 => 1,
+            17 => 2,
+            18 => 1 | 2,
+            19 => 1 | 4,
+            20 => 2 | 4,
+            21 => 1 | 2 | 4,
+            22 => 1 | 8,
+            23 => 16,
+            24 => 1 | 2 | 4 | 8,
+            25 => 1 | 16,
+            26 => 4 | 8,
+            _ => 31,
+        };
+        let has = |bit: u32| mask & bit != 0;
+        Self {
+            keys: has(1),
+            replies: has(2),
+            deadlines: has(4),
+            values: has(8),
+            hooks: has(16),
+        }
+    }
+}
+
 struct Maker<'a> {
     choices: Choices<'a>,
     kind: Kind,
+    parts: Parts,
     works: Vec<Work>,
     /// The number of works that may still wait for others.
     blockers: usize,
@@ -206,7 +341,11 @@ impl fmt::Display for Program {
             ""
         };
         let handler = if self.has_handler { "a" } else { "no" };
-        write!(f, "{handler} handler; ending: {:?}{waits}", self.ending)
+        write!(f, "{handler} handler; ending: {:?}{waits}", self.ending)?;
+        if self.hooks == Hooks::default() {
+            return Ok(());
+        }
+        write!(f, "; {:?}", self.hooks)
     }
 }
 
@@ -225,7 +364,14 @@ impl Program {
             Kind::Scarce,
             Kind::Queue,
         ]);
-        let settings = settings(&mut c, kind);
+        let parts = match kind {
+            Kind::Queue => Parts::default(),
+            _ => Parts::choose(&mut c),
+        };
+        let mut settings = settings(&mut c, kind);
+        if parts.keys {
+            settings.line = c.pick(&[None, Some(0), Some(1), Some(1), Some(2)]);
+        }
         let ending = match (kind, c.below(12)) {
             (Kind::Scarce, 4..8) => Ending::Now,
             (Kind::Queue, _) => Ending::Join,
@@ -252,8 +398,14 @@ impl Program {
             c.pick(&[1, 2, 2, 3])
         };
         let controller = c.below(threads);
+        let hooks = if parts.hooks {
+            hooks(&mut c, ending, kind)
+        } else {
+            Hooks::default()
+        };
         let mut maker = Maker {
             kind,
+            parts,
             works: Vec::new(),
             blockers: if kind == Kind::Blocks {
                 settings.max - 1
@@ -303,6 +455,7 @@ impl Program {
             works: maker.works,
             ending,
             waits_first,
+            hooks,
         };
         (program, maker.choices.spans)
     }
@@ -340,6 +493,26 @@ fn settings(c: &mut Choices<'_>, kind: Kind) -> Settings {
         ]),
         is_sure: kind == Kind::Queue
             || c.below(3) != 2 && !matches!(kind, Kind::Tight | Kind::Scarce),
+        line: None,
+    }
+}
+
+fn hooks(c: &mut Choices<'_>, ending: Ending, kind: Kind) -> Hooks {
+    // An ending without a join does not wait for hooks, and a work of a hook takes room.
+    let may_assign = !matches!(ending, Ending::Drop | Ending::DropOnActor | Ending::Fill)
+        && !matches!(kind, Kind::Tight | Kind::Blocks);
+    let mut hook = || {
+        let hook = c.pick(&[
+            None,
+            Some(Hook::Yields),
+            Some(Hook::Assigns),
+            Some(Hook::Panics),
+        ]);
+        hook.filter(|hook| may_assign || *hook != Hook::Assigns)
+    };
+    Hooks {
+        start: hook(),
+        stop: hook(),
     }
 }
 
@@ -377,6 +550,7 @@ impl Maker<'_> {
             (Place::Handler, 6) => Op::Panic,
             (Place::Work, 0) if self.has_gates => Op::Pass(self.choices.below(GATES)),
             (Place::Work, 2) if self.has_gates => Op::Pass(self.choices.below(GATES)),
+            (_, 14 | 15) if self.parts.replies => Op::Reply(self.reply(place)),
             (_, 7) => Op::Stats,
             (_, 8) if self.choices.below(4) == 0 => Op::Actors,
             (Place::Sender | Place::Work, 9) => Op::WaitIdle {
@@ -410,6 +584,25 @@ impl Maker<'_> {
                 self.work(depth)
                     .map_or(Op::Yield(1), |work| Op::Assign(via, work))
             }
+        }
+    }
+
+    fn reply(&mut self, place: Place) -> Use {
+        match (place, self.choices.below(12)) {
+            (_, 0 | 1) => Use::Look,
+            (_, 2) => Use::TryWait,
+            (_, 3 | 4) => Use::Cancel,
+            (_, 5) => Use::Drop,
+            (_, 6) => Use::CancelOnDrop,
+            (Place::Controller, _) => Use::TryWait,
+            (_, 7) => Use::WaitTimeout,
+            (Place::Sender, 10 | 11) => Use::Poll(match self.choices.below(5) {
+                2 => Waking::Panics,
+                3 if !matches!(self.kind, Kind::Tight | Kind::Blocks) => Waking::Assigns,
+                4 if matches!(self.kind, Kind::Ends | Kind::Scarce) => Waking::EndsAll,
+                _ => Waking::Only,
+            }),
+            _ => Use::Wait,
         }
     }
 
@@ -488,7 +681,30 @@ impl Maker<'_> {
             11 if result == End::Good => Drops::Panicking,
             _ => Drops::Quietly,
         };
-        let fails = result != End::Good || drop == Drops::Panicking;
+        let parts = self.parts;
+        let mut shape = Shape::Plain;
+        if parts.replies && self.choices.below(2) == 1 {
+            shape = self
+                .choices
+                .pick(&[Shape::Reply, Shape::Reply, Shape::Cancellable]);
+        } else if parts.values && self.choices.below(2) == 1 {
+            shape = Shape::Value;
+        }
+        let key = if parts.keys {
+            self.choices
+                .pick(&[None, Some(0), Some(0), Some(1), Some(0), Some(2)])
+        } else {
+            None
+        };
+        let has_deadline = parts.deadlines && self.choices.below(3) == 2;
+        let fate = if parts == Parts::default() {
+            Fate::Drop
+        } else {
+            self.choices
+                .pick(&[Fate::Drop, Fate::Again, Fate::Value, Fate::ByHand])
+        };
+        let is_cancelled_first = shape.has_reply() && self.choices.below(8) == 7;
+        let fails = result != End::Good || drop == Drops::Panicking || has_deadline;
         let answer = if fails && self.has_handler {
             self.ops(Place::Handler, 2, 5, depth + 1)
         } else {
@@ -499,6 +715,11 @@ impl Maker<'_> {
             result,
             drop,
             answer,
+            shape,
+            key,
+            has_deadline,
+            fate,
+            is_cancelled_first,
         });
         Some(self.works.len() - 1)
     }
