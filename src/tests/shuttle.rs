@@ -70,6 +70,12 @@ fn yield_a_few_times() {
     }
 }
 
+/// Decided by the model, one way as often as the other.
+fn coin() -> bool {
+    use shuttle::rand::Rng;
+    shuttle::rand::thread_rng().gen_range(0..2) == 0
+}
+
 /// Counts how often works were run and captures dropped.
 #[derive(Clone, Default)]
 struct Tally {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 
-use super::{Error, check, yield_a_few_times};
+use super::{Error, check, coin, yield_a_few_times};
 use crate::{Config, Context, Failure, Handle, Reply, ReplyError, Troupe, Work};
 use shuttle::sync::Arc;
 use shuttle::thread;
@@ -81,14 +81,23 @@ fn a_reply_is_dropped_against_its_answer() {
             .build()
             .unwrap();
         let fault = Fault(Arc::clone(&drops));
-        let (work, mut reply) = Work::<Fault>::with_reply::<(), _>(move || Err(fault));
+        let has_ended = Arc::new(AtomicUsize::new(0));
+        let ends = Arc::clone(&has_ended);
+        let (work, mut reply) = Work::<Fault>::with_reply::<(), _>(move || {
+            yield_a_few_times();
+            ends.store(1, Ordering::SeqCst);
+            Err(fault)
+        });
         assert!(troupe.assign(work).is_ok());
         yield_a_few_times();
         let seen = usize::from(reply.try_wait().is_some());
         drop(reply);
+        let is_early = has_ended.load(Ordering::SeqCst) == 0;
         end(&troupe);
         assert_eq!(drops.load(Ordering::SeqCst), 1);
-        assert!(seen + handled.load(Ordering::SeqCst) <= 1);
+        let handled = handled.load(Ordering::SeqCst);
+        assert!(seen + handled <= 1);
+        assert!(!is_early || handled == 1, "nobody has heard of the failure");
         assert_eq!(troupe.stats().failed, 1);
     });
 }
@@ -223,15 +232,43 @@ fn a_deadline_against_a_drop_of_the_reply() {
             .build()
             .unwrap();
         let (work, reply) = Work::with_reply(|| Ok(7));
-        troupe
-            .assign(work.deadline(std::time::Instant::now()))
-            .unwrap();
-        yield_a_few_times();
-        drop(reply);
+        let work = work.deadline(std::time::Instant::now());
+        let is_early = coin();
+        if is_early {
+            drop(reply);
+            troupe.assign(work).unwrap();
+        } else {
+            troupe.assign(work).unwrap();
+            yield_a_few_times();
+            drop(reply);
+        }
         end(&troupe);
-        let stats = troupe.stats();
+        let (stats, expired) = (troupe.stats(), expired.load(Ordering::SeqCst) as u64);
         assert!(stats.expired <= 1);
         assert_eq!(stats.accepted, stats.expired + stats.completed);
-        assert!(expired.load(Ordering::SeqCst) as u64 <= stats.expired);
+        assert!(expired <= stats.expired);
+        assert!(!is_early || expired == stats.expired);
+    });
+}
+
+/// A work that has been cancelled does not expire, and one that has expired cannot be cancelled.
+#[test]
+fn a_deadline_against_cancel() {
+    check(|| {
+        let troupe = troupe(1);
+        let (work, reply) = Work::with_reply(|| Ok(7));
+        let work = work.deadline(std::time::Instant::now());
+        troupe.assign(work).unwrap();
+        yield_a_few_times();
+        let cancelled = reply.cancel();
+        match reply.wait() {
+            Ok(7) | Err(ReplyError::Expired) => assert!(!cancelled),
+            Err(ReplyError::Cancelled) => assert!(cancelled),
+            other => panic!("{other:?}"),
+        }
+        end(&troupe);
+        let stats = troupe.stats();
+        assert_eq!(stats.cancelled, u64::from(cancelled));
+        assert_eq!(stats.completed + stats.expired + stats.cancelled, 1);
     });
 }
