@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A number that only grows. Each counter stands for itself, so none orders anything.
 #[derive(Debug, Default)]
@@ -18,8 +18,15 @@ impl Counter {
     }
 }
 
-/// At rest `read` is the sum of all from `ok` to `shutting_down`.
-#[derive(Debug, Default)]
+impl Serialize for Counter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.get())
+    }
+}
+
+/// Each is read for itself, so they add up at rest, not under load. At rest `read` is the sum of all
+/// from `ok` to `shutting_down`.
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Counters {
     /// Calls of the one method; each gets one of the verdicts.
     pub(crate) read: Counter,
@@ -43,44 +50,4 @@ pub(crate) struct Counters {
     pub(crate) accept_errors: Counter,
     /// Connections that were cut off because the client took nothing.
     pub(crate) cut: Counter,
-}
-
-/// The same, read one after the other: they add up at rest, not under load.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Counts {
-    pub(crate) read: u64,
-    pub(crate) accepted: u64,
-    pub(crate) retried: u64,
-    pub(crate) ok: u64,
-    pub(crate) failed: u64,
-    pub(crate) panicked: u64,
-    pub(crate) overloaded: u64,
-    pub(crate) shutting_down: u64,
-    pub(crate) bad: u64,
-    pub(crate) lost: u64,
-    pub(crate) connected: u64,
-    pub(crate) turned_away: u64,
-    pub(crate) accept_errors: u64,
-    pub(crate) cut: u64,
-}
-
-impl Counters {
-    pub(crate) fn get(&self) -> Counts {
-        Counts {
-            read: self.read.get(),
-            accepted: self.accepted.get(),
-            retried: self.retried.get(),
-            ok: self.ok.get(),
-            failed: self.failed.get(),
-            panicked: self.panicked.get(),
-            overloaded: self.overloaded.get(),
-            shutting_down: self.shutting_down.get(),
-            bad: self.bad.get(),
-            lost: self.lost.get(),
-            connected: self.connected.get(),
-            turned_away: self.turned_away.get(),
-            accept_errors: self.accept_errors.get(),
-            cut: self.cut.get(),
-        }
-    }
 }

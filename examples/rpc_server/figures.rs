@@ -5,44 +5,48 @@ use std::fs;
 use serde::Serialize;
 use troupe_pool::Stats;
 
-use crate::{counters::Counts, server::Server};
+use crate::{counters::Counters, server::Server};
 
 /// The figures of `/stats`. Each figure is right for an instant of its own.
 #[derive(Debug, Serialize)]
-pub(crate) struct Figures {
+pub(crate) struct Figures<'s> {
     pub(crate) pool: &'static str,
     pub(crate) uptime_seconds: f64,
     pub(crate) shutting_down: bool,
     pub(crate) resident_bytes: Option<u64>,
     pub(crate) connections: usize,
-    pub(crate) calls: Counts,
-    pub(crate) troupe: Works,
+    pub(crate) calls: &'s Counters,
+    #[serde(with = "Works")]
+    pub(crate) troupe: Stats,
 }
 
-/// The library's [`Stats`], whose `running` is `busy` here.
-#[derive(Debug, Serialize)]
-pub(crate) struct Works {
-    pub(crate) actors: usize,
-    pub(crate) busy: usize,
-    pub(crate) idle: usize,
-    pub(crate) peak: usize,
-    pub(crate) queued: usize,
-    pub(crate) capacity: usize,
-    pub(crate) accepted: u64,
-    pub(crate) refused: u64,
-    pub(crate) completed: u64,
-    pub(crate) failed: u64,
-    pub(crate) panicked: u64,
-    pub(crate) returned: u64,
-    pub(crate) grown: u64,
-    pub(crate) retired: u64,
-    pub(crate) shared: u64,
-    pub(crate) spawn_failures: u64,
-    pub(crate) handler_panics: u64,
+/// The part that is shown of the library's [`Stats`], whose `running` is `busy` here.
+#[derive(Serialize)]
+#[serde(remote = "Stats")]
+struct Works {
+    actors: usize,
+    #[serde(rename = "busy")]
+    running: usize,
+    idle: usize,
+    peak: usize,
+    queued: usize,
+    capacity: usize,
+    accepted: u64,
+    refused: u64,
+    completed: u64,
+    failed: u64,
+    panicked: u64,
+    expired: u64,
+    returned: u64,
+    grown: u64,
+    retired: u64,
+    shared: u64,
+    spawn_failures: u64,
+    handler_panics: u64,
 }
 
-impl Figures {
-    pub(crate) fn now(server: &Server) -> Self {
+impl<'s> Figures<'s> {
+    pub(crate) fn now(server: &'s Server) -> Self {
         // Before the calls: so none is seen whose work is not yet counted as read.
         let stats = server.pool.stats();
         Figures {
@@ -51,32 +55,8 @@ impl Figures {
             shutting_down: server.pool.is_shutdown(),
             resident_bytes: resident_bytes(),
             connections: server.registry.len(),
-            calls: server.shared.counters.get(),
-            troupe: stats.into(),
-        }
-    }
-}
-
-impl From<Stats> for Works {
-    fn from(stats: Stats) -> Self {
-        Works {
-            actors: stats.actors,
-            busy: stats.running,
-            idle: stats.idle,
-            peak: stats.peak,
-            queued: stats.queued,
-            capacity: stats.capacity,
-            accepted: stats.accepted,
-            refused: stats.refused,
-            completed: stats.completed,
-            failed: stats.failed,
-            panicked: stats.panicked,
-            returned: stats.returned,
-            grown: stats.grown,
-            retired: stats.retired,
-            shared: stats.shared,
-            spawn_failures: stats.spawn_failures,
-            handler_panics: stats.handler_panics,
+            calls: &server.shared.counters,
+            troupe: stats,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The operations port: health, figures, and the page that draws them.
 
 use std::{
+    fmt::Display,
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::Arc,
@@ -116,7 +117,7 @@ fn respond(server: &Server, request: &httparse::Request<'_, '_>) -> Page {
         "/trend" => Page::json(&server.trend.samples()),
         "/metrics" => {
             let metrics = metrics::render(&Figures::now(server));
-            Page::new(200, "text/plain; version=0.0.4; charset=utf-8", &metrics)
+            Page::rendered("text/plain; version=0.0.4; charset=utf-8", metrics)
         }
         "/healthz" if server.pool.is_shutdown() => Page::text(503, "shutting down\n"),
         "/healthz" => Page::text(200, "ok\n"),
@@ -158,8 +159,12 @@ impl Page {
     }
 
     fn json(figures: &impl Serialize) -> Self {
-        match serde_json::to_string(figures) {
-            Ok(body) => Self::new(200, "application/json", &body),
+        Self::rendered("application/json", serde_json::to_string(figures))
+    }
+
+    fn rendered(kind: &str, body: Result<String, impl Display>) -> Self {
+        match body {
+            Ok(body) => Self::new(200, kind, &body),
             Err(error) => Self::text(500, error.to_string()),
         }
     }

@@ -126,7 +126,7 @@ fn close_all(server: &Server, deadline: Instant) -> Cut {
 }
 
 fn report(server: &Server, is_drained: bool, drained: Duration, cut: &Cut) -> io::Result<()> {
-    let (calls, pool) = (server.shared.counters.get(), server.pool.stats());
+    let (calls, pool) = (&server.shared.counters, server.pool.stats());
     let mut out = io::stdout().lock();
     match is_drained {
         true => writeln!(out, "drained in {:.3} s", drained.as_secs_f64())?,
@@ -139,23 +139,23 @@ fn report(server: &Server, is_drained: bool, drained: Duration, cut: &Cut) -> io
         out,
         "calls: read {}, accepted {}, retried {}; \
          ok {}, failed {}, panicked {}, overloaded {}, shutting down {}",
-        calls.read,
-        calls.accepted,
-        calls.retried,
-        calls.ok,
-        calls.failed,
-        calls.panicked,
-        calls.overloaded,
-        calls.shutting_down,
+        calls.read.get(),
+        calls.accepted.get(),
+        calls.retried.get(),
+        calls.ok.get(),
+        calls.failed.get(),
+        calls.panicked.get(),
+        calls.overloaded.get(),
+        calls.shutting_down.get(),
     )?;
     writeln!(
         out,
         "clients: connections {}, turned away {}, cut off {}; bad lines {}, lost answers {}",
-        calls.connected,
-        calls.turned_away,
-        calls.cut + cut.connections,
-        calls.bad,
-        calls.lost,
+        calls.connected.get(),
+        calls.turned_away.get(),
+        calls.cut.get() + cut.connections,
+        calls.bad.get(),
+        calls.lost.get(),
     )?;
     writeln!(
         out,
