@@ -139,6 +139,24 @@ fn calls_that_come_together_wait_together() {
     });
 }
 
+/// They have room in time, and their turn comes too late.
+#[test]
+fn with_a_wait_a_call_that_does_not_begin_in_time_is_not_begun() {
+    let server = Server::start(&["--max", "1", "--mailbox", "4", "--wait", "1000"]);
+    let mut client = server.connect();
+    client.call(0, 2_000_000);
+    server.until(|stats| number(stats, "/troupe/busy") == 1);
+    for id in 1..=4 {
+        client.call(id, 0);
+    }
+    server.until(|stats| number(stats, "/calls/accepted") == 5);
+    assert_eq!(client.answer().unwrap()["result"]["id"], 0);
+    for id in 1..=4 {
+        assert_eq!(client.error(), (json!(id), "overloaded".into()));
+    }
+    server.until(|stats| number(stats, "/troupe/expired") == 4);
+}
+
 /// A server without a place left, and the client whose call fails again and again in the only one.
 fn occupied(args: &[&str]) -> (Server, Client) {
     let pool = ["--max", "1", "--mailbox", "0"];
@@ -1190,6 +1208,7 @@ fn the_metrics_are_what_prometheus_reads() {
         ("rpc_answers_total{answer=\"ok\"}", tally.ok),
         ("rpc_answers_total{answer=\"panicked\"}", tally.panicked),
         ("troupe_finished_total{outcome=\"completed\"}", tally.ok),
+        ("troupe_finished_total{outcome=\"expired\"}", 0),
     ] {
         let line = format!("\n{name} {value}\n");
         assert!(metrics.contains(&line), "no {line:?} in {metrics}");

@@ -26,8 +26,9 @@ pool:
   --idle-timeout SECS   after which an actor retires; dynamic only (default: 60)
   --mailbox N           works that may wait for each actor (default: 16)
   --pool POOL           troupe, or threadpool for comparison (default: troupe)
-  --wait MS             how long calls that came together may wait for room, from when the first
-                        of them was read (default: 0)
+  --wait MS             how long calls that came together may wait for room and then to begin, from
+                        when the first of them was read (default: 0, no wait for room, and as long
+                        as it takes to begin)
   --retries N           attempts after the first that failed (default: 3)
 
 simulated work:

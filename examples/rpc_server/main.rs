@@ -16,14 +16,17 @@
 //!
 //! # Features
 //!
-//! - **An answer on every path.** A call is a value that owes an answer (`call`). It moves into the
-//!   work, from there into the error, and with a retry into the next work; whoever drops it
-//!   unanswered, be it a panic or a refusal, thereby answers it.
+//! - **An answer on every path.** A call is a value that owes an answer (`call`). The work takes it
+//!   along (`Work::with`), a failed attempt returns it in the error, and a retry takes it again. Out
+//!   of a work that is refused, taken back or too late the call comes back (`Work::into_value`), to be
+//!   turned down. A panic is caught, answered, and goes on to the troupe, which counts it.
 //! - **A handler that decides.** It gets the call inside the typed error, and tries again in the
 //!   place of the failed work, by `Context::reassign`, or gives up (`pool`).
 //! - **Refusal instead of a queue.** A call that does not fit is answered `overloaded` at once, or when
 //!   `--wait` has passed since it was read. Calls that came together count as read together; what
-//!   comes while they wait is read after them, and so has waited twice as long at most.
+//!   comes while they wait is read after them, and so has waited twice as long at most. With
+//!   `--wait` each call has a deadline, too: one that got room, and has not begun by then, is
+//!   answered `overloaded` when its turn comes, and costs the back end nothing.
 //! - **No actor waits for a client.** An answer goes into the connection's outbox, which always has
 //!   room for it, because the reader takes a place there before it takes a call (`outbox`).
 //! - **An end.** The first SIGTERM or SIGINT drains, the second takes back, the third kills
@@ -35,7 +38,7 @@
 //!
 //! | to | the error begins with |
 //! |---|---|
-//! | a call that the troupe has no room for | `overloaded` |
+//! | a call that the troupe has no room for, or that does not begin within `--wait` | `overloaded` |
 //! | a call that failed, also in its last retry | `failed` |
 //! | a call that panicked | `panicked` |
 //! | a call during the shutdown, a retry that is refused for it, a work that was taken back | `shutting down` |

@@ -34,7 +34,6 @@ impl Shared {
         self.is_stopping.load(Ordering::Acquire)
     }
 
-    /// To be called before the pool is told.
     pub(crate) fn begin_to_stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
     }

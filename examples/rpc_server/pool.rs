@@ -1,6 +1,7 @@
 //! The troupe, what its error handler decides; and another pool in its place, for comparison.
 
 use std::{
+    panic,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,14 +14,31 @@ use std::{
 use threadpool::ThreadPool;
 use troupe_pool::{BuildError, Failure, Stats, Troupe, Work};
 
-use crate::{args::Args, call::Call, counters::Counter, outbox::Shared, simulation::Simulation};
+use crate::{
+    args::Args,
+    call::{Call, Verdict},
+    counters::Counter,
+    outbox::Shared,
+    simulation::Simulation,
+};
 
 /// The error of a failed work: the call, which still owes its answer.
 #[derive(Debug)]
 struct Failed {
     call: Call,
-    attempt: u32,
+    attempts: u32,
     reason: &'static str,
+}
+
+impl Failed {
+    fn give_up(self) {
+        let Failed {
+            call,
+            attempts,
+            reason,
+        } = self;
+        call.answer(Verdict::Failed { attempts, reason });
+    }
 }
 
 #[derive(Debug)]
@@ -79,8 +97,11 @@ impl Pool {
     /// Takes back the calls that have not begun, and answers them.
     pub(crate) fn shutdown_now(&self) {
         match self {
-            // Each work's drop drops its call, which answers.
-            Pool::Troupe(pool) => drop(pool.troupe.shutdown_now()),
+            Pool::Troupe(pool) => {
+                for work in pool.troupe.shutdown_now() {
+                    turn_down(work, Verdict::ShuttingDown);
+                }
+            }
             Pool::Threadpool(pool) => pool.queue.is_abandoned.store(true, Ordering::Release),
         }
     }
@@ -109,19 +130,18 @@ impl Bounded {
         let (simulate, shared) = (Arc::clone(&simulation), Arc::clone(shared));
         let troupe = Troupe::builder(args.config.clone())
             .error_handler(move |failure: Failure<Failed>, context| {
-                // A panic has dropped its call on the way, and so answered it.
-                let Failure::Error(failed) = failure else {
-                    return;
+                let failed = match failure {
+                    Failure::Error(failed) => failed,
+                    Failure::Expired(work) => return turn_down(work, Verdict::Overloaded),
+                    _ => return, // A panic has been answered already.
                 };
-                if failed.attempt > retries {
-                    failed.call.fail(failed.attempt, failed.reason);
-                    return;
+                if failed.attempts > retries {
+                    return failed.give_up();
                 }
-                let retry = work(failed.call, failed.attempt + 1, &simulate);
+                let retry = work(failed.call, failed.attempts + 1, &simulate);
                 match context.reassign(retry) {
                     Ok(()) => shared.counters.retried.add(1),
-                    // The troupe shuts down. The call is inside, and its drop says so.
-                    Err(refused) => drop(refused),
+                    Err(refused) => turn_down(refused.into_work(), Verdict::ShuttingDown),
                 }
             })
             .build()?;
@@ -133,34 +153,54 @@ impl Bounded {
     }
 
     fn assign(&self, call: Call, arrived: Instant) -> bool {
-        let work = work(call, 1, &self.simulation);
+        let mut work = work(call, 1, &self.simulation);
+        if !self.wait.is_zero() {
+            work = work.deadline(arrived + self.wait);
+        }
         // Calls that came together wait together, not one after the other. With nothing left to
         // wait this is `assign`.
         let wait = self.wait.saturating_sub(arrived.elapsed());
-        let result = self.troupe.assign_timeout(work, wait);
-        // The work that comes back in an error is dropped here, its call with it, which answers.
-        result.is_ok()
+        let Err(refused) = self.troupe.assign_timeout(work, wait) else {
+            return true;
+        };
+        let verdict = match refused.is_shutting_down() {
+            true => Verdict::ShuttingDown,
+            false => Verdict::Overloaded,
+        };
+        turn_down(refused.into_work(), verdict);
+        false
     }
 }
 
-/// One attempt at a call.
-fn work(call: Call, attempt: u32, simulation: &Arc<Simulation>) -> Work<Failed> {
+/// Answers the call in a work that has not been run.
+fn turn_down(work: Work<Failed>, verdict: Verdict) {
+    if let Ok(call) = work.into_value::<Call>() {
+        call.answer(verdict);
+    }
+}
+
+/// One attempt at a call, the last of so many.
+fn work(call: Call, attempts: u32, simulation: &Arc<Simulation>) -> Work<Failed> {
     let simulation = Arc::clone(simulation);
-    Work::new(move || run(call, attempt, &simulation))
+    Work::with(call, move |call| run(call, attempts, &simulation))
 }
 
-fn run(call: Call, attempt: u32, simulation: &Simulation) -> Result<(), Failed> {
-    match simulation.attempt(&call.argument, attempt) {
-        Ok(()) => {
-            call.succeed(attempt);
-            Ok(())
+fn run(call: Call, attempts: u32, simulation: &Simulation) -> Result<(), Failed> {
+    match panic::catch_unwind(|| simulation.attempt(&call.argument, attempts)) {
+        Ok(Ok(())) => call.answer(Verdict::Done { attempts }),
+        Ok(Err(reason)) => {
+            return Err(Failed {
+                call,
+                attempts,
+                reason,
+            });
         }
-        Err(reason) => Err(Failed {
-            call,
-            attempt,
-            reason,
-        }),
+        Err(payload) => {
+            call.answer(Verdict::Panicked);
+            panic::resume_unwind(payload); // The pool counts it.
+        }
     }
+    Ok(())
 }
 
 /// The crate `threadpool`, and what has to be written around it: counters, retries, a way to stop.
@@ -201,7 +241,8 @@ impl Unbounded {
 
     fn assign(&self, call: Call) -> bool {
         if self.queue.shared.is_stopping() {
-            return false; // The drop of the call answers it.
+            call.answer(Verdict::ShuttingDown);
+            return false;
         }
         let queue = Arc::clone(&self.queue);
         self.pool.execute(move || queue.run(call));
@@ -248,12 +289,12 @@ impl Queue {
         for attempt in 1.. {
             if self.is_abandoned.load(Ordering::Acquire) {
                 self.returned.add(1);
-                return;
+                return call.answer(Verdict::ShuttingDown);
             }
             match run(call, attempt, &self.simulation) {
                 Ok(()) => return self.completed.add(1),
                 Err(failed) if attempt > self.retries => {
-                    failed.call.fail(attempt, failed.reason);
+                    failed.give_up();
                     return self.failed.add(1);
                 }
                 Err(failed) => {
