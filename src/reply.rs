@@ -22,8 +22,9 @@
 //! Only the actor keeps and tells, and no lock of the pool is held meanwhile. A waker is called
 //! when the desk's mutex has been released.
 //!
-//! Attacked by `it::reply`, `shuttle::cancel_against_start`,
-//! `shuttle::a_reply_is_dropped_against_its_answer`, `loom::an_answer_is_told_against_a_waiter`.
+//! Attacked by `it::reply`, `shuttle::replies::cancel_against_start`,
+//! `shuttle::replies::a_reply_is_dropped_against_its_answer`,
+//! `shuttle::replies::a_waker_shuts_the_troupe_down`.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};

@@ -40,8 +40,10 @@
 //! user code. It must not run under a shard's lock, so the end is put off until the lock has
 //! been released.
 //!
-//! Attacked by `shuttle::a_key_against_its_end`, `shuttle::a_key_against_shutdown_now`,
-//! `shuttle::a_key_against_a_refused_growth`, `shuttle::a_keyed_waiter_hears_of_its_key`,
+//! Attacked by `shuttle::keys::a_key_against_its_end`,
+//! `shuttle::keys::a_key_against_shutdown_now`, `shuttle::keys::a_key_against_a_refused_growth`,
+//! `shuttle::keys::a_keyed_waiter_hears_of_its_key`,
+//! `shuttle::keys::the_handler_is_dropped_outside_the_lines`,
 //! `it::keyed`.
 
 use std::cell::Cell;

@@ -608,11 +608,16 @@ fn the_tests_that_the_matrix_names_exist() {
 
 /// The page names a test that exists, or a file if no test is given.
 fn assert_named(page: &str, name: &str, file: &str, test: Option<&str>) {
+    // A module inside a file is in the folder of the same name.
+    let (file, test) = match test.and_then(|test| test.split_once("::")) {
+        Some((inner, test)) => (file.replace(".rs", &format!("/{inner}.rs")), Some(test)),
+        None => (file.to_owned(), test),
+    };
     assert!(
-        root().join(file).exists(),
+        root().join(&file).exists(),
         "{page} names {name}: there is no {file}"
     );
-    let is_there = test.is_none_or(|test| read(file).contains(&format!("fn {test}(")));
+    let is_there = test.is_none_or(|test| read(&file).contains(&format!("fn {test}(")));
     assert!(is_there, "{page} names {name}, which {file} does not have");
 }
 

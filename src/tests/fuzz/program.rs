@@ -126,7 +126,7 @@ pub(crate) enum Op {
     Reply(Use),
 }
 
-/// What is done with a reply.
+/// A use of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
     Look,
@@ -141,7 +141,7 @@ pub(crate) enum Use {
     Poll(Waking),
 }
 
-/// What a waker does besides waking.
+/// The act of a waker, besides waking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waking {
     Only,
@@ -150,7 +150,7 @@ pub(crate) enum Waking {
     EndsAll,
 }
 
-/// What the user's functions do on the thread of each actor.
+/// The acts of the user's functions on the thread of each actor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hooks {
     pub(crate) start: Option<Hook>,
@@ -207,7 +207,7 @@ impl Shape {
     }
 }
 
-/// What becomes of a work that comes back: after a refusal, a `shutdown_now`, or its deadline.
+/// The fate of a work that comes back, after a refusal, a `shutdown_now`, or its deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fate {
     #[default]
