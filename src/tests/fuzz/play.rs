@@ -80,7 +80,10 @@ impl Lease {
             } => other == reply && cancels,
             _ => false,
         };
-        let by_user = log::with(|log| log.dropping.contains(&me()));
+        let by_user = log::with(|log| {
+            let is_run_by_hand = log.by_hand.contains(&log.present[reply]);
+            is_run_by_hand || log.dropping.contains(&me())
+        });
         let has_reply = own.is_some_and(|own| own.shape.has_reply());
         if has_reply && (by_user || !log::has(is_cancelled)) {
             return;
