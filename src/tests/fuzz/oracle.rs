@@ -520,13 +520,14 @@ impl Case<'_> {
                     actors.retain(|(other, _)| *other != actor);
                     actors.push((actor, None));
                 }
-                Event::Dropped { work } | Event::Returned { work } => {
+                Event::Dropped { work } | Event::Returned { work }
+                    if self.lives[work].accepted() =>
+                {
+                    let before = waiting.len();
+                    waiting.retain(|other| *other != work);
                     // The actor that drops a work that has lapsed is not known.
-                    if waiting.contains(&work) && self.lives[work].accepted() {
-                        waiting.retain(|other| *other != work);
-                        if self.lives[work].lapsed() {
-                            actors.push((NEVER - work, Some(work)));
-                        }
+                    if waiting.len() < before && self.lives[work].lapsed() {
+                        actors.push((NEVER - work, Some(work)));
                     }
                 }
                 Event::HandlerEnd { work, .. } if self.lives[work].expired => {
