@@ -219,6 +219,14 @@ fn lives(program: &Program, log: &Log) -> Vec<Life> {
                 life.origin = origin;
             }
             Event::Renewed { work } => {
+                // What has expired comes back without its deadline.
+                if lives[work].expired {
+                    let first = lives[work].made.first;
+                    let later = lives[work + 1..].iter_mut();
+                    later
+                        .filter(|life| life.made.first == first)
+                        .for_each(|life| life.has_deadline = false);
+                }
                 lives[work].renewed = true;
                 lives[work].dropped = at;
                 lives[work].drops += 1;

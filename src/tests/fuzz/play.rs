@@ -465,7 +465,9 @@ impl Stage {
             if own.is_some_and(|own| own.is_cancelled_first) {
                 mine.cancel();
             }
-            held.0.push_back(mine);
+            if !own.is_some_and(|own| own.is_let_go_first) {
+                held.0.push_back(mine);
+            }
         }
         self.offer(via, number, work, at, true)
     }
@@ -1156,6 +1158,9 @@ impl Stage {
         let mut held = Held::default();
         for op in &self.program.lists[list] {
             self.perform(op, At::Thread, &mut held);
+        }
+        while self.program.waits_for_replies && !held.0.is_empty() {
+            self.use_reply(Use::Wait, At::Thread, &mut held);
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Program {
     pub(crate) ending: Ending,
     /// The ending begins once the other lists are done.
     pub(crate) waits_first: bool,
+    /// Each list waits at its end for the replies that it holds. Its gates are open by then.
+    pub(crate) waits_for_replies: bool,
     pub(crate) hooks: Hooks,
 }
 
@@ -177,6 +179,8 @@ pub(crate) struct Work {
     pub(crate) fate: Fate,
     /// Its reply is cancelled before the work is assigned.
     pub(crate) is_cancelled_first: bool,
+    /// Its reply is dropped before the work is assigned.
+    pub(crate) is_let_go_first: bool,
 }
 
 impl Work {
@@ -342,10 +346,13 @@ impl fmt::Display for Program {
         };
         let handler = if self.has_handler { "a" } else { "no" };
         write!(f, "{handler} handler; ending: {:?}{waits}", self.ending)?;
-        if self.hooks == Hooks::default() {
-            return Ok(());
+        if self.waits_for_replies {
+            write!(f, "; the lists wait for their replies")?;
         }
-        write!(f, "; {:?}", self.hooks)
+        if self.hooks != Hooks::default() {
+            write!(f, "; {:?}", self.hooks)?;
+        }
+        Ok(())
     }
 }
 
@@ -398,6 +405,7 @@ impl Program {
             c.pick(&[1, 2, 2, 3])
         };
         let controller = c.below(threads);
+        let waits_for_replies = parts.replies && c.below(2) == 1;
         let hooks = if parts.hooks {
             hooks(&mut c, ending, kind)
         } else {
@@ -455,6 +463,7 @@ impl Program {
             works: maker.works,
             ending,
             waits_first,
+            waits_for_replies,
             hooks,
         };
         (program, maker.choices.spans)
@@ -550,7 +559,9 @@ impl Maker<'_> {
             (Place::Handler, 6) => Op::Panic,
             (Place::Work, 0) if self.has_gates => Op::Pass(self.choices.below(GATES)),
             (Place::Work, 2) if self.has_gates => Op::Pass(self.choices.below(GATES)),
-            (_, 14 | 15) if self.parts.replies => Op::Reply(self.reply(place)),
+            (_, 2 | 3 | 14 | 15) if self.parts.replies && place != Place::Handler => {
+                Op::Reply(self.reply(place))
+            }
             (_, 7) => Op::Stats,
             (_, 8) if self.choices.below(4) == 0 => Op::Actors,
             (Place::Sender | Place::Work, 9) => Op::WaitIdle {
@@ -703,7 +714,11 @@ impl Maker<'_> {
             self.choices
                 .pick(&[Fate::Drop, Fate::Again, Fate::Value, Fate::ByHand])
         };
-        let is_cancelled_first = shape.has_reply() && self.choices.below(8) == 7;
+        let first = if shape.has_reply() {
+            self.choices.below(8)
+        } else {
+            0
+        };
         let fails = result != End::Good || drop == Drops::Panicking || has_deadline;
         let answer = if fails && self.has_handler {
             self.ops(Place::Handler, 2, 5, depth + 1)
@@ -719,7 +734,8 @@ impl Maker<'_> {
             key,
             has_deadline,
             fate,
-            is_cancelled_first,
+            is_cancelled_first: first == 7,
+            is_let_go_first: first == 6,
         });
         Some(self.works.len() - 1)
     }
