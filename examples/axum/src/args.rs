@@ -24,7 +24,9 @@ both:
 
 serve:
   --listen ADDR        port 0 takes a free one (default: 127.0.0.1:3000)
-  --pool POOL          troupe, or spawn-blocking for comparison (default: troupe)
+  --pool POOL          troupe; for comparison spawn-blocking, or limited: the same behind tower's
+                       load shed and a concurrency limit of --max x (--mailbox + 1)
+                       (default: troupe)
   --grace SECS         how long a shutdown may take; what is late then has one second more
                        (default: 30)
 
@@ -62,10 +64,25 @@ pub(crate) struct Both {
     pub(crate) panic_every: u64,
 }
 
+/// The pool behind the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    Troupe,
+    SpawnBlocking,
+    Limited,
+}
+
+impl Both {
+    /// As many works as the troupe can hold.
+    pub(crate) fn places(&self) -> usize {
+        self.max.saturating_mul(self.mailbox.saturating_add(1))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Serve {
     pub(crate) listen: String,
-    pub(crate) is_spawn_blocking: bool,
+    pub(crate) pool: Behind,
     pub(crate) grace: Duration,
 }
 
@@ -87,7 +104,7 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, Error> {
     };
     let mut serve = Serve {
         listen: "127.0.0.1:3000".into(),
-        is_spawn_blocking: false,
+        pool: Behind::Troupe,
         grace: Duration::from_secs(30),
     };
     let mut load = Load {
@@ -96,7 +113,7 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, Error> {
         over: Duration::ZERO,
     };
     let mut command = None;
-    let (mut for_serve, mut for_load, mut for_troupe) = (None, None, None);
+    let (mut for_serve, mut for_load, mut for_places) = (None, None, None);
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Value(name) if command.is_none() => match name.to_str() {
@@ -105,11 +122,11 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, Error> {
             },
             Arg::Long("max") => {
                 both.max = value("--max", parser)?;
-                for_troupe = Some("--max");
+                for_places = Some("--max");
             }
             Arg::Long("mailbox") => {
                 both.mailbox = value("--mailbox", parser)?;
-                for_troupe = Some("--mailbox");
+                for_places = Some("--mailbox");
             }
             Arg::Long("runtime-threads") => {
                 let is_fine = |threads: &usize| (1..=1024).contains(threads);
@@ -126,14 +143,11 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, Error> {
                 for_serve = Some("--listen");
             }
             Arg::Long("pool") => {
-                serve.is_spawn_blocking = match parser.value()?.string()?.as_str() {
-                    "troupe" => false,
-                    "spawn-blocking" => true,
-                    other => {
-                        let message =
-                            format!("--pool: neither troupe nor spawn-blocking: {other:?}");
-                        return Err(message.into());
-                    }
+                serve.pool = match parser.value()?.string()?.as_str() {
+                    "troupe" => Behind::Troupe,
+                    "spawn-blocking" => Behind::SpawnBlocking,
+                    "limited" => Behind::Limited,
+                    other => return Err(format!("--pool: no such pool: {other:?}").into()),
                 };
                 for_serve = Some("--pool");
             }
@@ -166,8 +180,8 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, Error> {
     if let Some(option) = for_load {
         return Err(format!("{option}: only with load").into());
     }
-    if let Some(option) = for_troupe.filter(|_| serve.is_spawn_blocking) {
-        return Err(format!("{option}: only with --pool troupe").into());
+    if let Some(option) = for_places.filter(|_| serve.pool == Behind::SpawnBlocking) {
+        return Err(format!("{option}: not with --pool spawn-blocking").into());
     }
     Ok(Command::Serve(both, serve))
 }

@@ -2,8 +2,8 @@
 //!
 //! This file depends on nothing else here; copy it.
 
-use tokio::sync::oneshot;
-use troupe_pool::{AssignError, Handle};
+use tower::{Service, service_fn};
+use troupe_pool::{AssignError, Handle, ReplyError, Work};
 
 /// Why a work has no value to give.
 #[derive(Debug, thiserror::Error)]
@@ -25,82 +25,68 @@ pub enum RunError<E> {
     Unavailable(String),
 }
 
-/// The failure that the troupe's error handler gets, so that the troupe counts it. The error itself goes to the
-/// caller of [`run`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unmet {
-    /// The work returned an error.
-    #[error("failed")]
-    Failed,
-    /// Nobody waited for the work any more when its turn came, so it did not start.
-    #[error("gone")]
-    Gone,
+impl<E> From<AssignError<E>> for RunError<E> {
+    fn from(refused: AssignError<E>) -> Self {
+        match refused {
+            AssignError::Full(_) => RunError::Full,
+            AssignError::ShuttingDown(_) => RunError::ShuttingDown,
+            other => RunError::Unavailable(other.to_string()),
+        }
+    }
 }
 
-/// Assigns a work, and waits for what it returns.
+impl<E> From<ReplyError<E>> for RunError<E> {
+    fn from(error: ReplyError<E>) -> Self {
+        match error {
+            ReplyError::Error(error) => RunError::Failed(error),
+            ReplyError::Panic(_) => RunError::Panicked,
+            // Dropped: of those that have not run, only what was taken back has somebody who waits.
+            _ => RunError::ShuttingDown,
+        }
+    }
+}
+
+/// Assigns a work at once; the future waits for what it returns.
 ///
 /// Blocks no thread: `assign` never does, and the wait is an await. Once everything that the work
-/// captured has been dropped, its value is here. To drop this future is to leave: if the work has
+/// captured has been dropped, its value is here. To drop the future is to leave: if the work has
 /// not started by then, it never will.
 ///
 /// # Errors
 ///
 /// One of [`RunError`] on every path on which there is no value, also if the work panics or is
 /// returned by `shutdown_now`.
-pub async fn run<T, E, F>(handle: &Handle<Unmet>, work: F) -> Result<T, RunError<E>>
+pub fn run<T, E, F>(
+    handle: &Handle<E>,
+    work: F,
+) -> impl Future<Output = Result<T, RunError<E>>> + Send + use<T, E, F>
 where
     T: Send + 'static,
     E: Send + 'static,
     F: FnOnce() -> Result<T, E> + Send + 'static,
 {
-    let (sender, answer) = oneshot::channel();
-    let reply = Reply {
-        sender: Some(sender),
-        has_started: false,
-    };
-    let assigned = handle.assign(move || reply.fill(work));
-    assigned.map_err(|refused| match refused {
-        AssignError::Full(_) => RunError::Full,
-        AssignError::ShuttingDown(_) => RunError::ShuttingDown,
-        other => RunError::Unavailable(other.to_string()),
-    })?;
-    // A reply is never dropped in silence. Should it be, nothing is known but that it is bad.
-    answer.await.unwrap_or(Err(RunError::Panicked))
+    let (work, reply) = Work::with_reply(work);
+    let assigned = handle.assign(work);
+    let reply = reply.cancel_on_drop();
+    async { assigned.map(|()| reply)?.await.map_err(RunError::from) }
 }
 
-/// Owes an answer, and travels inside the work. Dropping it unanswered answers it: by a
-/// panic that unwinds through the work, or by dropping work that `shutdown_now` returned.
-struct Reply<T, E> {
-    /// Until it is used.
-    sender: Option<oneshot::Sender<Result<T, RunError<E>>>>,
-    has_started: bool,
-}
-
-impl<T, E> Reply<T, E> {
-    fn fill(mut self, work: impl FnOnce() -> Result<T, E>) -> Result<(), Unmet> {
-        if self.sender.as_ref().is_none_or(oneshot::Sender::is_closed) {
-            return Err(Unmet::Gone);
-        }
-        self.has_started = true;
-        let value = work();
-        let verdict = value.as_ref().map(drop).map_err(|_| Unmet::Failed);
-        self.send(value.map_err(RunError::Failed));
-        verdict
-    }
-
-    fn send(&mut self, value: Result<T, RunError<E>>) {
-        if let Some(sender) = self.sender.take() {
-            // A caller that left while the work ran gets nothing.
-            sender.send(value).ok();
-        }
-    }
-}
-
-impl<T, E> Drop for Reply<T, E> {
-    fn drop(&mut self) {
-        self.send(Err(match self.has_started {
-            true => RunError::Panicked,
-            false => RunError::ShuttingDown,
-        }));
-    }
+/// A blocking function on a troupe, as a service that tower's layers can go around.
+///
+/// It is always ready; its call refuses. If it were pending while the troupe is full, whoever waits
+/// for it to be ready would wait instead of being refused, and somebody would have to wake them.
+pub fn service<R, T, E, F>(
+    handle: Handle<E>,
+    function: F,
+) -> impl Service<R, Response = T, Error = RunError<E>, Future: Send> + Clone
+where
+    R: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+    F: Fn(R) -> Result<T, E> + Clone + Send + 'static,
+{
+    service_fn(move |request| {
+        let function = function.clone();
+        run(&handle, move || function(request))
+    })
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(both: &Both, load: &Load) -> Result<bool, Fatal> {
         .map_err(Fatal::Runtime)?;
     let mut complaints = Vec::new();
     let mut table = String::from(HEAD);
-    for pool in ["troupe", "spawn-blocking"] {
+    for pool in ["troupe", "limited", "spawn-blocking"] {
         let mut server = Server::start(pool, both)?;
         let row = runtime.block_on(measure(&server, both, load))?;
         if !server.stop()? {
@@ -84,7 +84,7 @@ impl Server {
         };
         option("--listen", "127.0.0.1:0".into());
         option("--pool", pool.into());
-        if pool == "troupe" {
+        if pool != "spawn-blocking" {
             option("--max", both.max.to_string());
             option("--mailbox", both.mailbox.to_string());
         }

@@ -14,18 +14,13 @@ use std::{
     process::ExitCode,
 };
 
-use axum_example::{
-    backend::Simulated,
-    pool::{self, NotStarted, Pool},
-    server,
-    service::Service,
-};
+use axum_example::{backend::Simulated, pool::Pool, server, service::Service};
 use tokio::{
     net::TcpListener,
     runtime,
     signal::unix::{SignalKind, signal},
 };
-use troupe_pool::Config;
+use troupe_pool::{Config, Troupe};
 
 mod args;
 mod error;
@@ -38,7 +33,7 @@ mod options;
 mod signals;
 
 use crate::{
-    args::{Both, Command, Serve},
+    args::{Behind, Both, Command, Serve},
     error::Fatal,
 };
 
@@ -87,18 +82,18 @@ fn serve_until_stopped(both: &Both, serve: &Serve) -> Result<bool, Fatal> {
         error_every: both.error_every,
         panic_every: both.panic_every,
     };
-    let not_started = NotStarted::default();
-    let troupe = match serve.is_spawn_blocking {
-        true => None,
-        false => {
-            let config = Config::fixed(both.max).mailbox_size(both.mailbox);
-            Some(pool::build(config.thread_name("axum"), &not_started)?)
+    let config = Config::fixed(both.max).mailbox_size(both.mailbox);
+    let (troupe, pool) = match serve.pool {
+        Behind::Troupe => {
+            // No error handler: who waits is told of errors and panics, and the troupe counts them.
+            let troupe = Troupe::builder(config.thread_name("axum")).build()?;
+            let pool = Pool::Troupe(troupe.handle());
+            (Some(troupe), pool)
         }
+        Behind::SpawnBlocking => (None, Pool::SpawnBlocking),
+        Behind::Limited => (None, Pool::Limited(both.places())),
     };
-    let pool = troupe
-        .as_ref()
-        .map_or(Pool::SpawnBlocking, |troupe| Pool::Troupe(troupe.handle()));
-    let service = Service::new(pool, simulated, not_started);
+    let service = Service::new(pool, simulated);
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(both.runtime_threads)
         .enable_all()
@@ -117,7 +112,7 @@ fn serve_until_stopped(both: &Both, serve: &Serve) -> Result<bool, Fatal> {
         let router = service.clone().router();
         let give_up = || {
             if let Some(troupe) = &troupe {
-                drop(troupe.shutdown_now()); // The drop of each answers it.
+                drop(troupe.shutdown_now()); // The drop of each resolves its reply.
             }
         };
         server::serve(listener, router, stop, serve.grace, give_up)

@@ -15,11 +15,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use tower::ServiceExt;
 
 use crate::{
     backend::{Backend, Rejected},
     bridge::RunError,
-    pool::{NotStarted, Pool},
+    pool::{Calls, Pool},
 };
 
 /// When a client that was refused may come again, in seconds: the shortest time that the header
@@ -30,9 +31,8 @@ const RETRY_SECONDS: &str = "1";
 #[derive(Clone)]
 pub struct Service {
     pool: Pool,
-    backend: Arc<dyn Backend>,
+    calls: Calls,
     counters: Arc<Counters>,
-    not_started: NotStarted,
 }
 
 impl fmt::Debug for Service {
@@ -59,14 +59,19 @@ struct Counters {
 }
 
 impl Service {
-    /// Puts a pool in front of a back end. The troupe behind the pool counts into `not_started`.
+    /// Puts a pool in front of a back end.
     #[must_use]
-    pub fn new(pool: Pool, backend: impl Backend, not_started: NotStarted) -> Self {
+    pub fn new(pool: Pool, backend: impl Backend) -> Self {
+        let (backend, counters) = (Arc::new(backend), Arc::<Counters>::default());
+        let counted = Arc::clone(&counters);
+        let calls = pool.serve(move |id| {
+            counted.calls.fetch_add(1, Ordering::Relaxed);
+            backend.call(id)
+        });
         Service {
             pool,
-            backend: Arc::new(backend),
-            counters: Arc::default(),
-            not_started,
+            calls,
+            counters,
         }
     }
 
@@ -90,7 +95,6 @@ impl Service {
             ("answers_503", figure(&counters.refused)),
             ("gone", figure(&counters.gone)),
             ("calls", figure(&counters.calls)),
-            ("not_started", self.not_started.get()),
             // Last, so that the outcomes are never more.
             ("requests", figure(&counters.requests)),
         ];
@@ -101,6 +105,8 @@ impl Service {
                 ("queued", troupe.queued as u64),
                 ("capacity", troupe.capacity as u64),
                 ("returned", troupe.returned),
+                // Since nobody waited for them any more.
+                ("not_started", troupe.cancelled),
             ]);
         }
         let mut text = String::new();
@@ -117,13 +123,8 @@ async fn stats(State(service): State<Service>) -> String {
 
 async fn call(State(service): State<Service>, Path(id): Path<u64>) -> Response {
     let visit = Visit::begin(&service.counters);
-    let (backend, counters) = (Arc::clone(&service.backend), Arc::clone(&service.counters));
-    let call = move || {
-        counters.calls.fetch_add(1, Ordering::Relaxed);
-        backend.call(id)
-    };
     // If the client goes away, this future is dropped here, and with it the claim to the answer.
-    let outcome = service.pool.run(call).await;
+    let outcome = service.calls.clone().oneshot(id).await;
     visit.end(outcome)
 }
 

@@ -167,7 +167,7 @@ fn load_finds_every_bar_met() {
     let output = program(&args).output().unwrap();
     let table = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:#?}");
-    for pool in ["troupe", "spawn-blocking"] {
+    for pool in ["troupe", "limited", "spawn-blocking"] {
         let figures = row(&table, pool);
         assert_eq!(figures[..4].iter().sum::<f64>(), 60.0, "{table}");
         assert_eq!(figures[4], 0.0, "{table}");
@@ -187,13 +187,10 @@ fn a_wrong_command_line_is_told_what_is_wrong() {
         (&["--mailbox", "x"], "--mailbox: invalid digit"),
         (&["--runtime-threads", "0"], "from 1 to 1024: 0"),
         (&["--work-ms", "-1"], "--work-ms: it must be from 0 to"),
-        (
-            &["--pool", "rayon"],
-            "--pool: neither troupe nor spawn-blocking",
-        ),
+        (&["--pool", "rayon"], "--pool: no such pool: \"rayon\""),
         (
             &["--pool", "spawn-blocking", "--max", "2"],
-            "--max: only with --pool troupe",
+            "--max: not with --pool spawn-blocking",
         ),
         (&["--requests", "5"], "--requests: only with load"),
         (&["load", "--grace", "5"], "--grace: only with serve"),

@@ -6,9 +6,8 @@ use std::{
 
 use axum_example::{
     backend::{Backend, Rejected},
-    bridge::Unmet,
     client::{Answer, Client, figure},
-    pool::{self, NotStarted, Pool},
+    pool::Pool,
     server::{self, Ended},
     service::Service,
 };
@@ -67,7 +66,7 @@ impl Backend for Scripted {
 /// thread is none of them.
 pub(crate) struct Served {
     pub(crate) backend: Scripted,
-    pub(crate) troupe: Arc<Troupe<Unmet>>,
+    pub(crate) troupe: Arc<Troupe<Rejected>>,
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Runtime,
     stop: Option<oneshot::Sender<()>>,
@@ -80,11 +79,10 @@ impl Served {
     }
 
     pub(crate) fn with_grace(config: Config, grace: Duration) -> Self {
-        let not_started = NotStarted::default();
-        let troupe = Arc::new(pool::build(config, &not_started).unwrap());
+        let troupe = Arc::new(Troupe::builder(config).build().unwrap());
         let backend = Scripted::default();
         let pool = Pool::Troupe(troupe.handle());
-        let router = Service::new(pool, backend.clone(), not_started).router();
+        let router = Service::new(pool, backend.clone()).router();
         let runtime = runtime();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
