@@ -29,8 +29,8 @@ worker:
   --actors N            works that run at once (default: 8)
   --mailbox N           works that may wait for each actor (default: 31)
   --work-timeout S      the longest that a work takes (default: 1)
-  --min-idle S          after which a message belongs to a dead worker; it must be more than
-                        (mailbox + 1) x work-timeout (default: 60)
+  --min-idle S          after which a message belongs to a dead worker; one that has waited for all
+                        of it but work-timeout is given back, and not begun (default: 60)
   --max-deliveries N    attempts before a message is a dead letter (default: 3)
   --retry-after S       how long a message that failed rests (default: 0)
   --claim-every S       how often to look for messages to take over (default: 1)
@@ -86,7 +86,6 @@ pub(crate) struct WorkerArgs {
     pub(crate) url: String,
     pub(crate) actors: usize,
     pub(crate) mailbox: usize,
-    pub(crate) work_timeout: Duration,
     pub(crate) effects: Option<PathBuf>,
     pub(crate) plan: Plan,
 }
@@ -159,7 +158,6 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
         url: URL.into(),
         actors: worker::ACTORS,
         mailbox: worker::MAILBOX,
-        work_timeout: worker::WORK_TIMEOUT,
         effects: None,
         plan: Plan {
             stream: Stream {
@@ -172,6 +170,7 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
                 retry_after: Duration::ZERO,
                 max_deliveries: 3,
             },
+            work_timeout: worker::WORK_TIMEOUT,
             claim_every: Duration::from_secs(1),
             grace: Duration::from_secs(30),
             report_every: Some(Duration::from_secs(5)),
@@ -193,7 +192,7 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
             }
             Arg::Long("actors") => args.actors = value("--actors", parser)?,
             Arg::Long("mailbox") => args.mailbox = value("--mailbox", parser)?,
-            Arg::Long("work-timeout") => args.work_timeout = seconds("--work-timeout", parser)?,
+            Arg::Long("work-timeout") => plan.work_timeout = seconds("--work-timeout", parser)?,
             Arg::Long("effects") => args.effects = Some(parser.value()?.into()),
             Arg::Long("min-idle") => plan.rule.min_idle = seconds("--min-idle", parser)?,
             Arg::Long("retry-after") => plan.rule.retry_after = seconds("--retry-after", parser)?,
@@ -218,6 +217,11 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
         retry_after,
         ..
     } = plan.rule;
+    if plan.work_timeout >= min_idle {
+        let work_timeout = plan.work_timeout;
+        let rule = format!("it must be more than --work-timeout {work_timeout:?}");
+        return Err(format!("--min-idle: {rule}: {min_idle:?}").into());
+    }
     if retry_after > min_idle {
         return Err(format!(
             "--retry-after: it must be at most --min-idle {min_idle:?}: {retry_after:?}"

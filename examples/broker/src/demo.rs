@@ -125,8 +125,7 @@ impl Stage {
 
     fn start_worker(&self, number: usize, args: &DemoArgs) -> io::Result<Process> {
         let min_idle = args.min_idle.as_secs_f64();
-        // As long as the rule allows, and a tenth less.
-        let work_timeout = min_idle / (MAILBOX + 1) as f64 * 0.9;
+        let work_timeout = min_idle / 2.0;
         let effects = self.effects(number).display().to_string();
         let (actors, mailbox) = (ACTORS.to_string(), MAILBOX.to_string());
         let (min_idle, work_timeout) = (min_idle.to_string(), work_timeout.to_string());

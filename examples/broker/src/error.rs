@@ -1,6 +1,6 @@
 //! Errors that end the program early.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf};
 
 use redis::RedisError;
 use troupe_pool::{BuildError, JoinError};
@@ -15,17 +15,6 @@ const SETTINGS: &[(&str, &str)] = &[("max", "--actors"), ("mailbox_size", "--mai
 pub(crate) enum Fatal {
     #[error("{0} (see --help)")]
     Usage(#[from] lexopt::Error),
-    #[error(
-        "--min-idle is {min_idle:?}, but a message may wait {longest:?} for its verdict: \
-         (--mailbox {mailbox} + 1) x --work-timeout {work_timeout:?}; it would be given out again \
-         meanwhile"
-    )]
-    ShortLease {
-        min_idle: Duration,
-        mailbox: usize,
-        work_timeout: Duration,
-        longest: Duration,
-    },
     #[error("{}", refused(.0, SETTINGS))]
     Build(#[from] BuildError),
     #[error("redis: {0}")]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use redis::{Cmd, RedisError, Value};
-use troupe_pool::{AssignError, Troupe};
+use troupe_pool::{AssignError, Troupe, Work};
 
 use crate::{
     counts::Counts,
@@ -42,6 +42,8 @@ const NAP: Duration = Duration::from_millis(250);
 pub(crate) struct Plan {
     pub(crate) stream: Stream,
     pub(crate) rule: Rule,
+    /// The longest that a work takes.
+    pub(crate) work_timeout: Duration,
     pub(crate) claim_every: Duration,
     /// How long an end may take.
     pub(crate) grace: Duration,
@@ -450,13 +452,16 @@ impl Feeder {
         let effects = Arc::clone(&self.effects);
         // Read here, so that what is allocated for the answer is freed by the same thread.
         let order = Order::read(fields);
-        let work = move || match work::run(order, delivery, &effects) {
+        let work = Work::new(move || match work::run(order, delivery, &effects) {
             Ok(()) => {
                 lease.done();
                 Ok(())
             }
             Err(why) => Err(Failed { lease, why }),
-        };
+        });
+        // Begun later, it could outlast its lease, and be done twice.
+        let longest_wait = self.plan.rule.min_idle - self.plan.work_timeout;
+        let work = work.deadline(now + longest_wait);
         let accepted = match self.troupe.assign(work) {
             // There is a place for each lease. It may be that of a work which has given its verdict
             // and is about to leave, so this does not take long; meanwhile nothing is fetched.

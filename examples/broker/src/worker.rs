@@ -35,7 +35,6 @@ pub(crate) struct Failed {
 
 /// Runs until a signal, and then for at most the grace. True if everything is settled.
 pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
-    check_lease(args)?;
     let begun = Instant::now();
     let link = Link::new(&args.url)?;
     let config = Config::fixed(args.actors)
@@ -43,7 +42,8 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
         .thread_name("broker");
     let troupe = Troupe::builder(config)
         .error_handler(|failure: Failure<Failed>, _| {
-            // A panic has given its verdict already, when the lease was dropped.
+            // A panic has given its verdict already, when the lease was dropped. The lease of a work
+            // that has expired is dropped here, which gives the message back.
             if let Failure::Error(Failed { lease, why }) = failure {
                 lease.failed(why.to_string());
             }
@@ -129,28 +129,6 @@ fn await_end(event: &Receiver<Event>, grace: Duration) -> Result<Option<End>, Fa
         Event::End(end) => end.map(Some),
         Event::Stop => Err(Fatal::Feeder),
     }
-}
-
-/// A lease must not run out while its work waits and runs: it would be given out again, and done
-/// twice.
-///
-/// A mailbox is bounded, so the longest wait is known: the work in front of it that runs, those
-/// that wait, and the work itself.
-fn check_lease(args: &WorkerArgs) -> Result<(), Fatal> {
-    let places = u32::try_from(args.mailbox)
-        .unwrap_or(u32::MAX)
-        .saturating_add(1);
-    let longest = args.work_timeout.saturating_mul(places);
-    let min_idle = args.plan.rule.min_idle;
-    if min_idle > longest {
-        return Ok(());
-    }
-    Err(Fatal::ShortLease {
-        min_idle,
-        mailbox: args.mailbox,
-        work_timeout: args.work_timeout,
-        longest,
-    })
 }
 
 /// A number that suits most machines, since the works mostly wait.

@@ -295,6 +295,25 @@ fn long_works_keep_no_message_from_an_idle_actor() {
     eventually(|| broker.pending() == 3);
 }
 
+/// They may be begun for 1 s, and wait for 2 s; with `--max-deliveries 1`, since that is no attempt.
+#[test]
+fn a_message_whose_lease_may_run_out_is_not_begun() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("wait_us", 2_000_000)]);
+    broker.send(&[("number", 2)]);
+    broker.send(&[("number", 3)]);
+    let lease = ["--min-idle", "3", "--work-timeout", "2"];
+    let small = ["--actors", "1", "--mailbox", "2", "--max-deliveries", "1"];
+    let more = ["--claim-every", "0.02"];
+    let worker = broker.worker("a", &[&lease[..], &small, &more].concat());
+    eventually(|| broker.effects("a").len() == 3 && broker.pending() == 0);
+    assert_exit(&worker.stop(), 0);
+    assert_eq!(broker.tally("given_back"), 2);
+    assert_eq!(broker.dead().len(), 0);
+}
+
 // --- The end ------------------------------------------------------------------------------------
 
 /// With `--max-deliveries 1`: a release is no attempt.
@@ -499,38 +518,8 @@ fn only_what_every_group_has_settled_is_trimmed() {
 // --- Command lines ------------------------------------------------------------------------------
 
 #[test]
-fn a_lease_that_may_run_out_is_refused_at_the_start() {
-    let rule = |min_idle: &str| {
-        let sizes = [
-            "--mailbox",
-            "9",
-            "--work-timeout",
-            "3",
-            "--min-idle",
-            min_idle,
-        ];
-        let mut command = program();
-        command
-            .args(["worker", "--url", "redis+unix:///no/such/socket"])
-            .args(sizes);
-        command
-    };
-    let output = rule("30").output().unwrap();
-    assert_exit(&output, 2);
-    assert_says(&output, "--min-idle is 30s");
-    assert_says(
-        &output,
-        "may wait 30s for its verdict: (--mailbox 9 + 1) x --work-timeout 3s",
-    );
-    // A little more will do: this one goes on to ask for the broker.
-    let mut worker = fixture::Worker::start(&mut rule("30.001"));
-    worker.until_it_complains("trying again");
-    assert_exit(&worker.stop(), 0);
-}
-
-#[test]
 fn what_is_wrong_with_a_command_line_is_said() {
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 12] = [
         (&[], "no command given"),
         (&["dance"], "no such command: \"dance\""),
         (&["worker", "--actors", "0"], "--actors: "),
@@ -545,6 +534,10 @@ fn what_is_wrong_with_a_command_line_is_said() {
         (
             &["worker", "--min-idle", "60", "--retry-after", "61"],
             "--retry-after: it must be at most --min-idle 60s: 61s",
+        ),
+        (
+            &["worker", "--min-idle", "30", "--work-timeout", "30"],
+            "--min-idle: it must be more than --work-timeout 30s: 30s",
         ),
         (&["worker", "--url", "http://localhost"], "redis: "),
         (
