@@ -34,6 +34,8 @@ worker:
   --max-deliveries N    attempts before a message is a dead letter (default: 3)
   --retry-after S       how long a message that failed rests (default: 0)
   --claim-every S       how often to look for messages to take over (default: 1)
+  --key-field NAME      do messages with equal values of this field one at a time, in the order in
+                        which this worker gets them (default: none)
   --grace S             how long the end may take (default: 30)
   --stats S             print a line of figures so often; 0 is never (default: 5)
   --effects FILE        append a line for each work that is done
@@ -45,6 +47,7 @@ produce:
   --count N             works (default: 1000)
   --first N             the number of the first (default: 0)
   --wait-us N           how long each waits, in microseconds (default: 0)
+  --keys N              give each one of N keys in turn, in its field key (default: 0, none)
   --fail-every N        one in N fails: by turns once, and in each delivery (default: 0, none)
   --panic-every N       one in N panics, in the same way (default: 0, none)
   --abort-every N       one in N ends its process, in the same way (default: 0, none)
@@ -53,6 +56,7 @@ demo:
   --count N             works (default: 100000)
   --workers N           processes, at least 3 (default: 4)
   --wait-us N           how long each work waits (default: 1000)
+  --keys N              as for produce; workers do works of a key in order (default: 0)
   --restart             kill Redis too, in the middle, and start it again
   --min-idle S          as for worker (default: 5)
 
@@ -90,13 +94,15 @@ pub(crate) struct WorkerArgs {
     pub(crate) plan: Plan,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ProduceArgs {
     pub(crate) url: String,
     pub(crate) stream: String,
     pub(crate) count: u64,
     pub(crate) first: u64,
     pub(crate) wait: Duration,
+    /// 0 is none.
+    pub(crate) keys: u64,
     /// 0 is never.
     pub(crate) fail_every: u64,
     pub(crate) panic_every: u64,
@@ -108,6 +114,7 @@ pub(crate) struct DemoArgs {
     pub(crate) count: u64,
     pub(crate) workers: usize,
     pub(crate) wait: Duration,
+    pub(crate) keys: u64,
     pub(crate) restarts: bool,
     pub(crate) min_idle: Duration,
 }
@@ -171,6 +178,7 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
                 max_deliveries: 3,
             },
             work_timeout: worker::WORK_TIMEOUT,
+            key_field: None,
             claim_every: Duration::from_secs(1),
             grace: Duration::from_secs(30),
             report_every: Some(Duration::from_secs(5)),
@@ -201,6 +209,7 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
                     checked("--max-deliveries", parser, |n| *n >= 1, "at least 1")?;
             }
             Arg::Long("claim-every") => plan.claim_every = some_seconds("--claim-every", parser)?,
+            Arg::Long("key-field") => plan.key_field = Some(value("--key-field", parser)?),
             Arg::Long("grace") => plan.grace = seconds("--grace", parser)?,
             Arg::Long("stats") => {
                 plan.report_every = Some(seconds("--stats", parser)?).filter(|s| !s.is_zero());
@@ -236,11 +245,7 @@ fn produce(parser: &mut Parser) -> Result<Option<ProduceArgs>, lexopt::Error> {
         url: URL.into(),
         stream: STREAM.into(),
         count: 1_000,
-        first: 0,
-        wait: Duration::ZERO,
-        fail_every: 0,
-        panic_every: 0,
-        abort_every: 0,
+        ..ProduceArgs::default()
     };
     while let Some(arg) = parser.next()? {
         match arg {
@@ -250,6 +255,7 @@ fn produce(parser: &mut Parser) -> Result<Option<ProduceArgs>, lexopt::Error> {
             Arg::Long("count") => args.count = value("--count", parser)?,
             Arg::Long("first") => args.first = value("--first", parser)?,
             Arg::Long("wait-us") => args.wait = micros("--wait-us", parser)?,
+            Arg::Long("keys") => args.keys = value("--keys", parser)?,
             Arg::Long("fail-every") => args.fail_every = value("--fail-every", parser)?,
             Arg::Long("panic-every") => args.panic_every = value("--panic-every", parser)?,
             Arg::Long("abort-every") => args.abort_every = value("--abort-every", parser)?,
@@ -270,6 +276,7 @@ fn demo(parser: &mut Parser) -> Result<Option<DemoArgs>, lexopt::Error> {
         count: 100_000,
         workers: 4,
         wait: Duration::from_millis(1),
+        keys: 0,
         restarts: false,
         min_idle: Duration::from_secs(5),
     };
@@ -284,6 +291,7 @@ fn demo(parser: &mut Parser) -> Result<Option<DemoArgs>, lexopt::Error> {
                 args.workers = checked("--workers", parser, |n| *n >= 3, "at least 3")?;
             }
             Arg::Long("wait-us") => args.wait = micros("--wait-us", parser)?,
+            Arg::Long("keys") => args.keys = value("--keys", parser)?,
             Arg::Long("restart") => args.restarts = true,
             Arg::Long("min-idle") => args.min_idle = seconds("--min-idle", parser)?,
             other => return Err(other.unexpected()),

@@ -71,11 +71,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Fatal> {
                     url: server.url(),
                     stream: format!("bench-{round}"),
                     count,
-                    first: 0,
                     wait,
-                    fail_every: 0,
-                    panic_every: 0,
-                    abort_every: 0,
+                    ..ProduceArgs::default()
                 };
                 rates.push(count as f64 / time(*contestant, args.workers, &orders)?.as_secs_f64());
             }

@@ -52,11 +52,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool, Fatal> {
             url: server.url(),
             stream: "works".into(),
             count: args.count,
-            first: 0,
             wait: args.wait,
+            keys: args.keys,
             fail_every: 100,
             panic_every: 1_000,
-            abort_every: 0,
+            ..ProduceArgs::default()
         },
         is_interrupted,
         server,
@@ -146,6 +146,9 @@ impl Stage {
             &min_idle,
             "--work-timeout",
             &work_timeout,
+            // A field that no message has, without --keys.
+            "--key-field",
+            "key",
             "--claim-every",
             "0.25",
             "--stats",
@@ -220,14 +223,21 @@ impl Stage {
 
         // The workers that did each order.
         let mut doers = BTreeMap::<u64, Vec<usize>>::new();
+        let mut out_of_order = 0;
         for number in 0..args.workers {
             let path = self.effects(number);
             let text = fs::read_to_string(&path).map_err(|error| Fatal::File { path, error })?;
+            // The last order of each key.
+            let mut last = BTreeMap::<u64, u64>::new();
             for line in text.lines() {
                 let number_of_work = line.parse().map_err(|_| {
                     Fatal::Ended(format!("a file of effects has the line {line:?}"))
                 })?;
                 doers.entry(number_of_work).or_default().push(number);
+                let key = produce::order(&self.orders, number_of_work).key;
+                let last = last.entry(key).or_default();
+                out_of_order += u64::from(key > 0 && number_of_work < *last);
+                *last = number_of_work.max(*last);
             }
         }
         // The orders among the dead letters.
@@ -258,6 +268,7 @@ impl Stage {
             lost: (0..sent).filter(lost).count() as u64,
             done_twice: doers.values().map(again).sum(),
             given_back: given_back.unwrap_or(0),
+            out_of_order,
             unexplained: doers
                 .values()
                 .filter(|workers| !is_explained(workers))
@@ -289,6 +300,8 @@ struct Report {
     lost: u64,
     done_twice: u64,
     given_back: u64,
+    /// Done by a worker that had done a later one of the same key.
+    out_of_order: u64,
     /// Done twice, but not first by the worker that was killed.
     unexplained: u64,
     /// Dead letters that should be none, or the other way round.
@@ -306,6 +319,13 @@ impl Report {
     fn is_well(&self) -> bool {
         self.lost + self.left + self.unexplained + self.buried_wrongly == 0
             && self.done_twice <= AT_ONCE as u64
+            && self.out_of_order <= self.delivered_again()
+    }
+
+    /// Those that came to a worker later than their place in the stream, at most: given back, or
+    /// taken over from the one that was killed.
+    fn delivered_again(&self) -> u64 {
+        self.given_back + AT_ONCE as u64
     }
 
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
@@ -316,6 +336,8 @@ impl Report {
             ("lost", self.lost),
             ("done_twice", self.done_twice),
             ("given_back", self.given_back),
+            ("out_of_order", self.out_of_order),
+            ("out_of_order_at_most", self.delivered_again()),
             ("done_twice_at_most", AT_ONCE as u64),
             ("done_twice_unexplained", self.unexplained),
             ("dead_lettered_wrongly", self.buried_wrongly),

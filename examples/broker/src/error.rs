@@ -9,7 +9,11 @@ use crate::options::refused;
 use crate::stream::Unreadable;
 
 /// The options behind settings of the library.
-const SETTINGS: &[(&str, &str)] = &[("max", "--actors"), ("mailbox_size", "--mailbox")];
+const SETTINGS: &[(&str, &str)] = &[
+    ("max", "--actors"),
+    ("mailbox_size", "--mailbox"),
+    ("line_size", "--mailbox"),
+];
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fatal {

@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) rule: Rule,
     /// The longest that a work takes.
     pub(crate) work_timeout: Duration,
+    /// Messages with equal values of this field are done in order.
+    pub(crate) key_field: Option<String>,
     pub(crate) claim_every: Duration,
     /// How long an end may take.
     pub(crate) grace: Duration,
@@ -184,10 +186,15 @@ impl Feeder {
         self.deadline.is_none() && self.lacks() == 0
     }
 
-    /// How many verdicts are missing until it is hungry.
+    /// How many verdicts are missing until it is hungry: one at least while there is no place.
     fn lacks(&self) -> usize {
         let half = self.capacity.div_ceil(2).saturating_sub(self.room());
-        half.min((self.out + 1).saturating_sub(self.actors))
+        let in_line = match self.plan.key_field {
+            Some(_) => self.troupe.stats().in_line,
+            None => 0,
+        };
+        half.min((self.out + 1).saturating_sub(self.actors + in_line))
+            .max(usize::from(self.room() == 0))
     }
 
     /// Takes verdicts in, and sleeps while there is nothing else to do.
@@ -461,7 +468,11 @@ impl Feeder {
         });
         // Begun later, it could outlast its lease, and be done twice.
         let longest_wait = self.plan.rule.min_idle - self.plan.work_timeout;
-        let work = work.deadline(now + longest_wait);
+        let mut work = work.deadline(now + longest_wait);
+        let is_key = |name: &[u8]| Some(name) == self.plan.key_field.as_deref().map(str::as_bytes);
+        if let Some((_, key)) = fields.iter().find(|(name, _)| is_key(name)) {
+            work = work.keyed(key);
+        }
         let accepted = match self.troupe.assign(work) {
             // There is a place for each lease. It may be that of a work which has given its verdict
             // and is about to leave, so this does not take long; meanwhile nothing is fetched.

@@ -10,6 +10,8 @@ pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 pub(crate) struct Order {
     /// Written to the worker's `--effects` when the work is done.
     pub(crate) number: u64,
+    /// Orders of one key belong together; 0 is none.
+    pub(crate) key: u64,
     pub(crate) wait: Duration,
     /// In how many deliveries the work fails, panics, or ends its process, before it succeeds.
     pub(crate) fails: u32,
@@ -35,6 +37,7 @@ impl Order {
     pub(crate) fn new(number: u64) -> Self {
         Order {
             number,
+            key: 0,
             wait: Duration::ZERO,
             fails: 0,
             panics: 0,
@@ -52,6 +55,7 @@ impl Order {
                     order.number = number(field, value)?;
                     has_number = true;
                 }
+                b"key" => order.key = number(field, value)?,
                 b"wait_us" => order.wait = Duration::from_micros(number(field, value)?),
                 b"fails" => order.fails = number(field, value)?,
                 b"panics" => order.panics = number(field, value)?,
@@ -69,6 +73,7 @@ impl Order {
     pub(crate) fn write(&self) -> Vec<(&'static str, u64)> {
         let wait = u64::try_from(self.wait.as_micros()).unwrap_or(u64::MAX);
         let fields = [
+            ("key", self.key),
             ("wait_us", wait),
             ("fails", self.fails.into()),
             ("panics", self.panics.into()),
@@ -109,6 +114,7 @@ mod tests {
     fn what_is_written_is_read() {
         let order = Order {
             number: 17,
+            key: 3,
             wait: Duration::from_micros(1_500),
             fails: 2,
             panics: ALWAYS,

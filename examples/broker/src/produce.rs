@@ -54,6 +54,7 @@ pub(crate) fn order(args: &ProduceArgs, number: u64) -> Order {
         }
     };
     Order {
+        key: number.checked_rem(args.keys).map_or(0, |key| key + 1),
         wait: args.wait,
         fails: deliveries(args.fail_every, 0),
         panics: deliveries(args.panic_every, 1),

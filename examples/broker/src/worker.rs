@@ -39,6 +39,8 @@ pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
     let link = Link::new(&args.url)?;
     let config = Config::fixed(args.actors)
         .mailbox_size(args.mailbox)
+        // All that the troupe can hold may be of one key.
+        .line_size(args.actors.saturating_mul(args.mailbox.saturating_add(1)))
         .thread_name("broker");
     let troupe = Troupe::builder(config)
         .error_handler(|failure: Failure<Failed>, _| {

@@ -69,6 +69,15 @@ fn nothing_is_lost_when_redis_is_killed_too() {
     }
 }
 
+/// The exit status says that only those are out of order that were delivered again. Without
+/// `--key-field`, many more are.
+#[test]
+fn works_of_a_key_stay_in_order_while_workers_are_killed() {
+    if !is_redis_missing() {
+        demo(&["--keys", "5"]);
+    }
+}
+
 #[test]
 fn the_bench_prints_its_table() {
     if is_redis_missing() {
@@ -293,6 +302,32 @@ fn long_works_keep_no_message_from_an_idle_actor() {
         eventually(|| broker.effects("a").len() as u64 == number);
     }
     eventually(|| broker.pending() == 3);
+}
+
+/// Those that come later take less time, so that they would overtake the others.
+#[test]
+fn messages_of_one_key_are_done_in_order_and_others_beside_them() {
+    let done = |more: &[&str]| {
+        let mut broker = Broker::start()?;
+        for number in 1..=60 {
+            let wait = ("wait_us", (60 - number) * 500);
+            broker.send(&[("number", number), ("key", number % 3), wait]);
+        }
+        let worker = broker.worker("a", &[&["--until-empty"], more].concat());
+        assert_exit(&worker.finish(), 0);
+        Some(broker.effects("a"))
+    };
+    let is_in_order = |done: &[u64]| {
+        let of_key = |key: u64| done.iter().filter(move |number| *number % 3 == key);
+        (0..3).all(|key| of_key(key).is_sorted())
+    };
+    let (Some(keyed), Some(plain)) = (done(&["--key-field", "key"]), done(&[])) else {
+        return;
+    };
+    assert_eq!((keyed.len(), plain.len()), (60, 60));
+    assert!(is_in_order(&keyed), "{keyed:?}");
+    assert!(!keyed.is_sorted(), "one after the other: {keyed:?}");
+    assert!(!is_in_order(&plain), "nothing to keep in order: {plain:?}");
 }
 
 /// They may be begun for 1 s, and wait for 2 s; with `--max-deliveries 1`, since that is no attempt.
