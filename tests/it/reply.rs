@@ -482,8 +482,8 @@ fn after_wait_idle_and_join_every_answer_is_there() {
 /// "An answer can be taken once: afterwards every way says `Taken`, none panics, none hangs."
 #[test]
 fn an_answer_can_be_taken_once() {
-    type Answer = Result<u32, ReplyError<Fault>>;
-    const TAKES: [fn(&mut Reply<u32, Fault>) -> Option<Answer>; 5] = [
+    type Take = fn(&mut Reply<u32, Fault>) -> Option<Result<u32, ReplyError<Fault>>>;
+    const TAKES: [Take; 5] = [
         |reply| reply.try_wait(),
         |reply| reply.wait_timeout(Duration::ZERO),
         |reply| reply.wait_timeout(HANG),
@@ -510,10 +510,11 @@ fn an_answer_can_be_taken_once() {
 /// "`wait` blocks until the reply resolves."
 #[test]
 fn wait_blocks_until_the_answer_is_there() {
+    type Wait = fn(Reply<u32, Fault>) -> Option<String>;
     within(HANG, || {
         let (troupe, _) = listening(Config::fixed(1));
         let (drops, gate) = (DropCounter::new(), Gate::new());
-        let waits: [fn(Reply<u32, Fault>) -> Option<String>; 3] = [
+        let waits: [Wait; 3] = [
             |reply| Some(in_words(reply.wait())),
             |mut reply| reply.wait_timeout(HANG).map(in_words),
             |mut reply| reply.wait_timeout(Duration::MAX).map(in_words),
@@ -1043,7 +1044,8 @@ fn the_last_waker_is_called_once() {
 /// However a reply resolves, its task is woken.
 #[test]
 fn every_way_to_resolve_wakes() {
-    let ways: [fn(&Troupe<Fault>, Work<Fault>, &Reply<u32, Fault>); 7] = [
+    type Way = fn(&Troupe<Fault>, Work<Fault>, &Reply<u32, Fault>);
+    let ways: [Way; 7] = [
         |troupe, work, _| troupe.assign(work).expect("an idle actor"),
         |troupe, work, _| {
             let work = work.deadline(Instant::now()).keyed("key").label("label");

@@ -417,8 +417,9 @@ fn options_do_not_hide_the_value() {
 /// The value and the captures are dropped exactly once, whatever becomes of the work.
 #[test]
 fn value_and_captures_are_dropped_once() {
+    type Way = fn(&Troupe<Fault>, Work<Fault>);
     let (troupe, _) = listening(Config::fixed(1));
-    let ways: [fn(&Troupe<Fault>, Work<Fault>); 8] = [
+    let ways: [Way; 8] = [
         |_, work| drop(work),
         |_, work| drop(work.into_value::<Lease>()),
         |_, work| drop(work.into_value::<u8>()),
