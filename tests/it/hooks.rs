@@ -491,6 +491,32 @@ fn a_hook_may_shut_the_troupe_down() {
     assert_eq!(troupe.stats().handler_panics, 0);
 }
 
+/// Or at once: then it takes back the work that the actor was started for, and whatever waits behind it.
+#[test]
+fn a_hook_may_take_everything_back() {
+    let (place, returned) = (Place::default(), Log::new());
+    let (handle, log, gate) = (place.clone(), returned.clone(), Gate::new());
+    let pass = gate.clone();
+    let troupe: Troupe = Troupe::builder(Config::dynamic(0, 1).mailbox_size(2))
+        .on_start(move |_| {
+            pass.pass();
+            let handle = handle.get().expect("it is there before it grows");
+            log.push(handle.shutdown_now().len());
+        })
+        .build()
+        .expect("valid");
+    place.fill(&troupe);
+    let tally = Tally::new(3);
+    for index in 0..3 {
+        troupe.assign(tally.work(index)).expect("room");
+    }
+    gate.open();
+    join(&troupe);
+    assert_eq!((returned.entries(), tally.total()), (vec![3], 0));
+    let stats = troupe.stats();
+    assert_eq!((stats.returned, stats.handler_panics), (3, 0));
+}
+
 /// "Hooks are dropped before `join` returns, as the handler is", and a panic in that drop is contained.
 #[test]
 fn after_join_hooks_have_been_dropped() {
