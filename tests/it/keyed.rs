@@ -3,7 +3,7 @@
 use crate::support::{
     DropCounter, Fate, Fault, Gate, HANG, Lease, Log, OnDrop, Rng, Tally, WAYS_BACK, answer, end,
     ends, eventually, failure_in_words, in_words, join, listening, occupy, quiet_panic, receive,
-    rounds, settle, wait_until_blocked, within,
+    refused_stack, rounds, settle, wait_until_blocked, within,
 };
 use parking_lot::Mutex;
 use std::hash::{Hash, Hasher};
@@ -623,6 +623,24 @@ fn a_cancelled_work_keeps_its_place_in_line() {
     troupe.assign(work()).expect("its key is free");
     end(&troupe);
     assert_eq!(ends(&troupe.stats()), [2, 0, 0, 0, 1]);
+}
+
+/// A troupe that has no actor and is refused one leaves the key free: the next work of it is told the same, and none is
+/// left in line.
+#[test]
+fn a_refused_thread_leaves_the_key_free() {
+    within(HANG, || {
+        let config = Config::dynamic(0, 2).stack_size(refused_stack());
+        let (troupe, _) = listening(config.mailbox_size(2));
+        for _ in 0..3 {
+            match troupe.assign(Work::new(|| Err("never run")).keyed("key")) {
+                Err(AssignError::Spawn { .. }) => {}
+                other => panic!("expected Spawn, got {other:?}"),
+            }
+        }
+        assert_eq!((troupe.stats().in_line, troupe.stats().accepted), (0, 0));
+        end(&troupe);
+    });
 }
 
 // ---- Waiting --------------------------------------------------------------
