@@ -218,7 +218,7 @@ fn grown_excludes_the_initial_actors() {
     let config = Config::dynamic(0, 5)
         .initial(2)
         .mailbox_size(1)
-        .idle_timeout(Duration::from_millis(5));
+        .idle_timeout(Duration::from_millis(200));
     let troupe: Troupe = Troupe::new(config).expect("valid");
     assert_eq!((troupe.stats().grown, troupe.stats().peak), (0, 2));
     occupy(&troupe, 4).open();
