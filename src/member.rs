@@ -1,4 +1,11 @@
 //! Whose thread the calling thread is.
+//!
+//! Each troupe of a process has a number that is never used again, and its actors' threads keep
+//! it in a thread-local. A call that would wait for the troupe finds it there, and returns
+//! `WouldDeadlock`. Dropping a `Troupe` is `shutdown`, which waits for nobody, so a troupe may be
+//! dropped on one of its own threads.
+//!
+//! Attacked by `shuttle::drop_on_an_actor`, `it::waiting`.
 
 use std::cell::Cell;
 
