@@ -17,7 +17,8 @@ use crate::work::{BoxError, Work};
 
 /// The settings of an [`Actor`].
 ///
-/// The setters consume the settings and return them changed. [`Actor::new`] checks them.
+/// The setters consume the settings and return them changed. No setter blocks, fails or
+/// panics: [`Actor::new`] checks the settings.
 ///
 /// # Examples
 ///
@@ -96,10 +97,11 @@ impl<E> ActorConfig<E> {
 }
 
 impl<E: Send + 'static> ActorConfig<E> {
-    /// Sets the error handler, which receives every error that work returns, every panic of
-    /// work, and work that has expired, unless a caller waits for it with a
-    /// [`Reply`](crate::Reply). It runs on the actor's thread. Without a handler, failures are
-    /// only counted.
+    /// Sets the error handler, which runs on the actor's thread.
+    ///
+    /// Does not block. The handler receives every error that work returns, every panic of work,
+    /// and work that has expired. A failure that a caller waits for goes to its
+    /// [`Reply`](crate::Reply) instead. Without a handler, failures are only counted.
     ///
     /// # Examples
     ///
@@ -354,6 +356,10 @@ impl<E> Actor<E> {
     ///
     /// [`WouldDeadlock`](JoinError::WouldDeadlock) on the actor's own thread.
     ///
+    /// # Panics
+    ///
+    /// Does not panic.
+    ///
     /// # Examples
     ///
     /// See [`Actor`].
@@ -370,6 +376,10 @@ impl<E> Actor<E> {
     ///
     /// - [`Timeout`](JoinError::Timeout) if the time was up first.
     /// - [`WouldDeadlock`](JoinError::WouldDeadlock) on the actor's own thread.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///

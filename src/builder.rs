@@ -46,9 +46,12 @@ pub struct Builder<E = BoxError> {
 }
 
 impl<E: Send + 'static> Builder<E> {
-    /// Sets the error handler, which receives every error that work returns, every panic of
-    /// work, and work that has expired. A failure that a caller waits for goes to its
-    /// [`Reply`](crate::Reply) instead. Without a handler, failures are only counted.
+    /// Sets the error handler.
+    ///
+    /// Does not block. The handler receives every error that work returns, every panic of work,
+    /// and work that has expired. A failure that a caller waits for goes to its
+    /// [`Reply`](crate::Reply) instead. Without a handler, failures are only counted. Setting it
+    /// twice keeps the last.
     ///
     /// In a closure, write the type of the failure, as in `|failure: Failure, context| ..`.
     /// The compiler cannot infer it.
@@ -76,14 +79,17 @@ impl<E: Send + 'static> Builder<E> {
         }
     }
 
-    /// Sets the function that the thread of each actor runs first. It receives the number of
-    /// the actor.
+    /// Sets the hook that the thread of each actor runs first. It receives the number of the
+    /// actor.
     ///
-    /// It runs before the first work of its actor, and for the initial actors before
-    /// [`build`](Builder::build) returns. Nobody else waits for it, except the work that the
-    /// actor was started for: until it returns, the actor is neither idle nor running work. It
-    /// may assign. A panic is contained and counted in
-    /// [`handler_panics`](crate::Stats::handler_panics). Setting it twice keeps the last.
+    /// Does not block. The hook runs once on each thread, before the first work of its actor.
+    /// [`build`](Builder::build) waits for the hooks of the initial actors. Later, only the work
+    /// that the actor was started for waits for the hook. Until the hook returns, the actor is
+    /// neither idle nor running work.
+    ///
+    /// A hook may assign. A panic in it is contained and counted in
+    /// [`handler_panics`](crate::Stats::handler_panics). Hooks are dropped before
+    /// [`join`](Troupe::join) returns. Setting a hook twice keeps the last.
     ///
     /// # Examples
     ///
@@ -111,11 +117,12 @@ impl<E: Send + 'static> Builder<E> {
         self
     }
 
-    /// Sets the function that the thread of each actor runs last. It receives the number of
-    /// the actor.
+    /// Sets the hook that the thread of each actor runs last. It receives the number of the
+    /// actor.
     ///
+    /// Does not block. The hook runs once on each thread, even if the thread has run no work.
     /// The actor has left the troupe by then, and another may have its number already. Only
-    /// [`join`](Troupe::join) waits for the function. The other rules are those of
+    /// [`join`](Troupe::join) waits for the hook. The other rules are those of
     /// [`on_start`](Builder::on_start).
     ///
     /// # Examples
@@ -129,10 +136,10 @@ impl<E: Send + 'static> Builder<E> {
         self
     }
 
-    /// Builds the troupe. Checks the settings, starts the initial actors, and waits until
-    /// each of them is idle.
+    /// Builds the troupe.
     ///
-    /// Blocks until the threads have started.
+    /// Blocks until the initial actors have started, have run their
+    /// [`on_start`](Builder::on_start) hooks, and are idle. The settings are checked first.
     ///
     /// # Errors
     ///
@@ -220,11 +227,15 @@ impl Troupe {
     /// Builds a troupe whose work returns a [`BoxError`], without an error handler.
     /// Failures are only counted.
     ///
-    /// Blocks until the threads have started.
+    /// Blocks until the initial actors have started and are idle.
     ///
     /// # Errors
     ///
     /// The same as [`Builder::build`].
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///

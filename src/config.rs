@@ -49,7 +49,7 @@ pub enum Mode {
 /// The settings of a troupe.
 ///
 /// The fields are public. Setters of the same names consume the settings and return them
-/// changed. No setter fails or panics: [`Builder::build`](crate::Builder::build) and
+/// changed. No setter blocks, fails or panics: [`Builder::build`](crate::Builder::build) and
 /// [`Troupe::new`](crate::Troupe::new) check the settings.
 ///
 /// # Examples
@@ -146,13 +146,13 @@ pub struct Config {
         serde(deserialize_with = "crate::serde::mailbox_size")
     )]
     pub mailbox_size: usize,
-    /// The number of places in line, in the whole troupe: for work that waits for its
-    /// [key](crate::Work::keyed), in addition to the places in mailboxes. At most 67,108,864.
-    /// The default, `None`, means as many as there are places in all mailboxes,
-    /// `max * mailbox_size`.
+    /// The number of places in line, for work that waits for its [key](crate::Work::keyed).
+    /// All keys share these places, which come in addition to the places in mailboxes. The number
+    /// is at most 67,108,864. The default, `None`, means as many places as all mailboxes have
+    /// together, `max * mailbox_size`.
     ///
-    /// 0 means that a troupe accepts one work of a key at a time. Places in line take no memory
-    /// until they are used.
+    /// 0 means that a troupe accepts one piece of work of a key at a time. Places in line take no
+    /// memory until they are used.
     #[cfg_attr(
         feature = "serde",
         serde(

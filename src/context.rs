@@ -138,9 +138,11 @@ impl<E: Send + 'static> Context<'_, E> {
     /// troupe's bound, so a retry is never refused with [`Full`](AssignError::Full). It runs
     /// on the same actor once the handler has returned, before any other work of that actor.
     /// If the failed work had a [key](Work::keyed), the retry runs before the next work of the
-    /// key. A retry that has another key is assigned as by [`assign`](Handle::assign).
-    /// This is possible once per failure. A second call is an ordinary
-    /// [`assign`](Handle::assign).
+    /// key.
+    ///
+    /// Two kinds of retry do not take this place, but are assigned as by
+    /// [`assign`](Handle::assign): one that has another key than the failed work, and any
+    /// further one for the same failure.
     ///
     /// A retry that has to wait first does not belong here, since the actor would have to
     /// wait with it. Send it to the thread that feeds the troupe.
@@ -149,7 +151,11 @@ impl<E: Send + 'static> Context<'_, E> {
     ///
     /// - [`ShuttingDown`](AssignError::ShuttingDown) after a shutdown. The error contains the
     ///   work, which the handler can give back to its source.
-    /// - On a second call, the same as [`Handle::assign`].
+    /// - The same as [`Handle::assign`] for a retry that has another key, and for a further one.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///

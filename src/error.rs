@@ -66,6 +66,8 @@ impl<E> AssignError<E> {
 
     /// Returns the work that was refused.
     ///
+    /// Does not block.
+    ///
     /// # Examples
     ///
     /// ```
@@ -89,6 +91,8 @@ impl<E> AssignError<E> {
     /// Returns `true` if the error is [`Full`](Self::Full). Another attempt may succeed
     /// later.
     ///
+    /// Does not block.
+    ///
     /// # Examples
     ///
     /// ```
@@ -107,6 +111,8 @@ impl<E> AssignError<E> {
 
     /// Returns `true` if the error is [`ShuttingDown`](Self::ShuttingDown). No later
     /// attempt can succeed.
+    ///
+    /// Does not block.
     ///
     /// # Examples
     ///
@@ -172,6 +178,8 @@ pub enum AcceptError<E = BoxError> {
 impl<E> AcceptError<E> {
     /// Returns the work that was refused.
     ///
+    /// Does not block.
+    ///
     /// # Examples
     ///
     /// ```
@@ -192,6 +200,8 @@ impl<E> AcceptError<E> {
     /// Returns `true` if the error is [`Full`](Self::Full). Another attempt may succeed
     /// later.
     ///
+    /// Does not block.
+    ///
     /// # Examples
     ///
     /// ```
@@ -209,6 +219,8 @@ impl<E> AcceptError<E> {
 
     /// Returns `true` if the error is [`ShuttingDown`](Self::ShuttingDown). No later
     /// attempt can succeed.
+    ///
+    /// Does not block.
     ///
     /// # Examples
     ///

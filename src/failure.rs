@@ -34,8 +34,9 @@ pub enum Failure<E = BoxError> {
     Error(E),
     /// The work panicked, or the drop of something that it captured did.
     Panic(Panic),
-    /// The deadline of the work had passed when it would have started. The work comes back
-    /// without its deadline, and has not been run.
+    /// The deadline of the work had passed when it would have started. The work has not been
+    /// run, and no longer has a deadline, so [`reassign`](crate::Context::reassign) can run it
+    /// after all.
     Expired(Work<E>),
 }
 

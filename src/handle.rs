@@ -150,6 +150,10 @@ impl<E: Send + 'static> Handle<E> {
     ///
     /// The same as [`Troupe::assign`](crate::Troupe::assign), with the work inside.
     ///
+    /// # Panics
+    ///
+    /// Does not panic.
+    ///
     /// # Examples
     ///
     /// ```
@@ -173,6 +177,10 @@ impl<E: Send + 'static> Handle<E> {
     ///
     /// The same as [`Troupe::assign_timeout`](crate::Troupe::assign_timeout), with the work
     /// inside.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -201,6 +209,10 @@ impl<E: Send + 'static> Handle<E> {
     /// # Errors
     ///
     /// The same as [`Troupe::assign_wait`](crate::Troupe::assign_wait), with the work inside.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///

@@ -56,8 +56,9 @@
 //!
 //! A troupe holds at most `max * (mailbox_size + 1)` pieces of accepted,
 //! unfinished work. Each actor runs one, and its mailbox holds up to
-//! `mailbox_size` others. ([Keys](#replies-keys-deadlines-and-labels) add a line,
-//! with a bound of its own.) Anything beyond that is refused immediately with
+//! `mailbox_size` others. (Work that waits for its
+//! [key](#replies-keys-deadlines-and-labels) stands in a line, which has a separate
+//! bound.) Anything beyond that is refused immediately with
 //! [`AssignError::Full`]. `Full` is exact: it is returned only if, at some instant
 //! during the call, every place was taken. The error contains the work, which has
 //! not been run. The caller decides what to do with it:
@@ -246,8 +247,7 @@
 //! - `serde`: [`Config`] and [`Mode`] can be read and written, for example
 //!   [as TOML](Config#in-files-and-environment-variables), and [`Stats`] can be written.
 //! - `tracing`: the troupe emits events, and work can carry the current span along
-//!   (`Work::in_current_span`). There is no event and no span on the way of other work that
-//!   goes well.
+//!   (`Work::in_current_span`). Other work that succeeds causes no event and no span.
 //!
 //! The events have the target `troupe_pool`. Their field `troupe` is the
 //! [`thread_name`](Config::thread_name).
@@ -260,7 +260,7 @@
 //! | warn | a panic was contained: of the error handler, a hook, a waker, a drop or the subscriber | `actor`, if it is known |
 //! | warn | work panicked, and there is neither an error handler nor a caller | `actor`, `label` |
 //!
-//! The message of the panic is part of the message of the event. A subscriber may use the
+//! The message of a panic is part of the message of its event. A subscriber may use the
 //! troupe, as a hook may. Its panics are contained, and counted in
 //! [`handler_panics`](Stats::handler_panics).
 //!

@@ -73,23 +73,26 @@ impl<E: 'static> ErasedWork<E> for WithOptions<E> {
 }
 
 impl<E: 'static> Work<E> {
-    /// Gives the work a key. Works of one key run one at a time, in the order in which they
-    /// were accepted, on whichever actor.
+    /// Gives the work a key. Work of one key runs one piece at a time, in the order of
+    /// acceptance, on any actor.
     ///
     /// Does not block. Allocates once, unless the work has an option already.
     ///
-    /// A key is anything that can be hashed. Its type counts: `7_u32` and `7_u64` differ. The
-    /// key is kept as a hash of 64 bits. Two keys of the same hash are served as one, which
-    /// costs them parallelism and nothing else. Setting a key twice keeps the last.
+    /// A key is anything that can be hashed. It is kept as a hash of 64 bits, and two keys of
+    /// the same hash are served as one. That costs them parallelism and nothing else. `7_u32`
+    /// and `7_u64` have different hashes, and a `String` has that of a `str` of the same text.
+    /// Two types that both contain only a `u32` may have the same hash. A tuple such as
+    /// `("order", 7)` keeps kinds of keys apart. Setting a key twice keeps the last.
     ///
-    /// Each work of a key starts when the one before has ended, with its error handler and its
-    /// retry. A work whose key is taken stands in line. It takes none of the places of other
-    /// work: see [`Config::line_size`](crate::Config::line_size). A troupe with one actor runs
-    /// all work in the order of acceptance, so a key changes nothing there.
+    /// Work of a key starts once the work before it has ended, including its error handler call
+    /// and its retry. Work whose key is taken stands in line, and takes none of the places of
+    /// other work: see [`Config::line_size`](crate::Config::line_size). With a
+    /// [`max`](crate::Config::max) of 1 all work runs in the order of acceptance, so a key
+    /// changes nothing. It does not count in [`run`](Work::run) either.
     ///
     /// # Panics
     ///
-    /// If the hash of the key panics, that unwinds to the caller.
+    /// If the `Hash` implementation of the key panics, the panic unwinds to the caller.
     ///
     /// # Examples
     ///
@@ -119,13 +122,17 @@ impl<E: 'static> Work<E> {
     ///
     /// Does not block. Allocates once, unless the work has an option already.
     ///
-    /// An actor that would start the work looks at the clock. Neither an assign nor a wait for
-    /// room does. Work that has expired is counted in
+    /// Only an actor that would start the work looks at the clock. Neither an assign nor a wait
+    /// for room does. Work that has expired is counted in
     /// [`expired`](crate::Stats::expired). Its [`Reply`](crate::Reply) says
     /// [`Expired`](crate::ReplyError::Expired). If nobody waits for a reply, the error handler
-    /// receives the work in [`Failure::Expired`](crate::Failure::Expired), without its deadline,
-    /// so that it can be run after all. Setting a deadline twice keeps the last. A deadline does
-    /// not count in [`run`](Work::run).
+    /// receives the work in [`Failure::Expired`](crate::Failure::Expired). The work has no
+    /// deadline then, so the handler can run it after all. Setting a deadline twice keeps the
+    /// last. A deadline does not count in [`run`](Work::run).
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -151,7 +158,12 @@ impl<E: 'static> Work<E> {
     /// is not copied.
     ///
     /// The label is in [`Context::label`](crate::Context::label) while the error handler runs,
-    /// and in the `Debug` of the work and of an error that contains it.
+    /// in the `Debug` of the work and of an error that contains it, and in the events of the
+    /// feature `tracing`. Setting a label twice keeps the last.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -169,11 +181,11 @@ impl<E: 'static> Work<E> {
     ///
     /// Does not block. Allocates once, unless the work has an option already.
     ///
-    /// The captures of the closure are dropped in the span, too, if the work runs. The work
-    /// keeps the span open until it has ended, and no longer than its [`Reply`](crate::Reply)
-    /// takes to resolve. In an error handler the current span is that of the failed work, so a
-    /// retry can carry it on. If no span is current, the work carries none. Setting a span twice
-    /// keeps the last.
+    /// If the work runs, the captures of its closure are also dropped in the span. The span
+    /// stays open until the work and its error handler call have ended. If the work has started,
+    /// the span is closed before its [`Reply`](crate::Reply) resolves. In an error handler the
+    /// current span is that of the failed work, so a retry can carry it on. If no span is
+    /// current, the work carries none. Setting a span twice keeps the last.
     ///
     /// Events in the span go to the subscriber of the actor's thread, which is the global one.
     /// A subscriber that panics is contained there, and counted in
@@ -183,7 +195,7 @@ impl<E: 'static> Work<E> {
     ///
     /// # Panics
     ///
-    /// If the subscriber panics here, that unwinds to the caller.
+    /// If the subscriber panics in this call, the panic unwinds to the caller.
     ///
     /// # Examples
     ///

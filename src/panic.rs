@@ -10,8 +10,11 @@ use crate::sync::unwind::message_of;
 /// A caught panic.
 ///
 /// A `Panic` carries nothing of its work, whose captures have been dropped by then.
-/// [`Context::label`](crate::Context::label) says which work it was. A caller that waits for
-/// an answer receives the panic itself, from the [`Reply`](crate::Reply):
+/// [`Context::label`](crate::Context::label) says which work it was.
+///
+/// # Examples
+///
+/// A caller that waits for an answer receives the panic from the [`Reply`](crate::Reply):
 ///
 /// ```
 /// use troupe_pool::{Config, ReplyError, Troupe, Work};

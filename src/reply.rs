@@ -10,17 +10,18 @@
 //! ```
 //!
 //! Each step is made once, under the mutex. `cancel` and `begin` both leave *waiting*, so a
-//! work that was cancelled is not run, and one that runs was not cancelled. An answer is *kept*
-//! when the work has ended, and *told* when it has been counted: a caller that sees the answer
-//! sees statistics that include the work. Between the two the actor drops what is left of the
-//! work, so a resolved reply also means that the captures are gone.
+//! work that was cancelled is not run, and one that runs was not cancelled. A work that expires
+//! goes from *waiting* to *kept*. An answer is *kept* when the work has ended, and *told* when
+//! the work has been counted. So a caller that sees the answer sees statistics that include the
+//! work. Between the two steps the actor drops the rest of the work, so a resolved reply also
+//! means that the captures are gone.
 //!
 //! If the reply has been dropped before `keep`, the answer comes back to the actor, and a
-//! failure goes to the error handler. If it is dropped later, it takes the answer with it. So a
-//! failure reaches a caller or the handler, never both.
+//! failure goes to the error handler. A reply that is dropped later takes the answer with it. So
+//! a failure reaches a caller or the handler, never both.
 //!
-//! Only the actor keeps and tells, and no lock of the pool is held meanwhile. A waker is called
-//! when the desk's mutex has been released.
+//! Only the thread that runs the work keeps and tells, and it holds no lock of the pool
+//! meanwhile. A waker is called after the desk's mutex has been released.
 //!
 //! Attacked by `it::reply`, `shuttle::replies::cancel_against_start`,
 //! `shuttle::replies::a_reply_is_dropped_against_its_answer`,
@@ -76,11 +77,11 @@ pub enum ReplyError<E = BoxError> {
     /// The work was cancelled before it started.
     #[error("the work was cancelled before it started")]
     Cancelled,
-    /// The work was dropped without having been run.
+    /// The work was dropped without having been run, for example after a refusal.
     #[error("the work was dropped without having been run")]
     Dropped,
     /// The answer is not there, and the call came from a thread of the troupe that has
-    /// accepted the work. It might have waited for itself.
+    /// accepted the work. The call might have waited for itself.
     #[error("waiting for an answer on one of the troupe's own threads would deadlock")]
     WouldDeadlock,
     /// The answer has been taken already.
@@ -348,8 +349,9 @@ impl<E> Work<E> {
     /// Creates a piece of work from a closure that returns a value, and the [`Reply`] that
     /// receives the value.
     ///
-    /// Does not block and does not panic. Allocates twice: once for the work, and once for what
-    /// it shares with its reply.
+    /// Does not block and does not panic. Allocates once for the work, and once for the part that
+    /// it shares with its reply. If the closure captures more than 512 bytes, this allocates once
+    /// more.
     ///
     /// The work is assigned, refused, kept or [run by hand](Work::run) like any other. Its reply
     /// resolves on every path, exactly once.
@@ -379,7 +381,7 @@ impl<E> Work<E> {
     /// Creates a piece of work as [`with_reply`](Work::with_reply) does, from a closure that can
     /// ask, while it runs, whether it has been cancelled.
     ///
-    /// Does not block and does not panic.
+    /// Does not block and does not panic. Allocates as [`with_reply`](Work::with_reply) does.
     ///
     /// # Examples
     ///
@@ -419,8 +421,8 @@ impl<E> Work<E> {
 
 /// The answer of a piece of work, for a thread or a task to wait for.
 ///
-/// [`Work::with_reply`] and [`Work::cancellable`] return it. It resolves on every path, exactly
-/// once:
+/// [`Work::with_reply`] and [`Work::cancellable`] return it. A reply resolves on every path,
+/// exactly once:
 ///
 /// | the work | the reply | counted as | error handler |
 /// |---|---|---|---|
@@ -431,16 +433,22 @@ impl<E> Work<E> {
 /// | was cancelled before it started | [`Cancelled`](ReplyError::Cancelled) | `cancelled` | not called |
 /// | is dropped without having been run | [`Dropped`](ReplyError::Dropped) | | not called |
 ///
-/// Dropping a reply lets the work go on. A failure that no caller waits for goes to the error
-/// handler, as that of any other work. [`cancel_on_drop`](Reply::cancel_on_drop) makes the drop
-/// of the reply cancel the work instead.
+/// The answer can be taken once. Afterwards every call returns [`Taken`](ReplyError::Taken), and
+/// none panics or waits.
+///
+/// Dropping a reply never blocks, and lets the work go on. A failure that no caller waits for
+/// goes to the error handler, like that of any other work.
+/// [`cancel_on_drop`](Reply::cancel_on_drop) makes the drop of the reply cancel the work
+/// instead. A reply that is dropped with its answer drops the answer. If that panics, the panic
+/// unwinds from the drop of the reply.
 ///
 /// A reply resolves once the work has been counted in [`Stats`](crate::Stats) and its captures
 /// have been dropped, before its actor is idle. [`wait_idle`](crate::Troupe::wait_idle) returns
 /// after the replies of finished work have resolved.
 ///
-/// A reply is a [`Future`] too, and needs no particular runtime. The actor calls the waker of
-/// the task. If that panics, the panic is contained and counted in
+/// A reply is also a [`Future`], which needs no particular runtime. It can be awaited by
+/// reference (`&mut reply`) without losing the answer if that future is dropped. The actor calls
+/// the waker of the task. If the waker panics, the panic is contained and counted in
 /// [`handler_panics`](crate::Stats::handler_panics).
 ///
 /// # Examples
@@ -477,9 +485,13 @@ impl<T, E> Reply<T, E> {
     ///
     /// # Errors
     ///
-    /// [`ReplyError`] says why there is no value. [`WouldDeadlock`](ReplyError::WouldDeadlock)
-    /// is returned at once on a thread of the troupe that has accepted the work, unless the
-    /// answer is there. The reply is dropped then.
+    /// [`ReplyError`] says why there is no value. On a thread of the troupe that has accepted the
+    /// work, [`WouldDeadlock`](ReplyError::WouldDeadlock) is returned immediately, unless the
+    /// answer is there. The reply is then dropped.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -491,12 +503,17 @@ impl<T, E> Reply<T, E> {
 
     /// Waits for the answer, for at most `timeout`. Returns `None` if the time was up first.
     ///
-    /// Blocks for at most `timeout`. A time that overflows the clock has no end.
+    /// Blocks until the reply resolves, or until the time is up. A timeout of zero is the same
+    /// as [`try_wait`](Reply::try_wait). A timeout that overflows the clock waits for ever.
     ///
     /// # Errors
     ///
     /// The same as [`wait`](Reply::wait). After
     /// [`WouldDeadlock`](ReplyError::WouldDeadlock) the answer can still be had later.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -528,8 +545,12 @@ impl<T, E> Reply<T, E> {
     ///
     /// # Errors
     ///
-    /// [`ReplyError`] says why there is no value, and never
+    /// [`ReplyError`] says why there is no value. It is never
     /// [`WouldDeadlock`](ReplyError::WouldDeadlock).
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -566,15 +587,22 @@ impl<T, E> Reply<T, E> {
         self.desk.state.lock().stage == Stage::Told
     }
 
-    /// Cancels the work. Returns `true` exactly if the work has not started and never will.
+    /// Cancels the work. Returns `true` if this call has cancelled it: the work has not started,
+    /// and never will.
     ///
-    /// Never blocks. If it returns `true`, the reply says
-    /// [`Cancelled`](ReplyError::Cancelled) from then on. The work keeps its place until its
-    /// turn comes; then an actor drops it and counts it.
+    /// Never blocks. After `true`, the reply says [`Cancelled`](ReplyError::Cancelled). The work
+    /// keeps its place until its turn comes. Then an actor drops it and counts it.
     ///
-    /// If the work has started, it goes on. From then on
-    /// [`CancelToken::is_cancelled`] returns `true`, and the reply resolves with what the
-    /// work returns. After the end this changes nothing.
+    /// If the work has started, this returns `false` and the work goes on. From then on
+    /// [`CancelToken::is_cancelled`] returns `true`, and the reply resolves with the result of
+    /// the work. Once the reply has resolved, this returns `false` and changes nothing.
+    ///
+    /// This may be called before the work is assigned. The work then takes a place like other
+    /// work, and is not run.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -584,7 +612,7 @@ impl<T, E> Reply<T, E> {
     /// let troupe = Troupe::new(Config::fixed(1))?;
     /// let (work, reply) = Work::with_reply(|| Ok(7));
     /// assert!(reply.cancel());
-    /// troupe.assign(work)?; // the work takes a place, and is not run
+    /// troupe.assign(work)?; // takes a place, and is not run
     /// assert!(matches!(reply.wait(), Err(ReplyError::Cancelled)));
     /// troupe.wait_idle()?;
     /// assert_eq!(troupe.stats().cancelled, 1);
@@ -602,8 +630,8 @@ impl<T, E> Reply<T, E> {
 
     /// Returns a reply that [cancels](Reply::cancel) the work when it is dropped.
     ///
-    /// Does not block. An asynchronous server needs this: when a client goes away, the future
-    /// that waits for the answer is dropped, and work that has not started is not started.
+    /// Does not block. An async server needs this: when a client goes away, the future that waits
+    /// for the answer is dropped, and work that has not started never starts.
     ///
     /// # Examples
     ///
@@ -661,7 +689,8 @@ impl<T, E> Reply<T, E> {
 impl<T, E> Future for Reply<T, E> {
     type Output = Result<T, ReplyError<E>>;
 
-    /// Never blocks. Wakes the task that polled last.
+    /// Never blocks. The task that polled last is woken. After the answer has been taken, this
+    /// returns [`Taken`](ReplyError::Taken).
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // Cloned and dropped outside the lock, since a waker is user code.
         let waker = context.waker().clone();
@@ -720,7 +749,7 @@ impl<T: Send, E: Send> IsCancelled for Desk<T, E> {
 
 /// Tells running work whether it has been cancelled.
 ///
-/// The closure of [`Work::cancellable`] receives it. It can be cloned and sent elsewhere.
+/// The closure of [`Work::cancellable`] receives a token, which can be cloned and sent elsewhere.
 ///
 /// # Examples
 ///
@@ -729,10 +758,10 @@ impl<T: Send, E: Send> IsCancelled for Desk<T, E> {
 pub struct CancelToken(Arc<dyn IsCancelled>);
 
 impl CancelToken {
-    /// Returns `true` once the answer is not wanted any more, since the work has been
-    /// [cancelled](Reply::cancel).
+    /// Returns `true` once the work has been [cancelled](Reply::cancel), so its answer is no
+    /// longer wanted.
     ///
-    /// Never blocks. One load of a shared word.
+    /// Never blocks. It costs one load of a shared word.
     ///
     /// # Examples
     ///

@@ -8,9 +8,10 @@ use crate::sync::Instant;
 /// and down.
 ///
 /// All accepted work ends in exactly one of `completed`, `failed`, `panicked`, `expired`,
-/// `cancelled` and `returned`. At rest their sum equals `accepted`, and in no snapshot is it higher.
-/// `queued + running` never exceeds `capacity`. Differences such as
-/// `accepted - completed` therefore never underflow.
+/// `cancelled` and `returned`. At rest their sum equals `accepted`, and in no snapshot is it
+/// higher. Differences such as `accepted - completed` therefore never underflow.
+/// `queued + running` never exceeds `capacity`, and `in_line` never exceeds
+/// [`line_size`](crate::Config::line_size).
 ///
 /// A snapshot is not taken at one instant. Work that moves on meanwhile, from waiting to
 /// running or from running to finished, may be missed by the gauges. It is never counted
@@ -67,9 +68,9 @@ pub struct Stats {
     /// of panic payloads and of work that was not run. With the feature `tracing`, also those of
     /// the subscriber.
     pub handler_panics: u64,
-    /// Accepted work that has not started, except that in line.
+    /// Accepted work that has not started, except the work in line.
     pub queued: usize,
-    /// Accepted work that waits for its key, or has come to its turn and waits for an actor.
+    /// Accepted work that waits for its key, or whose turn has come and that waits for an actor.
     pub in_line: usize,
     /// Work that is running, or whose failure is in the error handler.
     pub running: usize,

@@ -277,9 +277,10 @@ impl<E> Troupe<E> {
     /// next work to either start it or give it back, which takes a few instructions.
     ///
     /// Once this has returned, no work starts. All accepted work has then either started or
-    /// been returned, never both. Running work continues, and [`join`](Troupe::join) waits
-    /// for it. A second call returns an empty vector. This may be called anywhere, even in
-    /// work.
+    /// been returned, never both. Work of one [key](Work::keyed) is returned in its order. The
+    /// [`Reply`](crate::Reply) of returned work resolves when the work is run or dropped.
+    /// Running work continues, and [`join`](Troupe::join) waits for it. A second call returns an
+    /// empty vector. This may be called anywhere, even in work.
     ///
     /// # Examples
     ///
@@ -332,8 +333,8 @@ impl<E> Troupe<E> {
     /// Waits until the troupe has ended.
     ///
     /// Blocks until the troupe has been shut down, all accepted work has finished, every
-    /// closure, every capture and the error handler have been dropped, and the threads are
-    /// gone.
+    /// closure, every capture, the error handler and the hooks have been dropped, and the
+    /// threads are gone.
     ///
     /// Any number of threads may call this, before or after the shutdown, and repeatedly.
     /// It holds no lock that a shutdown needs.
@@ -342,6 +343,10 @@ impl<E> Troupe<E> {
     ///
     /// [`WouldDeadlock`](JoinError::WouldDeadlock) on one of the troupe's own
     /// threads.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -361,9 +366,9 @@ impl<E> Troupe<E> {
     /// Waits until the troupe has ended, for at most `timeout`.
     ///
     /// Blocks as [`join`](Troupe::join) does. The timeout bounds the wait for work and for
-    /// the handler. After that the threads still have to exit, and destructors of
-    /// thread-local variables may add to the time. A timeout that overflows the clock waits
-    /// for ever.
+    /// the handler. After that the threads still have to exit.
+    /// [`on_stop`](crate::Builder::on_stop) and destructors of thread-local variables may add
+    /// to the time. A timeout that overflows the clock waits for ever.
     ///
     /// # Errors
     ///
@@ -371,6 +376,10 @@ impl<E> Troupe<E> {
     ///   nothing, and the troupe can be joined again.
     /// - [`WouldDeadlock`](JoinError::WouldDeadlock) on one of the troupe's own
     ///   threads.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -411,6 +420,10 @@ impl<E> Troupe<E> {
     ///
     /// [`WouldDeadlock`](JoinError::WouldDeadlock) on one of the troupe's own
     /// threads.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///
@@ -453,6 +466,10 @@ impl<E> Troupe<E> {
     /// - [`Timeout`](JoinError::Timeout) if the time was up first.
     /// - [`WouldDeadlock`](JoinError::WouldDeadlock) on one of the troupe's own
     ///   threads.
+    ///
+    /// # Panics
+    ///
+    /// Does not panic.
     ///
     /// # Examples
     ///

@@ -296,9 +296,10 @@ impl<E> Envelope<E> {
 /// A piece of work: a boxed `FnOnce() -> Result<(), E>`.
 ///
 /// [`Troupe::assign`](crate::Troupe::assign) takes a closure and turns it into a `Work`.
-/// An assign allocates nothing else. If it is refused, the error contains the `Work`,
-/// which can be kept for later, [run by hand](Work::run), or assigned again without being
-/// boxed a second time.
+/// An assign allocates nothing else, unless it starts an actor or the work has a
+/// [key](Work::keyed). If the work is refused, the error contains the `Work`, which can be
+/// kept for later, [run by hand](Work::run), or assigned again without being boxed a second
+/// time.
 ///
 /// Everything that the closure captured is dropped exactly once: when the work has run or
 /// panicked, or when the `Work` is dropped without having been run.
@@ -368,7 +369,8 @@ impl<E> Work<E> {
     /// Creates a piece of work from a value and a closure that receives it. The value can be
     /// taken back with [`into_value`](Work::into_value) until the work starts.
     ///
-    /// Does not block and does not panic. Allocates as [`new`](Work::new) does.
+    /// Does not block and does not panic. Allocates once, or up to three times if the value and
+    /// the captures of the closure take more than 512 bytes.
     ///
     /// # Examples
     ///
@@ -427,6 +429,10 @@ impl<E> Work<E> {
     ///
     /// Returns the work unchanged if it has no value of exactly this type.
     ///
+    /// # Panics
+    ///
+    /// If the drop of the closure panics, the panic unwinds to the caller.
+    ///
     /// # Examples
     ///
     /// ```
@@ -475,16 +481,21 @@ impl<E> Work<E> {
 
     /// Runs the work on the calling thread.
     ///
-    /// Blocks until the closure returns. No troupe is involved: the error is returned to the
-    /// caller, and no error handler sees it.
+    /// Blocks until the closure returns. No troupe is involved, and no error handler sees a
+    /// failure. A key and a deadline do not count.
+    ///
+    /// If a caller waits for a [`Reply`](crate::Reply), the reply receives the value, the error
+    /// or the panic, and this returns `Ok`. Work that has been
+    /// [cancelled](crate::Reply::cancel) is dropped without having been run, and this returns
+    /// `Ok`.
     ///
     /// # Errors
     ///
-    /// Returns the error of the closure.
+    /// Returns the error of the closure, unless a reply receives it.
     ///
     /// # Panics
     ///
-    /// If the closure panics, the panic unwinds to the caller.
+    /// If the closure panics, the panic unwinds to the caller, unless a reply receives it.
     ///
     /// # Examples
     ///
