@@ -8,7 +8,7 @@
 //! Claim: works of one key begin one at a time, in the order of acceptance; each is begun or
 //! returned; `Full` is exact.
 //!
-//! The taken keys and their lines are in shards, each under a lock of its own.
+//! The taken keys and their lines are in shards, each of which has a lock.
 //!
 //! | step | |
 //! |---|---|
@@ -17,28 +17,28 @@
 //! | KEY-3 | an actor whose work of the key has ended pops the next work, or frees the key, under the shard's lock |
 //!
 //! - *A work in line is never stranded.* It stands behind a work that has been accepted, since
-//!   KEY-1 holds the lock until its work is accepted or refused. That work is begun, and its
-//!   actor does KEY-3 before it looks for other work, goes idle or leaves. So retiring and
-//!   `shutdown` know nothing of lines.
+//!   KEY-1 holds the lock until its work is accepted or refused. The accepted work is begun, and
+//!   its actor does KEY-3 before the actor looks for other work, goes idle or leaves. So retiring
+//!   and `shutdown` do not have to look at lines.
 //! - *The next work begins at once, or waits at its turn.* If no other work is waiting, the actor
 //!   goes on with the popped work. Otherwise the work is put among those *at their turn*, which
-//!   are one more mailbox to everybody who looks for work: put, then the ready bit, then SEND-3
-//!   and SEND-4. An actor takes as many of them as there were when it came to them, and then
-//!   moves the drain cursor on. So neither they nor the mailboxes wait without bound.
+//!   are one more mailbox for every actor that looks for work: put, then the ready bit, then
+//!   SEND-3 and SEND-4. An actor takes as many of them as there were when it came to them, and
+//!   then moves the drain cursor on. So neither they nor the mailboxes wait without bound.
 //! - *`shutdown_now`* takes every shard's lock before the pool's, and halts and empties lines and
 //!   mailboxes in one step. KEY-2 and KEY-3 look at the halt under the shard's lock. An actor is
 //!   in KEY-3 while its phase is odd: a work that it goes on with has begun, so it does not ask
 //!   for the halt again, and `shutdown_now` does not wait for it.
-//! - *`Full`*: in KEY-1 as for any other work; in KEY-2 if every place in line is taken, while
-//!   the lock says that the key is.
+//! - *`Full` is exact.* KEY-1 refuses a work as any other assign does. KEY-2 refuses it if every
+//!   place in line is taken. The key is taken at that instant, since the lock is held.
 //!
 //! A waiting sender with a keyed work waits for room, for its key, or for a place in line. Each
-//! of them wakes every such sender, through a condition variable of their own. So they take no
+//! of these events wakes all such senders, through a separate condition variable. So they take no
 //! call from a sender that waits for room alone.
 //!
-//! KEY-1 may start a thread, and a refused one may end the pool, which drops the error handler:
-//! user code. It must not run under a shard's lock, so the end is put off until the lock has
-//! been released.
+//! KEY-1 may start a thread. If the system refuses the thread, that may end the pool, which drops
+//! the error handler. This is user code and must not run under a shard's lock, so the end is put
+//! off until the lock has been released.
 //!
 //! Attacked by `shuttle::keys::a_key_against_its_end`,
 //! `shuttle::keys::a_key_against_shutdown_now`, `shuttle::keys::a_key_against_a_refused_growth`,
