@@ -128,9 +128,11 @@ pub(crate) fn shutdown_now<E>(pool: &Pool<E>) -> Vec<Work<E>> {
     // NOW-1
     let began = !pool.counts.begin_shutdown().is_shutting_down();
     locked.halt();
+    // NOW-2: the works at their turn are one more mailbox.
+    let mut in_line = lines.empty();
     // NOW-2, NOW-3
     let (mut envelopes, mut decided) = locked.collect();
-    envelopes.append(&mut lines.empty());
+    envelopes.append(&mut in_line);
     // NOW-4: an idle actor holds nothing, and takes under this lock only.
     let dismissed = locked.dismiss_all();
     decided.extend(dismissed.iter().map(|idle| idle.id));

@@ -401,3 +401,37 @@ fn hot_keys_and_a_plain_work() {
         troupe.join().unwrap();
     });
 }
+
+/// A work at its turn is taken by an actor whose retry `shutdown_now` has just taken. It is
+/// returned, or begun, and never lost.
+///
+/// Fails when `shutdown_now` empties hand-offs before the works at their turn.
+#[test]
+fn a_work_at_its_turn_against_shutdown_now_and_a_retry() {
+    check(|| {
+        let config = Config::fixed(2).mailbox_size(2).thread_name("sure");
+        let tally = Tally::default();
+        let retry = tally.clone();
+        let troupe = Troupe::builder(config)
+            .error_handler(move |_: Failure<Error>, context: &Context<'_, Error>| {
+                drop(context.reassign(retry.work()));
+            })
+            .build()
+            .unwrap();
+        for work in [
+            tally.work().keyed("k"),
+            tally.work().keyed("k"),
+            Work::new(|| Err("once")),
+            tally.work(),
+        ] {
+            drop(troupe.assign(work));
+        }
+        yield_a_few_times();
+        let left = troupe.shutdown_now();
+        troupe.join().unwrap();
+        let stats = troupe.stats();
+        let ended = stats.completed + stats.failed + stats.returned;
+        assert_eq!(stats.accepted, ended, "{stats:?}");
+        assert_eq!(stats.returned, left.len() as u64);
+    });
+}
