@@ -36,10 +36,16 @@ impl<E> ActorLoop<'_, E> {
             let progress = self.slot.progress();
             // The stamp comes first, so an actor that is shown as busy has accepted a work.
             self.clock.begin(progress);
-            // 4k if the work has yet to begin, 4k + 3 after the work before it.
-            let phase = (progress.phase.get() + 3) & !3;
-            progress.phase.set(phase + 1);
-            if self.source.is_some_and(|id| id != self.id) {
+            let mut phase = progress.phase.get();
+            if has_begun {
+                phase -= 1;
+            } else {
+                progress.phase.set(phase + 1);
+            }
+            if self
+                .source
+                .is_some_and(|id| id != self.id && id != self.pool.turns())
+            {
                 progress.shared.raise();
             }
             let outcome = contain(|| envelope.run(&mut self.aside));
@@ -163,7 +169,8 @@ impl<E> ActorLoop<'_, E> {
             self.aside.hold(key);
             return After::Retry(retry);
         }
-        let passed_on = key.map_or(PassedOn::Done, |key| self.pool.line(key).pass_on());
+        let begin = || progress.phase.set(phase + 5);
+        let passed_on = key.map_or(PassedOn::Done, |key| self.pool.line(key).pass_on(begin));
         if let PassedOn::Begins(next) = passed_on {
             return After::Next(next);
         }

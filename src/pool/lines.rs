@@ -25,8 +25,9 @@
 //!   are one more mailbox for every actor that looks for work: put, then the ready bit, then
 //!   SEND-3 and SEND-4. An actor takes as many of them as there were when it came to them, and
 //!   then moves the drain cursor on. So neither they nor the mailboxes wait without bound.
-//! - *`shutdown_now`* takes every shard's lock before the pool's, and halts and empties lines and
-//!   mailboxes in one step. KEY-2 and KEY-3 look at the halt under the shard's lock. An actor is
+//! - *`shutdown_now`* takes every shard's lock before the pool's, halts, and then empties lines,
+//!   turns, mailboxes and hand-offs, in this order. KEY-2 looks at the shutdown and KEY-3 at the
+//!   halt, under the shard's lock. An actor is
 //!   in KEY-3 while its phase is odd: a work that it goes on with has begun, so it does not ask
 //!   for the halt again, and `shutdown_now` does not wait for it.
 //! - *`Full` is exact.* KEY-1 refuses a work as any other assign does. KEY-2 refuses it if every
@@ -275,8 +276,9 @@ impl<E> Line<'_, E> {
     }
 
     /// KEY-3: passes the key on, since the work that had the turn has ended. The calling actor
-    /// must be in an odd phase.
-    pub fn pass_on(mut self) -> PassedOn<E> {
+    /// must be in an odd phase. If it goes on with the next work, `begin` shows that the work
+    /// has begun.
+    pub fn pass_on(mut self, begin: impl FnOnce()) -> PassedOn<E> {
         let pool = self.pool;
         if pool.is_halted() {
             return PassedOn::Done;
@@ -294,8 +296,10 @@ impl<E> Line<'_, E> {
             pool.lines.put(next);
             return PassedOn::Put;
         }
+        begin();
+        pool.lines.taken.add(u64::MAX);
         drop(self);
-        pool.leave_line();
+        pool.wake_keyed();
         PassedOn::Begins(next)
     }
 }
