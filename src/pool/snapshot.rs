@@ -19,7 +19,10 @@ impl<E> Pool<E> {
     pub fn stats(&self) -> Stats {
         // The order of these loops is that of the argument above. They do not hold the lock,
         // since they take time in proportion to the number of actors.
-        let given = self.lock().roster().given();
+        // So are those that have been returned: they were waiting before.
+        let locked = self.lock();
+        let (given, returned) = (locked.roster().given(), locked.returned());
+        drop(locked);
         let slots = || given.clone().filter_map(|id| self.slot(id));
         let mut stats = Stats {
             refused: self.tallies.refused(),
@@ -53,7 +56,7 @@ impl<E> Pool<E> {
         stats.retired = roster.retired;
         stats.spawn_failures = roster.spawn_failures;
         stats.peak = roster.peak;
-        stats.returned = locked.returned();
+        stats.returned = returned;
         // A work can be taken, and even finished, before its sender has counted it. A
         // work that has begun has been accepted, though.
         let ended = stats.completed + stats.failed + stats.panicked;
