@@ -130,7 +130,11 @@ impl WorkSpan {
     pub(crate) fn another(&self) -> Self {
         Self {
             #[cfg(feature = "tracing")]
-            span: contain(|| self.span.clone()).unwrap_or_default(),
+            span: {
+                let mut span = None;
+                run_contained(SUBSCRIBER, || span = self.span.clone()).ok();
+                span
+            },
         }
     }
 

@@ -521,6 +521,7 @@ impl<E> Work<E> {
         };
         let result = self.envelope.into_inner().run(&mut aside);
         report_panic(aside.contained);
+        aside.span.close();
         if let Some(Verdict::Answered(_, caller)) = aside.verdict {
             report_panic(caller.tell());
         }

@@ -36,7 +36,10 @@ impl<E> Pool<E> {
     /// Reports that the system has refused the thread of this actor.
     pub fn report_refused(&self, actor: usize, error: &io::Error) {
         if events::ENABLED && holds_shard() {
-            REFUSED.with(|refused| refused.borrow_mut().push((actor, error.to_string())));
+            // Not while the thread drops its thread-locals.
+            let put =
+                |refused: &RefCell<Vec<_>>| refused.borrow_mut().push((actor, error.to_string()));
+            REFUSED.try_with(put).ok();
         } else {
             self.report(|troupe| events::thread_refused(troupe, actor, error));
         }
@@ -45,7 +48,7 @@ impl<E> Pool<E> {
     /// Reports what the calling thread could not report under a shard's lock.
     pub(super) fn report_all_refused(&self) {
         if events::ENABLED {
-            for (actor, error) in REFUSED.with(RefCell::take) {
+            for (actor, error) in REFUSED.try_with(RefCell::take).unwrap_or_default() {
                 self.report(|troupe| events::thread_refused(troupe, actor, &error));
             }
         }
