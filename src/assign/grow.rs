@@ -12,7 +12,8 @@
 //!
 //! The slot of an actor with a work is opened by its starter, or by the actor before it begins,
 //! whichever comes first. The starter knows the actor by the number of its start. The slot of an
-//! actor without a work is opened by the actor when it first goes idle.
+//! actor without a work is opened by the actor when it first goes idle, or before it runs
+//! `on_start`: nobody may wait for a hook.
 //!
 //! If the system refuses, the work is taken back and the reservation is undone, under the pool's
 //! lock. Waiting senders are woken, since they may have found `Full` because of the reservation.

@@ -116,7 +116,8 @@ impl<'a, E> Locked<'a, E> {
     ///
     /// If the actor was started with a work, its starter or the actor itself does this,
     /// whichever comes first. Otherwise the actor does it when it first goes idle, once it
-    /// counts as idle. Before that its mailbox cannot be counted as full.
+    /// counts as idle, or before it runs `on_start`. Before that its mailbox cannot be counted
+    /// as full.
     pub fn open(&mut self, id: usize) {
         if let Some(slot) = self.pool.slot(id) {
             if self.synced.roster.open(id) {

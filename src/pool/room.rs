@@ -41,7 +41,8 @@
 //!   stack.
 //! - *A new actor* counts as live from its reservation. Its gate opens once its thread exists
 //!   and its work has been handed over or is running. If it was started without a work, its
-//!   gate opens after it counts as idle. Before that, a sender that finds no room does not
+//!   gate opens after it counts as idle, or before `on_start` runs, as that of a busy actor.
+//!   Before that, a sender that finds no room does not
 //!   return `Full`. It waits until the growth has ended, and looks again until the gate is open.
 //! - *A retiring actor that turns back* counts neither as idle nor as live for a few
 //!   instructions. Below max, after a refused thread, `Full` is therefore returned only if the

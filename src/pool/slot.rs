@@ -27,7 +27,7 @@ struct Own<E> {
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Rises by four with each work: 4k between two works, 4k + 1 in one, 4k + 3 while the end
-    /// of one is told. Never the same number twice.
+    /// of one is told or `on_start` runs. Never the same number twice.
     pub phase: SingleWriter,
     pub completed: SingleWriter,
     pub failed: SingleWriter,

@@ -219,7 +219,7 @@ fn lives(program: &Program, log: &Log) -> Vec<Life> {
                 life.origin = origin;
             }
             Event::Renewed { work } => {
-                // What has expired comes back without its deadline.
+                // An expired work comes back without its deadline.
                 if lives[work].expired {
                     let first = lives[work].made.first;
                     let later = lives[work + 1..].iter_mut();
