@@ -435,3 +435,25 @@ fn a_work_at_its_turn_against_shutdown_now_and_a_retry() {
         assert_eq!(stats.returned, left.len() as u64);
     });
 }
+
+/// The place of a work that has begun is there for the next of its key.
+#[test]
+fn a_place_in_line_is_free_again() {
+    check(|| {
+        let config = Config::fixed(2)
+            .mailbox_size(1)
+            .line_size(1)
+            .thread_name("sure");
+        let troupe = Troupe::<Error>::builder(config).build().unwrap();
+        for _ in 0..2 {
+            let (open, gate) = mpsc::channel::<()>();
+            let gated = Work::new(move || gate.recv().map_err(|_| "closed"));
+            troupe.assign(gated.keyed("k")).unwrap();
+            troupe.assign(Work::new(|| Ok(())).keyed("k")).unwrap();
+            open.send(()).unwrap();
+            troupe.wait_idle().unwrap();
+        }
+        troupe.shutdown();
+        troupe.join().unwrap();
+    });
+}
