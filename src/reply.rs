@@ -708,14 +708,16 @@ impl<T, E> Future for Reply<T, E> {
 
 impl<T, E> Drop for Reply<T, E> {
     fn drop(&mut self) {
+        // The task that has polled this reply waits no more, so the end need not wake it.
+        let waker = self.desk.state.lock().waker.take();
         if self.cancels_on_drop {
             self.cancel();
         }
         let mut state = self.desk.state.lock();
         state.has_caller = false;
-        let left = (state.answer.take(), state.waker.take());
+        let answer = state.answer.take();
         drop(state);
-        drop(left);
+        drop((answer, waker));
     }
 }
 

@@ -854,6 +854,24 @@ fn a_reply_may_cancel_when_it_is_dropped() {
     assert_eq!(failures.entries(), [""; 0]);
 }
 
+/// A task that drops its reply is not called for an answer that it cannot see any more.
+#[test]
+fn a_reply_that_cancels_on_drop_does_not_wake_its_own_task() {
+    let (work, reply) = Work::<&str>::with_reply(|| Ok(7));
+    let mut reply = reply.cancel_on_drop();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let called = Arc::clone(&calls);
+    let waker = waker(move || {
+        called.fetch_add(1, SeqCst);
+    });
+    assert!(poll(&mut reply, &waker).is_none());
+    drop(reply);
+    assert_eq!(calls.load(SeqCst), 0);
+    drop(waker);
+    assert_eq!(Arc::strong_count(&calls), 1, "a waker is kept");
+    drop(work);
+}
+
 /// Of a started work it says that nobody wants the answer. The work goes on, and its failure is the handler's.
 #[test]
 fn a_reply_that_cancels_on_drop_tells_a_started_work() {
