@@ -48,7 +48,8 @@
 //! `it::keyed`.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::Pool;
 use crate::sync::atomics::{Padded, SeqCstWord};
@@ -69,14 +70,32 @@ enum Held {
 }
 
 /// Taken keys, each with the works that stand in line for it.
-type Shard<E> = BTreeMap<u64, VecDeque<Envelope<E>>>;
+type Shard<E> = HashMap<u64, VecDeque<Envelope<E>>, BuildHasherDefault<AsItIs>>;
+
+/// Leaves a key as it is, since it is a hash already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a key is a u64");
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// The lines of a pool.
 pub(super) struct Lines<E> {
     shards: Box<[Padded<Mutex<Shard<E>>>]>,
     at_turn: Mutex<AtTurn<E>>,
-    /// How many works are at their turn.
-    waiting: SeqCstWord,
+    /// Whether a work is at its turn, 1 or 0. Written under the lock of `at_turn`.
+    holds_work: SeqCstWord,
     /// How many places in line are taken. A work at its turn keeps its place.
     taken: SeqCstWord,
     /// How many places there are.
@@ -98,19 +117,20 @@ impl<E> Lines<E> {
                 works: VecDeque::new(),
                 batch: 0,
             }),
-            waiting: SeqCstWord::default(),
+            holds_work: SeqCstWord::default(),
             taken: SeqCstWord::default(),
             places: places as u64,
         }
     }
 
     fn shard(&self, key: u64) -> &Mutex<Shard<E>> {
-        &self.shards[key as usize % SHARDS]
+        // The map uses the lowest bits and the highest ones.
+        &self.shards[(key >> 32) as usize % SHARDS]
     }
 
     /// Returns `true` if a work is at its turn.
     pub(super) fn holds_work(&self) -> bool {
-        self.waiting.load() > 0
+        self.holds_work.load() != 0
     }
 
     /// Returns how many works wait for their keys, or at their turn.
@@ -135,7 +155,9 @@ impl<E> Lines<E> {
     fn put(&self, envelope: Envelope<E>) {
         let mut at_turn = self.at_turn.lock();
         at_turn.works.push_back(envelope);
-        self.waiting.store(at_turn.works.len() as u64);
+        if at_turn.works.len() == 1 {
+            self.holds_work.store(1);
+        }
     }
 
     /// Takes the oldest of the works at their turn, and whether it is the last of those that
@@ -147,7 +169,9 @@ impl<E> Lines<E> {
         }
         let envelope = at_turn.works.pop_front()?;
         at_turn.batch -= 1;
-        self.waiting.store(at_turn.works.len() as u64);
+        if at_turn.works.is_empty() {
+            self.holds_work.store(0);
+        }
         Some((envelope, at_turn.batch == 0))
     }
 }
@@ -166,7 +190,7 @@ impl<E> AllLines<'_, E> {
         let mut at_turn = lines.at_turn.lock();
         at_turn.batch = 0;
         let mut envelopes = Vec::from(std::mem::take(&mut at_turn.works));
-        lines.waiting.store(0);
+        lines.holds_work.store(0);
         drop(at_turn);
         for mut shard in shards {
             for line in shard.values_mut() {
