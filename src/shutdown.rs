@@ -9,7 +9,7 @@
 //! | step | `shutdown_now`, under the lock |
 //! |---|---|
 //! | NOW-1 | sets *shutting down* and *halt* |
-//! | NOW-2 | empties every mailbox |
+//! | NOW-2 | empties the lines of all keys, the works at their turn, and every mailbox |
 //! | NOW-3 | empties every hand-off |
 //! | NOW-4 | pops every idle actor |
 //!
@@ -18,6 +18,8 @@
 //! has taken none. `shutdown_now` waits for every other actor whose phase is even, until it has
 //! begun its work, has given it back, or has left. That takes each actor a few instructions.
 //! Then `shutdown_now` collects the works that have been given back.
+//!
+//! The locks of all lines are held until NOW-2, so that no key is passed on (`pool/lines.rs`).
 //!
 //! An actor that has taken a work loads *halt*. If it is set, the actor gives the work back.
 //! Otherwise its phase becomes odd, and it runs the work.
@@ -128,7 +130,7 @@ pub(crate) fn shutdown_now<E>(pool: &Pool<E>) -> Vec<Work<E>> {
     // NOW-1
     let began = !pool.counts.begin_shutdown().is_shutting_down();
     locked.halt();
-    // NOW-2: the works at their turn are one more mailbox.
+    // NOW-2
     let mut in_line = lines.empty();
     // NOW-2, NOW-3
     let (mut envelopes, mut decided) = locked.collect();
