@@ -209,19 +209,34 @@ impl<E> AllLines<'_, E> {
 pub struct Line<'a, E> {
     pool: &'a Pool<E>,
     key: u64,
-    /// `None` once it has been released.
-    shard: Option<MutexGuard<'a, Shard<E>>>,
+    // Dropped in this order: what is owed is done once the lock has been released.
+    shard: MutexGuard<'a, Shard<E>>,
+    _debts: Debts<'a, E>,
+}
+
+/// What the calling thread has put off while it holds a shard's lock. A drop does it.
+struct Debts<'a, E>(&'a Pool<E>);
+
+impl<E> Drop for Debts<'_, E> {
+    fn drop(&mut self) {
+        let held = HELD.with(|held| held.replace(Held::No));
+        self.0.report_all_refused();
+        if held == Held::OwesEnd {
+            self.0.end();
+        }
+    }
 }
 
 impl<E> Pool<E> {
     /// Takes the lock of the shard that a key belongs to.
     pub fn line(&self, key: u64) -> Line<'_, E> {
-        let shard = Some(self.lines.shard(key).lock());
+        let shard = self.lines.shard(key).lock();
         HELD.with(|held| held.set(Held::Yes));
         Line {
             pool: self,
             key,
             shard,
+            _debts: Debts(self),
         }
     }
 
@@ -265,33 +280,24 @@ impl<E> Pool<E> {
 }
 
 impl<E> Line<'_, E> {
-    fn works(&mut self) -> Option<&mut VecDeque<Envelope<E>>> {
-        self.shard.as_mut()?.get_mut(&self.key)
-    }
-
-    pub fn is_taken(&mut self) -> bool {
-        self.works().is_some()
+    pub fn is_taken(&self) -> bool {
+        self.shard.contains_key(&self.key)
     }
 
     /// KEY-1: takes the key, which is free.
     pub fn take_key(&mut self) {
-        if let Some(shard) = &mut self.shard {
-            shard.insert(self.key, VecDeque::new());
-        }
+        self.shard.insert(self.key, VecDeque::new());
     }
 
     /// Frees the key, behind which no work stands in line.
     pub fn free_key(&mut self) {
-        if let Some(shard) = &mut self.shard {
-            shard.remove(&self.key);
-        }
+        self.shard.remove(&self.key);
     }
 
     /// KEY-2: puts a work in line, or gives it back if there is no place.
     pub fn stand(mut self, envelope: Envelope<E>) -> Result<(), Envelope<E>> {
-        let pool = self.pool;
-        match self.works() {
-            Some(works) if pool.lines.take_place() => {
+        match self.shard.get_mut(&self.key) {
+            Some(works) if self.pool.lines.take_place() => {
                 works.push_back(envelope);
                 Ok(())
             }
@@ -307,7 +313,7 @@ impl<E> Line<'_, E> {
         if pool.is_halted() {
             return PassedOn::Done;
         }
-        let Some(works) = self.works() else {
+        let Some(works) = self.shard.get_mut(&self.key) else {
             return PassedOn::Done;
         };
         let Some(next) = works.pop_front() else {
@@ -326,17 +332,6 @@ impl<E> Line<'_, E> {
         drop(self);
         pool.wake_keyed();
         PassedOn::Begins(next)
-    }
-}
-
-impl<E> Drop for Line<'_, E> {
-    fn drop(&mut self) {
-        self.shard = None;
-        let held = HELD.with(|held| held.replace(Held::No));
-        self.pool.report_all_refused();
-        if held == Held::OwesEnd {
-            self.pool.end();
-        }
     }
 }
 
