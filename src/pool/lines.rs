@@ -209,12 +209,12 @@ impl<E> AllLines<'_, E> {
 pub struct Line<'a, E> {
     pool: &'a Pool<E>,
     key: u64,
-    // Dropped in this order: what is owed is done once the lock has been released.
+    // Dropped in this order: the steps put off are taken once the lock has been released.
     shard: MutexGuard<'a, Shard<E>>,
     _debts: Debts<'a, E>,
 }
 
-/// What the calling thread has put off while it holds a shard's lock. A drop does it.
+/// The steps that the calling thread has put off while it holds a shard's lock. A drop takes them.
 struct Debts<'a, E>(&'a Pool<E>);
 
 impl<E> Drop for Debts<'_, E> {

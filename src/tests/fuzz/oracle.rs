@@ -511,8 +511,9 @@ impl Case<'_> {
         // thread the system has refused.
         let is_refused = self.is_refused();
         let passes = |work: usize| !is_refused && self.lives[work].is_full();
+        let starting = self.starting();
         let mut taken = Vec::with_capacity(self.events.len());
-        for event in self.events {
+        for (event, starting) in self.events.iter().zip(starting) {
             match *event {
                 Event::Call { work, .. } if !passes(work) => waiting.push(work),
                 // Until its answer, the work may have been in the place of another.
@@ -555,9 +556,23 @@ impl Case<'_> {
                 own.is_none() || !waiting[..at].iter().any(|other| key(*other) == own)
             };
             let outside = (0..waiting.len()).filter(|at| is_first(*at, key(waiting[*at])));
-            taken.push(outside.count() + actors.len().min(self.settings.max));
+            let actors = (actors.len() + starting).min(self.settings.max);
+            taken.push(outside.count() + actors);
         }
         taken
+    }
+
+    /// Returns how many actors may be about to run their first hook at each instant. The place
+    /// of such an actor is the hook's, and its mailbox is open already.
+    fn starting(&self) -> Vec<usize> {
+        let mut starting = vec![0; self.events.len()];
+        for (at, event) in self.events.iter().enumerate() {
+            if let Event::Hook { .. } = event {
+                let since = self.shown_before(at);
+                starting[since..at].iter_mut().for_each(|many| *many += 1);
+            }
+        }
+        starting
     }
 
     /// Returns an upper bound of the taken places in line at each instant.
