@@ -474,7 +474,11 @@ fn a_second_signal_takes_back_what_has_not_begun() {
         .until(|stats| number(stats, "/troupe/busy") == 1 && number(stats, "/troupe/queued") == 4);
     server.signal("TERM");
     eventually(|| server.get("/healthz").0 == 503);
-    server.signal("TERM");
+    // Until one comes late enough to be another request.
+    eventually(|| {
+        server.signal("TERM");
+        number(&server.stats(), "/troupe/queued") == 0
+    });
     let mut ids: Vec<_> = (0..4).map(|_| client.error()).collect();
     ids.sort_by_key(|(id, _)| id.as_u64());
     let turned_down = |id: u64| (json!(id), "shutting down".to_owned());
@@ -484,6 +488,26 @@ fn a_second_signal_takes_back_what_has_not_begun() {
     let (code, report) = server.end();
     assert_eq!(code, Some(0), "{report}");
     assert_eq!(after("returned ", &report), 4);
+}
+
+/// As GNU `timeout` sends it: to the process, and to its group. This failed because the second
+/// signal took back the calls that waited.
+#[test]
+fn one_stop_that_comes_as_two_signals_drains() {
+    let mut server = Server::start(&["--max", "1", "--mailbox", "4"]);
+    let mut client = server.connect();
+    for id in 0..5 {
+        client.call(id, 300_000);
+    }
+    server.until(|stats| number(stats, "/calls/accepted") == 5);
+    server.signal_twice();
+    for id in 0..5 {
+        assert_eq!(client.answer().unwrap()["result"]["id"], id);
+    }
+    drop(client);
+    let (code, report) = server.end();
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(after("returned ", &report), 0);
 }
 
 /// A call that fails while the troupe drains cannot be tried again.

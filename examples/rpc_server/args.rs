@@ -47,8 +47,9 @@ limits:
   --help                this text
 
 The first SIGTERM or SIGINT stops listening and drains; the second takes back what has not begun;
-the third ends the process at once. When all is answered, each client is told, and has to close
-within --stall from its last answer, and within --grace; what it sends meanwhile is thrown away.
+the third ends the process at once. Signals within a second count as one. When all is answered, each
+client is told, and has to close within --stall from its last answer, and within --grace; what it
+sends meanwhile is thrown away.
 
 exit status:
   0  stopped by a signal, and every call that was taken in was answered, but for those of clients

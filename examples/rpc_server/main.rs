@@ -30,7 +30,7 @@
 //! - **No actor waits for a client.** An answer goes into the connection's outbox, which always has
 //!   room for it, because the reader takes a place there before it takes a call (`outbox`).
 //! - **An end.** The first SIGTERM or SIGINT drains, the second takes back, the third kills
-//!   (`stop`).
+//!   (`stop`). Signals within a second count as one (`signals`).
 //!
 //! For Unix.
 //!
@@ -121,6 +121,9 @@ mod pool;
 mod registry;
 mod request;
 mod server;
+#[expect(dead_code, reason = "the other function serves other examples")]
+#[path = "../support/signals.rs"]
+mod signals;
 mod simulation;
 mod stop;
 mod trend;

@@ -11,12 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    iterator::Signals,
-};
-
-use crate::{server::Server, trend};
+use crate::{server::Server, signals, trend};
 
 /// The files that this needs: both ends of the pipe through which a signal comes.
 pub(crate) const FILES: usize = 2;
@@ -28,26 +23,21 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How long the last threads have to leave when their connections have been cut off.
 const LAST: Duration = Duration::from_secs(1);
 
-/// The first two signals; the third ends the process.
+/// The first two requests to stop; the third ends the process.
 #[derive(Debug)]
 pub(crate) struct Stop(Receiver<()>);
 
 impl Stop {
     pub(crate) fn watch() -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let (sender, receiver) = mpsc::channel();
-        let pass_on = move || {
-            for (count, _) in signals.forever().enumerate() {
-                if count == 2 {
-                    process::exit(1);
-                }
-                sender.send(()).ok(); // Nobody listens in the last moments.
+        let mut count = 0;
+        signals::on_each(move || {
+            count += 1;
+            if count == 3 {
+                process::exit(1);
             }
-        };
-        // The thread ends with the process, so nobody keeps its handle.
-        thread::Builder::new()
-            .name("signals".into())
-            .spawn(pass_on)?;
+            sender.send(()).ok(); // Nobody listens in the last moments.
+        })?;
         Ok(Stop(receiver))
     }
 }

@@ -1,39 +1,48 @@
-//! Ctrl-C and SIGTERM, for examples that stop at the first of them. For Unix.
+//! Requests to stop: Ctrl-C and SIGTERM, for programs that finish something first. For Unix.
 
 use std::{
-    io,
-    sync::{Arc, atomic::AtomicBool},
-    thread,
+    io, thread,
+    time::{Duration, Instant},
 };
 
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
-    flag,
     iterator::Signals,
+    low_level,
 };
 
-/// Lets the first signal call `stop`, on a thread of its own. The second ends the program.
-pub(crate) fn on_first(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    end_at_second()?;
+/// Signals this soon after a request belong to it.
+///
+/// One request often comes as two signals: GNU `timeout` signals the program and then its group,
+/// which contains the program, and supervisors and shells do the same. Nobody is impatient before
+/// a second has passed.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
+/// Calls `act` at each request to stop, on a thread of its own. `act` must not wait: the next
+/// request would.
+pub(crate) fn on_each(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let wait = move || {
-        if signals.forever().next().is_some() {
-            stop();
+    let watch = move || {
+        let mut last: Option<Instant> = None;
+        for _ in signals.forever() {
+            if last.is_none_or(|last| last.elapsed() >= ONE_REQUEST) {
+                act();
+                // After `act`: a signal that has come meanwhile belongs to this request, too.
+                last = Some(Instant::now());
+            }
         }
     };
     // The thread ends with the process, so nobody keeps its handle.
-    thread::Builder::new().name("signals".into()).spawn(wait)?;
+    thread::Builder::new().name("signals".into()).spawn(watch)?;
     Ok(())
 }
 
-/// Lets the second signal end the program at once, also where the first cannot reach it: in a wait
-/// for standard input or output.
-pub(crate) fn end_at_second() -> io::Result<()> {
-    let once = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag unset, and sets it.
-        flag::register_conditional_shutdown(signal, 130, Arc::clone(&once))?;
-        flag::register(signal, Arc::clone(&once))?;
-    }
-    Ok(())
+/// Calls `stop` at the first request to stop. The second ends the program immediately, wherever its
+/// other threads wait.
+pub(crate) fn on_first(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let mut stop = Some(stop);
+    on_each(move || match stop.take() {
+        Some(stop) => stop(),
+        None => low_level::exit(130),
+    })
 }

@@ -43,9 +43,20 @@ pub(crate) fn example(name: &str) -> PathBuf {
 /// Sends a signal, as `INT`.
 #[track_caller]
 pub(crate) fn signal(child: &Child, name: &str) {
-    let kill = format!("kill -{name} {}", child.id());
-    let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
-    assert!(status.success(), "{kill}");
+    shell(&format!("kill -{name} {}", child.id()));
+}
+
+/// Sends two signals that belong to one request to stop: no other program starts between them.
+#[track_caller]
+pub(crate) fn signal_twice(child: &Child) {
+    let id = child.id();
+    shell(&format!("kill -TERM {id} && kill -INT {id}"));
+}
+
+#[track_caller]
+fn shell(command: &str) {
+    let status = Command::new("sh").args(["-c", command]).status().unwrap();
+    assert!(status.success(), "{command}");
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

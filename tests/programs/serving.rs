@@ -5,7 +5,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use crate::programs::signal;
+use crate::programs::{signal, signal_twice};
 use crate::support::eventually;
 
 /// Killed at the end, if it has not stopped.
@@ -37,6 +37,10 @@ impl Serving {
 
     pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
+    }
+
+    pub(crate) fn signal_twice(&self) {
+        signal_twice(&self.child);
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {

@@ -151,6 +151,10 @@ impl Server {
         self.process.signal(name);
     }
 
+    pub(crate) fn signal_twice(&self) {
+        self.process.signal_twice();
+    }
+
     /// Sends SIGTERM, and waits for the end: the exit code and the report.
     #[track_caller]
     pub(crate) fn stop(mut self) -> (Option<i32>, String) {

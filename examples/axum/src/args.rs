@@ -37,7 +37,8 @@ load:
 
   --help               this text
 
-The first SIGTERM or SIGINT drains; the second ends the process at once.
+The first SIGTERM or SIGINT drains; the second ends the process at once. Signals within a second
+count as one.
 
 exit status:
   0    stopped by a signal, every request answered, every work finished; load: every bar is met

@@ -53,8 +53,8 @@ pub(crate) fn run(both: &Both, load: &Load) -> Result<bool, Fatal> {
         }
         table += &row.line(pool);
         complaints.extend(row.complaints(pool, load));
-        // The actors, the runtime, and the thread that waits for both.
-        let bound = (both.max + both.runtime_threads + 1) as u64;
+        // The actors, the runtime, the thread that waits for both, and the one that waits for signals.
+        let bound = (both.max + both.runtime_threads + 2) as u64;
         if pool == "troupe" && row.threads > bound {
             complaints.push(format!("{pool}: {} threads, not {bound}", row.threads));
         }

@@ -15,11 +15,7 @@ use std::{
 };
 
 use axum_example::{backend::Simulated, pool::Pool, server, service::Service};
-use tokio::{
-    net::TcpListener,
-    runtime,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::{net::TcpListener, runtime, sync::oneshot};
 use troupe_pool::{Config, Troupe};
 
 mod args;
@@ -28,7 +24,6 @@ mod load;
 #[expect(dead_code, reason = "the other functions serve other examples")]
 #[path = "../../support/options.rs"]
 mod options;
-#[expect(dead_code, reason = "the other function serves other examples")]
 #[path = "../../support/signals.rs"]
 mod signals;
 
@@ -136,16 +131,14 @@ fn serve_until_stopped(both: &Both, serve: &Serve) -> Result<bool, Fatal> {
     Ok(is_well)
 }
 
-/// Resolves at the first SIGTERM or SIGINT. The second ends the process at once, also when there is
-/// no runtime any more.
+/// Resolves at the first request to stop. The second ends the process immediately. It may come when
+/// the runtime has ended, so the runtime is not what listens for it.
 fn stopped() -> io::Result<impl Future<Output = ()> + Send> {
-    signals::end_at_second()?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+    let (stop, stopped) = oneshot::channel();
+    signals::on_first(move || {
+        stop.send(()).ok(); // Nobody listens if the server has failed.
+    })?;
+    Ok(async {
+        stopped.await.ok(); // The thread that sends lives as long as the process.
     })
 }

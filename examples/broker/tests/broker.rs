@@ -377,6 +377,22 @@ fn a_sigterm_gives_back_what_has_not_begun() {
     assert_eq!(broker.dead().len(), 0);
 }
 
+/// As GNU `timeout` sends it: to the process, and to its group. This failed because the second
+/// signal ended the worker, and the running work was done again later.
+#[test]
+fn one_stop_that_comes_as_two_signals_settles_what_runs() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("wait_us", 500_000)]);
+    let mut worker = broker.worker("a", &["--stats", "0.01"]);
+    worker.until_it_says("running 1");
+    worker.signal_twice();
+    assert_exit(&worker.finish(), 0);
+    assert_eq!(broker.effects("a"), [1]);
+    assert_eq!(broker.pending(), 0);
+}
+
 #[test]
 fn what_outlasts_the_grace_is_left_to_others() {
     let Some(mut broker) = Broker::start() else {

@@ -47,7 +47,7 @@ exit status:
   0    every link is good
   1    some are broken
   2    the check could not be made
-  130  interrupted; what was found is printed, after some 2 seconds at most
+  130  interrupted; what was found is printed, after half a second at most
   141  nobody reads the output any more, as in a pipe to head
 ";
 

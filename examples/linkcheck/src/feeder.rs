@@ -31,8 +31,9 @@ const FRONTIER: usize = 1000;
 const MAX_WINDOW: usize = 16 << 10;
 
 /// How long works that are under way may take when a signal has come. They are cut off, so only one
-/// that looks up a name or connects takes longer.
-pub(crate) const GRACE: Duration = Duration::from_secs(1);
+/// that looks up a name or connects takes longer. Less than the second after which another signal
+/// ends the program: what has been found is printed before.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// How many leases a feeder may have out. Twice the capacity of its troupe, so that it is the
 /// troupe that is full first.

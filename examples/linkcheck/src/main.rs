@@ -210,7 +210,7 @@ fn check(
     });
     crew.troupe.shutdown();
     let patience = if is_interrupted {
-        feeder::GRACE
+        Duration::ZERO // The feeder has waited for what can be waited for.
     } else {
         Duration::MAX
     };

@@ -36,7 +36,7 @@ mod server;
 mod support;
 
 use crate::{
-    programs::{Dir, assert_exit, assert_says, signal, text},
+    programs::{Dir, assert_exit, assert_says, signal, signal_twice, text},
     server::{Request, Response, Server},
     support::{HANG, eventually, receive, within},
 };
@@ -960,8 +960,21 @@ fn a_signal_cuts_a_page_off() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_signal_does_not_wait_for_a_connect() {
+    interrupt_in_a_connect("connect", |child| signal(child, "INT"));
+}
+
+/// As GNU `timeout` sends it: to the process, and to its group. This failed because the second
+/// signal ended the program, and what it had found was lost.
+#[test]
+#[cfg(target_os = "linux")]
+fn one_stop_that_comes_as_two_signals_prints_what_was_found() {
+    interrupt_in_a_connect("two-signals", signal_twice);
+}
+
+#[cfg(target_os = "linux")]
+fn interrupt_in_a_connect(test: &str, interrupt: impl Fn(&Child)) {
     let (address, _listener, _backlog) = crowded();
-    let dir = Dir::new("connect");
+    let dir = Dir::new(test);
     dir.write(
         "a.md",
         list(&[format!("http://{address}/"), "http://[/".into()]),
@@ -975,7 +988,7 @@ fn a_signal_does_not_wait_for_a_connect() {
             .unwrap()
             .contains(&waiting)
     });
-    signal(&child, "INT");
+    interrupt(&child);
     let output = end_of(child);
     assert_exit(&output, 130);
     let report = parse(&output);

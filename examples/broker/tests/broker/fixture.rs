@@ -14,7 +14,7 @@ use redis::{Connection, FromRedisValue, Value, cmd};
 
 use crate::{
     process::skip,
-    programs::signal,
+    programs::{signal, signal_twice},
     redis_server::RedisServer,
     support::{HANG, eventually},
 };
@@ -277,6 +277,10 @@ impl Worker {
 
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
+    }
+
+    pub(crate) fn signal_twice(&self) {
+        signal_twice(&self.child);
     }
 
     /// Sends SIGTERM, and waits for the end.
