@@ -6,11 +6,13 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::{ffi::OsStringExt, fs::symlink, net::UnixListener},
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
+
+use crossbeam_channel::bounded;
 
 #[expect(dead_code, reason = "`hash` names only a part of it")]
 #[path = "../examples/checksum/error.rs"]
@@ -22,8 +24,14 @@ mod list;
 #[path = "../examples/checksum/ordered.rs"]
 mod ordered;
 mod programs;
+#[expect(dead_code, reason = "the other functions serve other tests")]
+#[path = "it/support.rs"]
+mod support;
 
-use crate::programs::{Dir, assert_exit, assert_says, example, signal, text};
+use crate::{
+    ordered::{Outcome, ordered},
+    programs::{Dir, assert_exit, assert_says, example, signal, signal_twice, text},
+};
 
 /// SHA-256 of `abc`, from FIPS 180-2.
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -34,6 +42,17 @@ impl Dir {
     /// Runs `checksum` in here and waits for its end.
     fn checksum(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
         self.command(args).output().unwrap()
+    }
+
+    /// Runs `checksum` in here, with a file as its standard input.
+    fn checksum_reading(&self, input: &str, args: &[&str]) -> Output {
+        let input = File::open(self.0.join(input)).unwrap();
+        self.command(args).stdin(input).output().unwrap()
+    }
+
+    fn mkfifo(&self, name: &str) {
+        let made = Command::new("mkfifo").arg(self.0.join(name)).status();
+        assert!(made.unwrap().success());
     }
 
     /// Starts `checksum` in here.
@@ -184,16 +203,12 @@ fn missing_path_is_an_error_and_the_rest_is_hashed() {
 }
 
 #[test]
-fn what_is_no_file_is_skipped() {
+fn what_is_no_file_is_skipped_in_a_directory() {
     let dir = Dir::new("skipped");
     dir.write("abc", "abc");
     symlink("abc", dir.0.join("link")).unwrap();
     let socket = UnixListener::bind(dir.0.join("socket")).unwrap();
-    let made = Command::new("mkfifo")
-        .arg(dir.0.join("fifo"))
-        .status()
-        .unwrap();
-    assert!(made.success());
+    dir.mkfifo("fifo");
 
     let output = dir.checksum(["."]);
     assert_exit(&output, 0);
@@ -201,22 +216,74 @@ fn what_is_no_file_is_skipped() {
     assert_says(&output, "checksum: \"./fifo\": skipped, a fifo\n");
     assert_says(&output, "checksum: \"./socket\": skipped, a socket\n");
     assert_says(&output, "skipped: 3");
-
-    let output = dir.checksum(["link", "/dev/null"]);
-    assert_exit(&output, 0);
-    assert_eq!(text(&output.stdout), "");
-    assert_says(&output, "checksum: \"link\": skipped, a symbolic link\n");
-    assert_says(&output, "checksum: \"/dev/null\": skipped, a device\n");
     drop(socket);
 }
 
-/// In a list `-` is standard input, so the file of that name is listed by another.
+/// A link, a FIFO, a device: as `sha256sum` does. These failed because they were skipped, with exit
+/// status 0.
 #[test]
-fn file_named_dash_is_listed_as_a_path() {
+fn what_is_named_is_read_whatever_it_is() {
+    let dir = Dir::new("named");
+    dir.write("abc", "abc");
+    symlink("abc", dir.0.join("link")).unwrap();
+    symlink("nowhere", dir.0.join("dangling")).unwrap();
+    dir.mkfifo("fifo");
+
+    let child = dir.start(["--quiet", "link", "fifo", "/dev/fd/0", "/dev/null"]);
+    File::create(dir.0.join("fifo"))
+        .unwrap()
+        .write_all(b"abc")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_exit(&output, 0);
+    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let list = format!("{ABC}  link\n{ABC}  fifo\n{nothing}  /dev/fd/0\n{nothing}  /dev/null\n");
+    assert_eq!(text(&output.stdout), list);
+    assert_eq!(text(&output.stderr), "");
+
+    let output = dir.checksum(["dangling", "link"]);
+    assert_exit(&output, 1);
+    assert_eq!(text(&output.stdout), format!("{ABC}  link\n"));
+    assert_says(&output, "checksum: \"dangling\": ");
+}
+
+#[test]
+fn directory_behind_a_named_link_is_walked() {
+    let dir = Dir::new("linked-directory");
+    fs::create_dir(dir.0.join("sub")).unwrap();
+    dir.write("sub/abc", "abc");
+    symlink("sub", dir.0.join("link")).unwrap();
+    let output = dir.checksum(["link"]);
+    assert_exit(&output, 0);
+    assert_eq!(text(&output.stdout), format!("{ABC}  link/abc\n"));
+}
+
+#[test]
+fn dash_and_nothing_are_standard_input() {
     let dir = Dir::new("dash");
+    dir.write("abc", "abc");
+    for args in [&[][..], &["-"]] {
+        let output = dir.checksum_reading("abc", args);
+        assert_exit(&output, 0);
+        assert_eq!(text(&output.stdout), format!("{ABC}  -\n"));
+    }
     dir.write("-", "abc");
-    let output = dir.checksum(["-"]);
+    let output = dir.checksum(["./-"]);
     assert_eq!(text(&output.stdout), format!("{ABC}  ./-\n"));
+    let output = dir.checksum(["."]);
+    assert_eq!(text(&output.stdout), format!("{ABC}  ./-\n{ABC}  ./abc\n"));
+}
+
+/// The first takes all of it, and the others find nothing left: whoever reads next, in turn.
+#[test]
+fn standard_input_named_twice_is_read_in_turn() {
+    let dir = Dir::new("dash-twice");
+    dir.write("abc", "abc");
+    let output = dir.checksum_reading("abc", &["--actors", "4", "-", "abc", "-", "-"]);
+    assert_exit(&output, 0);
+    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let list = format!("{ABC}  -\n{ABC}  abc\n{nothing}  -\n{nothing}  -\n");
+    assert_eq!(text(&output.stdout), list);
 }
 
 // --- Verifying a list ---------------------------------------------------------------------------
@@ -289,10 +356,135 @@ fn list_from_standard_input() {
     let dir = Dir::new("stdin");
     dir.write("abc", "abc");
     dir.write("list", format!("{ABC}  abc\n"));
-    let list = File::open(dir.0.join("list")).unwrap();
-    let output = dir.command(["--check", "-"]).stdin(list).output().unwrap();
+    for args in [&["--check", "-"][..], &["--check"], &["-c"]] {
+        let output = dir.checksum_reading("list", args);
+        assert_exit(&output, 0);
+        assert_eq!(text(&output.stdout), "abc: OK\n");
+    }
+}
+
+/// But not where the list itself comes from there.
+#[test]
+fn standard_input_can_be_listed() {
+    let dir = Dir::new("listed-dash");
+    dir.write("abc", "abc");
+    dir.write("list", format!("{ABC}  -\n"));
+    let output = dir.checksum_reading("abc", &["-c", "list"]);
+    assert_exit(&output, 0);
+    assert_eq!(text(&output.stdout), "-: OK\n");
+    let output = dir.checksum_reading("list", &["-c"]);
+    assert_exit(&output, 1);
+    assert_says(
+        &output,
+        "checksum: standard input: no properly formatted checksum lines found\n",
+    );
+}
+
+/// Each list has warnings of its own, and one that is missing does not hold up the others.
+#[test]
+fn several_lists_are_verified_in_their_order() {
+    let dir = Dir::new("several");
+    dir.write("abc", "abc");
+    dir.write("good", format!("{ABC}  abc\n"));
+    dir.write("bad", format!("nonsense\n{ABC}  none\n"));
+    let output = dir.checksum(["-c", "good", "gone", "bad", "good"]);
+    assert_exit(&output, 1);
+    assert_eq!(
+        text(&output.stdout),
+        "abc: OK\nnone: FAILED open or read\nabc: OK\n"
+    );
+    assert_says(&output, "checksum: \"gone\": ");
+    assert_says(&output, "checksum: \"none\": cannot be opened: ");
+    assert_says(
+        &output,
+        "checksum: WARNING: 1 line is improperly formatted\n\
+         checksum: WARNING: 1 listed file could not be read\n\
+         checksum: files: 2, ",
+    );
+    let output = dir.checksum(["-c", "good", "good"]);
+    assert_exit(&output, 0);
+}
+
+/// `--quiet`, `--status` and `--warn`, of which the last one counts.
+#[test]
+fn verifying_says_as_much_as_it_is_told_to() {
+    let dir = Dir::new("says");
+    dir.write("abc", "abc");
+    dir.write("abd", "abd");
+    dir.write(
+        "list",
+        format!("{ABC}  abc\nnonsense\n{ABC}  abd\n\n{ABC}\n"),
+    );
+    let verdicts = "abc: OK\nabd: FAILED\n";
+    let warnings = "checksum: WARNING: 2 lines are improperly formatted\n\
+                    checksum: WARNING: 1 computed checksum did NOT match\n";
+    let lines = "checksum: \"list\": 2: improperly formatted SHA256 checksum line\n\
+                 checksum: \"list\": 5: improperly formatted SHA256 checksum line\n";
+    let all = format!("{lines}{warnings}");
+    let cases: &[(&[&str], &str, &str)] = &[
+        (&[], verdicts, warnings),
+        (&["-w"], verdicts, &all),
+        (&["--warn"], verdicts, &all),
+        (&["--quiet"], "abd: FAILED\n", warnings),
+        (&["--status"], "", ""),
+        (&["--status", "--quiet", "--warn"], verdicts, &all),
+        (&["--warn", "--quiet"], "abd: FAILED\n", warnings),
+        (&["--warn", "--status"], "", ""),
+    ];
+    for (options, stdout, stderr) in cases {
+        let output = dir.checksum([&["-c"], *options, &["list"]].concat());
+        assert_exit(&output, 1);
+        assert_eq!(text(&output.stdout), *stdout, "{options:?}");
+        let said = text(&output.stderr);
+        let said = said.split("checksum: files: ").next();
+        assert_eq!(said, Some(*stderr), "{options:?}");
+    }
+    dir.write("list", "nonsense");
+    let output = dir.checksum(["-c", "--status", "list"]);
+    assert_exit(&output, 1);
+    assert_eq!(
+        text(&output.stderr),
+        "checksum: \"list\": no properly formatted checksum lines found\n"
+    );
+}
+
+#[test]
+fn improper_lines_are_an_error_if_it_is_strict() {
+    let dir = Dir::new("strict");
+    dir.write("abc", "abc");
+    dir.write("list", format!("{ABC}  abc\nnonsense\n"));
+    assert_exit(&dir.checksum(["-c", "list"]), 0);
+    let output = dir.checksum(["-c", "--strict", "list"]);
+    assert_exit(&output, 1);
+    assert_eq!(text(&output.stdout), "abc: OK\n");
+    dir.write("list", format!("{ABC}  abc\n"));
+    assert_exit(&dir.checksum(["-c", "--strict", "list"]), 0);
+}
+
+/// But not all of them, and a file that is there must still match.
+#[test]
+fn missing_files_can_be_ignored() {
+    let dir = Dir::new("ignored");
+    dir.write("abc", "abc");
+    dir.write("list", format!("{ABC}  gone\n{ABC}  abc\n"));
+    let output = dir.checksum(["-c", "--ignore-missing", "list"]);
     assert_exit(&output, 0);
     assert_eq!(text(&output.stdout), "abc: OK\n");
+    assert_says(&output, "checksum: files: 1, ");
+
+    dir.write("list", format!("{ABC}  gone\n"));
+    let output = dir.checksum(["-c", "--ignore-missing", "list"]);
+    assert_exit(&output, 1);
+    assert_eq!(text(&output.stdout), "");
+    assert_says(&output, "checksum: \"list\": no file was verified\n");
+
+    dir.write("list", format!("{ABC}  abc\n{ABC}  .\n{ABC}  abc/d\n"));
+    let output = dir.checksum(["-c", "--ignore-missing", "list"]);
+    assert_exit(&output, 1);
+    assert_eq!(
+        text(&output.stdout),
+        "abc: OK\n.: FAILED open or read\nabc/d: FAILED open or read\n"
+    );
 }
 
 #[test]
@@ -324,25 +516,27 @@ fn malformed_lines_are_a_warning_unless_there_is_nothing_else() {
     assert_says(&output, "checksum: \"gone\": ");
 }
 
-/// To open a fifo is to wait for its writer, so a list must not be able to ask for that.
 #[test]
-fn listed_fifo_is_unreadable() {
+fn listed_fifo_and_device_are_read() {
     let dir = Dir::new("listed-fifo");
-    assert!(
-        Command::new("mkfifo")
-            .arg(dir.0.join("fifo"))
-            .status()
-            .unwrap()
-            .success()
+    dir.mkfifo("fifo");
+    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    dir.write(
+        "list",
+        format!("{ABC}  fifo\n{nothing}  /dev/null\n{ABC}  .\n"),
     );
-    dir.write("list", format!("{ABC}  fifo\n{ABC}  .\n"));
-    let output = dir.checksum(["--check", "list"]);
+    let child = dir.start(["--check", "list"]);
+    File::create(dir.0.join("fifo"))
+        .unwrap()
+        .write_all(b"abc")
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
     assert_exit(&output, 1);
     assert_eq!(
         text(&output.stdout),
-        "fifo: FAILED open or read\n.: FAILED open or read\n"
+        "fifo: OK\n/dev/null: OK\n.: FAILED open or read\n"
     );
-    assert_says(&output, "checksum: \"fifo\": is not a regular file\n");
+    assert_says(&output, "checksum: \".\": cannot be read: ");
 }
 
 // --- The command line, and early ends -----------------------------------------------------------
@@ -351,7 +545,6 @@ fn listed_fifo_is_unreadable() {
 fn wrong_arguments_are_named() {
     let dir = Dir::new("arguments");
     let cases: &[(&[&str], &str)] = &[
-        (&[], "no PATH"),
         (&["--actors", "0", "."], "--actors: "),
         (&["--actors", "many", "."], "--actors: "),
         (&["--mailbox", "18446744073709551615", "."], "--mailbox: "),
@@ -359,8 +552,10 @@ fn wrong_arguments_are_named() {
         (&["--mailbox"], "--mailbox"),
         (&["--frobnicate", "."], "--frobnicate"),
         (&["--quiet=3", "."], "--quiet"),
-        (&["--check"], "--check takes one FILE"),
-        (&["--check", "list", "."], "--check takes one FILE"),
+        (&["--status", "."], "--status: only with --check"),
+        (&["-w", "."], "--warn: only with --check"),
+        (&["--ignore-missing"], "--ignore-missing: only with --check"),
+        (&["--strict", "."], "--strict: only with --check"),
     ];
     for (args, words) in cases {
         let output = dir.checksum(*args);
@@ -389,10 +584,21 @@ fn start_and_read_a_line(dir: &Dir) -> (Child, String, BufReader<std::process::C
     (child, line, stdout)
 }
 
-/// The file in the middle has a tebibyte (of nothing), so the signal comes before the end.
 #[test]
 fn interrupt_prints_what_it_had_and_counts_what_is_left() {
-    let dir = Dir::new("interrupt");
+    interrupt_in_the_middle("interrupt", |child| signal(child, "INT"));
+}
+
+/// As GNU `timeout` sends it: to the process, and to its group. This failed because the second
+/// signal ended the program, and finished lines were lost.
+#[test]
+fn one_stop_that_comes_as_two_signals_prints_what_it_had() {
+    interrupt_in_the_middle("two-signals", signal_twice);
+}
+
+/// The file in the middle has a tebibyte (of nothing), so the signal comes before the end.
+fn interrupt_in_the_middle(test: &str, interrupt: impl Fn(&Child)) {
+    let dir = Dir::new(test);
     many_files(&dir, 'a', 1500);
     File::create(dir.0.join("b"))
         .unwrap()
@@ -401,7 +607,7 @@ fn interrupt_prints_what_it_had_and_counts_what_is_left() {
     many_files(&dir, 'c', 100);
 
     let (child, mut lines, mut stdout) = start_and_read_a_line(&dir);
-    signal(&child, "INT");
+    interrupt(&child);
     stdout.read_to_string(&mut lines).unwrap();
     let output = child.wait_with_output().unwrap();
 
@@ -419,6 +625,68 @@ fn interrupt_prints_what_it_had_and_counts_what_is_left() {
         names.len()
     );
     assert_says(&output, &format!("files: {}, ", names.len()));
+}
+
+/// Neither a file that never comes to its end holds it up, nor is what was finished behind it lost.
+/// This failed because a FIFO was not read at all.
+#[test]
+fn interrupt_does_not_wait_for_a_file_without_an_end() {
+    let dir = Dir::new("endless");
+    dir.write("abc", "abc");
+    for name in ["never-opened", "never-closed"] {
+        dir.mkfifo(name);
+    }
+    let child = dir.start(["--actors", "2", "never-opened", "abc", "never-closed"]);
+    // The first occupies an actor, and the other one has opened the last.
+    let fifo = File::create(dir.0.join("never-closed")).unwrap();
+    signal(&child, "INT");
+    let output = child.wait_with_output().unwrap();
+    drop(fifo);
+    assert_exit(&output, 130);
+    assert_eq!(text(&output.stdout), format!("{ABC}  abc\n"));
+    assert_says(&output, "interrupted: 2 of the files found so far are left");
+}
+
+/// This failed because the thread that printed was the one that read the list.
+#[test]
+fn interrupt_does_not_wait_for_the_rest_of_a_list() {
+    let dir = Dir::new("endless-list");
+    dir.write("abc", "abc");
+    dir.mkfifo("fifo");
+    let mut child = dir
+        .command(["--actors", "1", "--check"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut list = child.stdin.take().unwrap();
+    list.write_all(format!("{ABC}  abc\n{ABC}  fifo\n").as_bytes())
+        .unwrap();
+    // It has read the list that far, and verified what comes before.
+    let fifo = File::create(dir.0.join("fifo")).unwrap();
+    signal(&child, "TERM");
+    let output = child.wait_with_output().unwrap();
+    drop((list, fifo));
+    assert_exit(&output, 130);
+    assert_eq!(text(&output.stdout), "abc: OK\n");
+}
+
+/// Where even printing does not come to its end.
+#[test]
+fn second_request_to_stop_ends_it_at_once() {
+    let dir = Dir::new("second");
+    many_files(&dir, 'a', 4000);
+    let mut child = dir.start(["--quiet", "."]);
+    let mut stdout = child.stdout.take().unwrap();
+    let mut first = [0];
+    stdout.read_exact(&mut first).unwrap();
+    // Its output is more than a pipe holds, and nobody reads it.
+    support::eventually(|| {
+        signal(&child, "INT");
+        child.try_wait().unwrap().is_some()
+    });
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]
@@ -474,7 +742,8 @@ fn lines_survive_the_way_there_and_back() {
         list::write_entry(&mut line, &entry.digest, &entry.name);
         assert_eq!(line.pop(), Some(b'\n'));
         assert!(!line.contains(&b'\n'), "{:?} takes two lines", entry.name);
-        assert_eq!(list::parse_entry(&line), Some(entry));
+        let mut parser = list::Parser::default();
+        assert_eq!(parser.entry(&line), Some(entry));
     }
 }
 
@@ -483,22 +752,62 @@ fn lines_that_are_none() {
     for line in [
         String::new(),
         ABC.into(),
-        format!("{ABC}  "),
-        format!("{ABC} abc"),
-        format!("{ABC}  -"),
+        format!("{ABC} "),
+        format!("{ABC}\t"),
+        format!("{ABC}\u{a0}abc"),
         format!("{ABC}0  abc"),
         format!("{}  abc", &ABC[1..]),
         format!("{}g  abc", &ABC[1..]),
         format!("\\{ABC}  a\\bc"),
         format!("\\{ABC}  abc\\"),
-        format!("{ABC}  a\0bc"),
+        format!("\\{ABC}  a\0bc"),
+        format!("\\\\{ABC}  abc"),
         format!("MD5 (abc) = {ABC}"),
+        format!("SHA256  (abc) = {ABC}"),
         format!("SHA256 (abc = {ABC}"),
         format!("SHA256 (abc) {ABC}"),
+        format!("SHA256 (abc) = {ABC} "),
         "SHA256 (abc) = 00".into(),
     ] {
-        assert_eq!(list::parse_entry(line.as_bytes()), None, "{line:?}");
+        let mut parser = list::Parser::default();
+        assert_eq!(parser.entry(line.as_bytes()), None, "{line:?}");
     }
+}
+
+/// This failed because two characters were wanted.
+#[test]
+fn one_blank_or_tab_is_enough_between_digest_and_name() {
+    for (line, name) in [
+        (format!("{ABC} abc"), "abc"),
+        (format!("{ABC}\tabc"), "abc"),
+        (format!("{ABC}\t abc"), "abc"),
+        (format!("{ABC}\t*abc"), "abc"),
+        (format!("{ABC}  "), " "),
+        (format!("{ABC} *"), "*"),
+        (format!("{ABC}   abc"), " abc"),
+        (format!("{ABC} **abc"), "*abc"),
+        (format!("{ABC}  a\0bc"), "a"),
+        (format!("SHA256(abc)= {ABC}\0junk"), "abc"),
+    ] {
+        let mut parser = list::Parser::default();
+        let entry = parser.entry(line.as_bytes());
+        let entry = entry.unwrap_or_else(|| panic!("{line:?}"));
+        assert_eq!(entry.name, Path::new(name), "{line:?}");
+    }
+}
+
+/// Or ` abc` could pass for `abc`.
+#[test]
+fn first_line_decides_how_names_begin() {
+    let (short, long) = (format!("{ABC} abc"), format!("{ABC}  abc"));
+    let names = |lines: [&str; 2]| {
+        let mut parser = list::Parser::default();
+        lines.map(|line| parser.entry(line.as_bytes()).map(|entry| entry.name))
+    };
+    let [abc, blank_abc] = ["abc", " abc"].map(|name| Some(name.into()));
+    assert_eq!(names([&short, &long]), [abc.clone(), blank_abc]);
+    assert_eq!(names([&long, &short]), [abc.clone(), None]);
+    assert_eq!(names([&long, &long]), [abc.clone(), abc]);
 }
 
 /// `sha256sum` escapes a name in a verdict only if it would take two lines.
@@ -518,60 +827,72 @@ fn verdict_takes_one_line() {
 #[test]
 fn every_place_is_settled_in_order() {
     let config = troupe_pool::Config::fixed(2).mailbox_size(1);
-    let troupe = troupe_pool::Troupe::<&str>::builder(config)
-        .build()
-        .unwrap();
-    let mut ordered = ordered::Ordered::new(&troupe);
-    let mut settled = Vec::new();
-    for item in 0..100 {
-        while let Some(due) = ordered.due() {
-            settled.push(due);
+    let troupe = troupe_pool::Troupe::builder(config).build().unwrap();
+    let (_stop, stopped) = bounded(0);
+    let (feed, results) = ordered(&troupe, stopped);
+    let feeder = move || {
+        for item in 0..100 {
+            let goes_on = match item % 5 {
+                0 => feed.item(item),
+                kind => feed.job(item, None, move || match kind {
+                    1 => Ok(Some(item)),
+                    2 => Ok(None),
+                    3 => Err("an error"),
+                    _ => panic!("a panic, as this test wants it"),
+                }),
+            };
+            assert!(goes_on);
         }
-        ordered.feed(item, move || match item % 4 {
-            0 => Ok(Some(item)),
-            1 => Ok(None),
-            2 => Err("an error"),
-            _ => panic!("a panic, as this test wants it"),
-        });
-    }
-    while let Some(due) = ordered.oldest() {
-        settled.push(due);
-    }
-    let expected = (0..100).map(|item| (item, (item % 4 == 0).then_some(item)));
-    assert_eq!(settled, expected.collect::<Vec<_>>());
+    };
+    let feeder = std::thread::Builder::new().spawn(feeder).unwrap();
+    let expected = (0..100).map(|item| {
+        let outcome = match item % 5 {
+            0 => None,
+            1 => Some(Outcome::Done(item)),
+            3 => Some(Outcome::Failed),
+            _ => Some(Outcome::NotDone),
+        };
+        (item, outcome)
+    });
+    assert_eq!(results.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    feeder.join().unwrap();
 
     troupe.shutdown();
     troupe.join().unwrap();
     let stats = troupe.stats();
     assert_eq!(
         (stats.completed, stats.failed, stats.panicked),
-        (50, 25, 25)
+        (40, 20, 20)
     );
 }
 
-/// The same for jobs that never start: one is taken back, one is refused.
+/// The same for jobs that never start: one is taken back, one is refused. And after a request to
+/// stop for one that does not end.
 #[test]
-fn jobs_taken_back_and_refused_are_settled() {
+fn jobs_taken_back_refused_and_stuck_are_settled() {
     let config = troupe_pool::Config::fixed(1).mailbox_size(2);
-    let troupe = troupe_pool::Troupe::<&str>::builder(config)
+    let troupe = troupe_pool::Troupe::<ordered::Failed<&str, _>>::builder(config)
         .build()
         .unwrap();
-    let mut ordered = ordered::Ordered::new(&troupe);
+    let (stop, stopped) = bounded(0);
+    let (feed, mut results) = ordered(&troupe, stopped);
     let (started, is_started) = std::sync::mpsc::channel();
     let (open, gate) = std::sync::mpsc::channel::<()>();
-    ordered.feed(0, move || {
+    feed.job(0, None, move || {
         started.send(()).unwrap();
         gate.recv().unwrap();
         Ok(Some("done"))
     });
     is_started.recv().unwrap();
-    ordered.feed(1, || Ok(Some("never")));
+    feed.job(1, None, || Ok(Some("never")));
     assert_eq!(troupe.shutdown_now().len(), 1);
-    ordered.feed(2, || Ok(Some("never")));
+    feed.job(2, None, || Ok(Some("never")));
+    drop(stop);
+    // The feeder is still there, as one that waits for a list.
+    let settled: Vec<_> = results.by_ref().collect();
+    let not_done = [0, 1, 2].map(|item| (item, Some(Outcome::NotDone)));
+    assert_eq!(settled, not_done);
+    drop((feed, results));
     open.send(()).unwrap();
-    assert_eq!(ordered.oldest(), Some((0, Some("done"))));
-    assert_eq!(ordered.oldest(), Some((1, None)));
-    assert_eq!(ordered.oldest(), Some((2, None)));
-    assert_eq!(ordered.oldest(), None);
     troupe.join().unwrap();
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 use troupe_pool::Config;
@@ -8,26 +8,36 @@ use troupe_pool::Config;
 use crate::options::value;
 
 pub(crate) const HELP: &str = "\
-Hashes every file under each PATH, or verifies a list of such hashes.
+Hashes files, and every file under directories; or verifies lists of such hashes.
 
-usage: checksum [OPTIONS] PATH...
-       checksum [OPTIONS] --check FILE
+usage: checksum [OPTIONS] [PATH...]
+       checksum [OPTIONS] --check [LIST...]
 
+`-`, or no PATH or LIST, is standard input.
 The lists are those of sha256sum: either program accepts what the other writes.
-Files are printed in sorted order. Symbolic links are not followed.
+Files are printed in sorted order. A PATH is read whatever it is: a link, a FIFO, a device. In
+directories only regular files are read, and links are not followed.
 
 options:
-  --check        verify the files listed in FILE (`-` is standard input)
-  --actors N     threads that hash (default: one per available core)
-  --mailbox N    files that may wait per thread (default: 1024)
-  --quiet        no progress, no summary, no skipped files; with --check, no OK
-  --help         this text
+  -c, --check        verify the files listed in each LIST
+      --actors N     threads that hash (default: one per available core)
+      --mailbox N    files that may wait per thread (default: 1024)
+      --quiet        no progress, no summary, no skipped files; with --check, no OK
+      --help         this text
+
+only with --check:
+      --ignore-missing  no error for files that do not exist, if others are verified
+      --status          print no verdicts and no warnings: the exit status says it
+      --strict          exit status 1 for improperly formatted lines, too
+  -w, --warn            tell where the improperly formatted lines are
+
+Of --quiet, --status and --warn the last one given counts.
 
 exit status:
   0    every file was hashed, or verified
-  1    a file could not be read, did not match, or the list has no valid line
+  1    a file could not be read, did not match, or a list has no valid line
   2    the command line is wrong
-  130  interrupted; what was finished is printed
+  130  interrupted; what was finished is printed, after half a second at most
 ";
 
 /// Lines that wait to be printed cost about 200 bytes each, so a long mailbox is cheap;
@@ -40,13 +50,32 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[("max", "--actors"), ("mailbox_si
 #[derive(Debug)]
 pub(crate) enum Task {
     Sum(Vec<PathBuf>),
-    Check(PathBuf),
+    Check(Vec<PathBuf>, Rules),
+}
+
+/// How strict `--check` is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) ignore_missing: bool,
+    pub(crate) strict: bool,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Say {
+    #[default]
+    Most,
+    /// Besides, where improperly formatted lines are.
+    Warn,
+    Quiet,
+    /// Only errors.
+    Status,
 }
 
 #[derive(Debug)]
 pub(crate) struct Args {
     pub(crate) task: Task,
-    pub(crate) quiet: bool,
+    pub(crate) say: Say,
     /// Not yet checked: the library says what is wrong with a number better than we could.
     pub(crate) config: Config,
 }
@@ -56,42 +85,43 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Option<Args>, lexopt::Error> {
     let mut config = Config::default()
         .thread_name("checksum")
         .mailbox_size(MAILBOX);
-    let (mut names, mut check, mut quiet) = (Vec::new(), false, false);
+    let (mut names, mut is_check, mut say, mut rules) =
+        (Vec::new(), false, Say::default(), Rules::default());
+    let mut for_check = None;
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("actors") => config = config.max(value("--actors", &mut parser)?),
             Arg::Long("mailbox") => config = config.mailbox_size(value("--mailbox", &mut parser)?),
-            Arg::Long("check") => check = true,
-            Arg::Long("quiet") => quiet = true,
+            Arg::Short('c') | Arg::Long("check") => is_check = true,
+            Arg::Long("quiet") => say = Say::Quiet,
+            Arg::Long("status") => {
+                say = Say::Status;
+                for_check = Some("--status");
+            }
+            Arg::Short('w') | Arg::Long("warn") => {
+                say = Say::Warn;
+                for_check = Some("--warn");
+            }
+            Arg::Long("ignore-missing") => {
+                rules.ignore_missing = true;
+                for_check = Some("--ignore-missing");
+            }
+            Arg::Long("strict") => {
+                rules.strict = true;
+                for_check = Some("--strict");
+            }
             Arg::Long("help") => return Ok(None),
             Arg::Value(name) => names.push(PathBuf::from(name)),
             other => return Err(other.unexpected()),
         }
     }
-    let task = if check {
-        Task::Check(one_list(names)?)
-    } else {
-        Task::Sum(some_paths(names)?)
+    if names.is_empty() {
+        names.push("-".into());
+    }
+    let task = match for_check {
+        _ if is_check => Task::Check(names, rules),
+        Some(option) => return Err(format!("{option}: only with --check").into()),
+        None => Task::Sum(names),
     };
-    Ok(Some(Args {
-        task,
-        quiet,
-        config,
-    }))
-}
-
-fn one_list(names: Vec<PathBuf>) -> Result<PathBuf, lexopt::Error> {
-    let [list] = <[_; 1]>::try_from(names).map_err(|_| "--check takes one FILE")?;
-    Ok(list)
-}
-
-fn some_paths(mut paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, lexopt::Error> {
-    if paths.is_empty() {
-        return Err("no PATH given".into());
-    }
-    // In a list `-` means standard input, so the file of that name gets another.
-    for path in paths.iter_mut().filter(|path| *path == Path::new("-")) {
-        *path = PathBuf::from("./-");
-    }
-    Ok(paths)
+    Ok(Some(Args { task, say, config }))
 }

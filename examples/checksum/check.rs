@@ -1,153 +1,143 @@
-//! `checksum --check FILE`: verifies a list.
+//! `checksum --check LIST...`: verifies lists.
 
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader},
-    path::{Path, PathBuf},
-};
+use std::{io, mem, path::PathBuf, sync::Arc};
 
 use crate::{
+    args::{Rules, Say},
     crew::Crew,
     fatal::Fatal,
     list::{self, Entry},
+    lists::{Label, Line, Lines},
+    ordered::Outcome,
     output::Output,
     report::Report,
-    tally::Tally,
+    tally::{Hashed, Tally},
 };
 
-pub(crate) fn run(mut list: List, crew: &Crew) -> io::Result<Tally> {
-    let mut output = Output::new(&crew.report);
-    let (mut mismatched, mut unreadable) = (0, 0);
-    let files = crew.until_stopped(list.by_ref()).map(|entry| {
-        let path = entry.name.clone();
-        (entry, path)
+pub(crate) fn run(lists: Vec<PathBuf>, rules: Rules, crew: &Arc<Crew>) -> Result<Tally, Fatal> {
+    let report = &crew.report;
+    let mut output = Output::new(report);
+    let mut list = Findings::default();
+    let mut faults = 0;
+    let lines = Lines::new(lists).map(|line| {
+        let path = match &line {
+            Line::Entry(entry) => Some(entry.name.clone()),
+            _ => None,
+        };
+        (line, path)
     });
-    let tally = crew.hash_all(files, |entry, sum| {
-        let verdict = match sum {
-            Some(sum) if sum.digest == entry.digest => "OK",
-            Some(_) => {
-                mismatched += 1;
+    let tally = crew.hash_all(lines, rules.ignore_missing, |line, outcome| {
+        match line {
+            Line::Entry(entry) => {
+                list.entries += 1;
+                // Nobody got to it: there is no verdict.
+                if outcome == Some(Outcome::NotDone) && crew.is_stopped() {
+                    return Ok(());
+                }
+                if let Some(verdict) = list.judge(&entry, outcome, report.say()) {
+                    output.line(|line| list::write_verdict(line, &entry.name, verdict))?;
+                }
+            }
+            Line::Improper(label, number) => {
+                list.improper += 1;
+                if report.say() == Say::Warn {
+                    report.error(format_args!(
+                        "{label}: {number}: improperly formatted SHA256 checksum line"
+                    ));
+                }
+            }
+            Line::End(label, result) => {
+                output.flush()?;
+                faults += mem::take(&mut list).sum_up(&label, result, rules, report);
+            }
+        }
+        Ok(())
+    })?;
+    output.flush().map_err(Fatal::Output)?;
+    if crew.is_stopped() {
+        list.warn(report); // Of the list that did not come to its end.
+    }
+    Ok(Tally { faults, ..tally })
+}
+
+/// The findings in one list.
+#[derive(Debug, Default)]
+struct Findings {
+    entries: u64,
+    improper: u64,
+    matched: u64,
+    mismatched: u64,
+    unreadable: u64,
+}
+
+impl Findings {
+    /// Counts what became of a file, and says what is printed about it, if anything is.
+    fn judge(
+        &mut self,
+        entry: &Entry,
+        outcome: Option<Outcome<Hashed>>,
+        say: Say,
+    ) -> Option<&'static str> {
+        let verdict = match outcome {
+            Some(Outcome::Done(Hashed::Missing)) => return None,
+            Some(Outcome::Done(Hashed::Sum(sum))) if sum.digest == entry.digest => {
+                self.matched += 1;
+                if say == Say::Quiet {
+                    return None;
+                }
+                "OK"
+            }
+            Some(Outcome::Done(Hashed::Sum(_))) => {
+                self.mismatched += 1;
                 "FAILED"
             }
-            // Nobody got to it: there is no verdict.
-            None if crew.is_stopped() => return Ok(()),
-            None => {
-                unreadable += 1;
+            Some(Outcome::Failed | Outcome::NotDone) | None => {
+                self.unreadable += 1;
                 "FAILED open or read"
             }
         };
-        if verdict == "OK" && crew.report.is_quiet() {
-            return Ok(());
-        }
-        output.line(|line| list::write_verdict(line, &entry.name, verdict))
-    })?;
-    output.flush()?;
-
-    let unusable = !crew.is_stopped() && list.sum_up(&crew.report);
-    warn(
-        &crew.report,
-        unreadable,
-        ["listed file could not", "listed files could not"],
-        "be read",
-    );
-    warn(
-        &crew.report,
-        mismatched,
-        ["computed checksum", "computed checksums"],
-        "did NOT match",
-    );
-    Ok(Tally {
-        faults: mismatched + u64::from(unusable),
-        ..tally
-    })
-}
-
-/// The entries of a list, read as the work goes on and not beforehand.
-pub(crate) struct List {
-    path: PathBuf,
-    source: io::Split<Box<dyn BufRead>>,
-    entries: u64,
-    malformed: u64,
-    error: Option<io::Error>,
-}
-
-impl List {
-    /// Opens the list; `-` is standard input.
-    pub(crate) fn open(path: PathBuf) -> Result<Self, Fatal> {
-        let source: Box<dyn BufRead> = if path == Path::new("-") {
-            Box::new(io::stdin().lock())
-        } else {
-            let file = File::open(&path).map_err(Fatal::system(format!("{path:?}")))?;
-            Box::new(BufReader::new(file))
-        };
-        Ok(List {
-            path,
-            source: source.split(b'\n'),
-            entries: 0,
-            malformed: 0,
-            error: None,
-        })
+        (say != Say::Status).then_some(verdict)
     }
 
-    /// Says what was wrong with the list; true if that is an error and not just a warning.
-    fn sum_up(&self, report: &Report) -> bool {
-        let path = &self.path;
-        if let Some(error) = &self.error {
-            report.error(format_args!("{path:?}: {error}"));
-        } else if self.entries == 0 {
+    /// Says what was wrong with a list that has come to its end, in the words of `sha256sum`, and
+    /// returns how many faults the troupe has not counted.
+    fn sum_up(self, label: &Label, result: io::Result<()>, rules: Rules, report: &Report) -> u64 {
+        if let Err(error) = result {
+            report.error(format_args!("{label}: {error}"));
+            return 1;
+        }
+        if self.entries == 0 {
             report.error(format_args!(
-                "{path:?}: no properly formatted checksum lines found"
+                "{label}: no properly formatted checksum lines found"
             ));
-        } else {
-            warn(
-                report,
-                self.malformed,
-                ["line is", "lines are"],
-                "improperly formatted",
-            );
+            return 1;
         }
-        self.error.is_some() || self.entries == 0
+        self.warn(report);
+        let is_unverified = rules.ignore_missing && self.matched == 0;
+        if is_unverified && report.say() != Say::Status {
+            report.error(format_args!("{label}: no file was verified"));
+        }
+        let is_improper = rules.strict && self.improper > 0;
+        self.mismatched + u64::from(is_unverified) + u64::from(is_improper)
     }
 
-    fn parse(&mut self, line: &[u8]) -> Option<Entry> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() || line.starts_with(b"#") {
-            return None;
+    fn warn(&self, report: &Report) {
+        if report.say() == Say::Status {
+            return;
         }
-        let entry = list::parse_entry(line);
-        match entry {
-            Some(_) => self.entries += 1,
-            None => self.malformed += 1,
-        }
-        entry
-    }
-}
-
-impl Iterator for List {
-    type Item = Entry;
-
-    fn next(&mut self) -> Option<Entry> {
-        loop {
-            match self.source.next()? {
-                Ok(line) => {
-                    if let Some(entry) = self.parse(&line) {
-                        return Some(entry);
-                    }
-                }
-                Err(error) => {
-                    self.error = Some(error);
-                    return None;
-                }
-            }
-        }
-    }
-}
-
-/// Says how many, in the words of `sha256sum`.
-fn warn(report: &Report, count: u64, [one, many]: [&str; 2], what: &str) {
-    match count {
-        0 => {}
-        1 => report.error(format_args!("WARNING: 1 {one} {what}")),
-        _ => report.error(format_args!("WARNING: {count} {many} {what}")),
+        let warn = |count, [one, many]: [&str; 2], what: &str| match count {
+            0 => {}
+            1 => report.error(format_args!("WARNING: 1 {one} {what}")),
+            _ => report.error(format_args!("WARNING: {count} {many} {what}")),
+        };
+        warn(
+            self.improper,
+            ["line is", "lines are"],
+            "improperly formatted",
+        );
+        let files = ["listed file could not", "listed files could not"];
+        warn(self.unreadable, files, "be read");
+        let sums = ["computed checksum", "computed checksums"];
+        warn(self.mismatched, sums, "did NOT match");
     }
 }

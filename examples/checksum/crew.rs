@@ -1,76 +1,113 @@
 //! The troupe and what its works share.
 
 use std::{
-    io, iter,
+    io::{self, ErrorKind::NotFound},
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     thread,
 };
 
+use crossbeam_channel::Receiver;
 use troupe_pool::{BuildError, Config, Failure, Troupe};
 
 use crate::{
-    error::FileError,
+    error::{FileError, Reason},
     fatal::Fatal,
-    hash::{self, Sum},
-    ordered::Ordered,
+    hash::{self, is_standard_input},
+    ordered::{Failed, Feed, Outcome, ordered},
     report::Report,
-    tally::Tally,
+    tally::{Hashed, Tally},
 };
 
 #[derive(Debug)]
 pub(crate) struct Crew {
-    pub(crate) troupe: Arc<Troupe<FileError>>,
+    pub(crate) troupe: Troupe<Failed<FileError, Hashed>>,
     pub(crate) report: Arc<Report>,
+    /// Disconnects at a request to stop.
+    stopped: Receiver<()>,
 }
 
 impl Crew {
-    pub(crate) fn new(config: Config, report: Report) -> Result<Self, BuildError> {
+    pub(crate) fn new(
+        config: Config,
+        report: Report,
+        stopped: Receiver<()>,
+    ) -> Result<Arc<Self>, BuildError> {
         let report = Arc::new(report);
         let to_user = Arc::clone(&report);
         let troupe = Troupe::builder(config)
-            .error_handler(move |failure: Failure<FileError>, _| match failure {
-                Failure::Error(error) => to_user.error(error),
-                other => to_user.error(other),
-            })
+            .error_handler(move |failure: Failure<_>, _| to_user.error(failure))
             .build()?;
-        Ok(Crew {
-            troupe: Arc::new(troupe),
+        Ok(Arc::new(Crew {
+            troupe,
             report,
-        })
+            stopped,
+        }))
     }
 
-    /// Hashes `files` and hands each sum to `settle`, in the order of `files`; `None` for a file
-    /// that has none. An error of `settle` ends it at once.
-    pub(crate) fn hash_all<T>(
-        &self,
-        files: impl Iterator<Item = (T, PathBuf)>,
-        mut settle: impl FnMut(T, Option<Sum>) -> io::Result<()>,
-    ) -> io::Result<Tally> {
-        let mut ordered = Ordered::new(&self.troupe);
-        let mut tally = Tally::default();
-        let mut settle = |(item, sum): (T, Option<Sum>)| {
-            tally.add(sum.as_ref());
-            settle(item, sum)
-        };
-        for (item, path) in files {
-            while let Some(settled) = ordered.due() {
-                settle(settled)?;
+    /// Hashes the files that some of `items` come with, and hands each item to `settle`, in the order
+    /// of `items`, with the outcome. An error of `settle`, which writes the output, ends it at once.
+    ///
+    /// `items` are taken on a thread of their own. A request to stop does not wait for it.
+    pub(crate) fn hash_all<T: Send + 'static>(
+        self: &Arc<Self>,
+        items: impl Iterator<Item = (T, Option<PathBuf>)> + Send + 'static,
+        ignore_missing: bool,
+        mut settle: impl FnMut(T, Option<Outcome<Hashed>>) -> io::Result<()>,
+    ) -> Result<Tally, Fatal> {
+        let (feed, results) = ordered(&self.troupe, self.stopped.clone());
+        let crew = Arc::clone(self);
+        let feed = move || {
+            for (item, path) in items {
+                // A request to stop ends the search.
+                let goes_on = !crew.is_stopped() && crew.feed(&feed, item, path, ignore_missing);
+                if !goes_on {
+                    break;
+                }
             }
-            ordered.feed(item, self.job(path));
+        };
+        let feeder = thread::Builder::new()
+            .name("feeder".into())
+            .spawn(feed)
+            .map_err(Fatal::system("a thread was refused"))?;
+        let mut tally = Tally::default();
+        for (item, outcome) in results {
+            if let Some(outcome) = &outcome {
+                tally.add(outcome);
+            }
+            settle(item, outcome).map_err(Fatal::Output)?;
         }
-        while let Some(settled) = ordered.oldest() {
-            settle(settled)?;
+        if !self.is_stopped() {
+            feeder.join().unwrap_or_else(|panic| resume_unwind(panic));
         }
         Ok(tally)
+    }
+
+    fn feed<T>(
+        &self,
+        feed: &Feed<FileError, T, Hashed>,
+        item: T,
+        path: Option<PathBuf>,
+        ignore_missing: bool,
+    ) -> bool {
+        match path {
+            None => feed.item(item),
+            Some(path) => {
+                // If it is named twice, the second gets what the first has left.
+                let key = is_standard_input(&path).then_some("standard input");
+                feed.job(item, key, self.job(path, ignore_missing))
+            }
+        }
     }
 
     /// The job for one file.
     fn job(
         &self,
         path: PathBuf,
-    ) -> impl FnOnce() -> Result<Option<Sum>, FileError> + Send + 'static {
+        ignore_missing: bool,
+    ) -> impl FnOnce() -> Result<Option<Hashed>, FileError> + Send + 'static {
         let (report, troupe) = (Arc::clone(&self.report), self.troupe.handle());
         move || {
             let named = NamedInPanic {
@@ -82,22 +119,14 @@ impl Crew {
                 !troupe.is_shutdown()
             });
             drop(named);
-            result.map_err(|reason| FileError { path, reason })
-        }
-    }
-
-    /// Ends `files` when a signal has come; what it has not yielded by then was never found.
-    pub(crate) fn until_stopped<T>(
-        &self,
-        mut files: impl Iterator<Item = T>,
-    ) -> impl Iterator<Item = T> {
-        iter::from_fn(move || {
-            if self.is_stopped() {
-                None
-            } else {
-                files.next()
+            match result {
+                Ok(sum) => Ok(sum.map(Hashed::Sum)),
+                Err(Reason::Open(error)) if ignore_missing && error.kind() == NotFound => {
+                    Ok(Some(Hashed::Missing))
+                }
+                Err(reason) => Err(FileError { path, reason }),
             }
-        })
+        }
     }
 
     /// The program itself shuts the troupe down only when all is done, so before that it was a
@@ -107,18 +136,20 @@ impl Crew {
     }
 
     /// Shuts down, joins, and says how it went.
-    pub(crate) fn finish(&self, result: io::Result<Tally>) -> Result<ExitCode, Fatal> {
+    pub(crate) fn finish(&self, result: Result<Tally, Fatal>) -> Result<ExitCode, Fatal> {
         let tally = match result {
             Ok(tally) => tally,
             Err(error) => {
-                // Nobody reads the rest, so nobody needs it hashed.
+                // Nobody reads the rest, so nobody needs it hashed. A work that waits for a FIFO ends
+                // with the process.
                 drop(self.troupe.shutdown_now());
-                self.troupe.join()?;
-                return Err(Fatal::Output(error));
+                return Err(error);
             }
         };
         let was_stopped = !self.troupe.shutdown();
-        self.troupe.join()?;
+        if !was_stopped {
+            self.troupe.join()?;
+        }
         let stats = self.troupe.stats();
         if was_stopped {
             let left = tally.left(&stats);

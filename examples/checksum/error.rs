@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 /// One file that could not be hashed.
 ///
-/// This is the `E` of the troupe: a work returns it, and the error handler gets it by value.
+/// A work returns it, and the error handler of the troupe gets it by value.
 /// The name is printed quoted, so that a line break in it cannot pass for another message.
 #[derive(Debug, thiserror::Error)]
 #[error("{path:?}: {reason}")]
@@ -21,8 +21,6 @@ pub(crate) enum Reason {
     Open(io::Error),
     #[error("cannot be read: {0}")]
     Read(io::Error),
-    #[error("is not a regular file")]
-    NotAFile,
     #[error("changed while it was read: {opened} bytes when opened, {read} bytes read")]
     Changed { opened: u64, read: u64 },
 }

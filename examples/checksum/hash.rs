@@ -2,8 +2,9 @@
 
 use std::{
     cell::RefCell,
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
+    os::fd::AsFd,
     path::Path,
 };
 
@@ -23,19 +24,30 @@ pub(crate) struct Sum {
     pub(crate) bytes: u64,
 }
 
+/// Whether `path` stands for standard input. A file of that name has another path, as `./-`.
+pub(crate) fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 /// Hashes the file at `path`. Calls `go_on` with the size of each piece; when that says no, gives
 /// up and returns `None`: a file of a terabyte must not hold up a Ctrl-C.
 pub(crate) fn hash(path: &Path, go_on: impl FnMut(u64) -> bool) -> Result<Option<Sum>, Reason> {
-    // Before it is opened: to open a fifo is to wait for a writer.
-    let meta = fs::metadata(path).map_err(Reason::Open)?;
-    if !meta.is_file() {
-        return Err(Reason::NotAFile);
-    }
-    let file = File::open(path).map_err(Reason::Open)?;
+    let file = open(path).map_err(Reason::Open)?;
+    let meta = file.metadata().map_err(Reason::Open)?;
     BUFFER.with_borrow_mut(|buffer| hash_open(&file, meta.len(), buffer, go_on))
 }
 
-/// Hashes `file`, which had `opened` bytes just before it was opened.
+/// Opens what `path` names. A FIFO waits for its writer, however long that takes.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    if is_standard_input(path) {
+        // Not `Stdin`, whose buffer would take more than what is hashed.
+        Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+    } else {
+        File::open(path)
+    }
+}
+
+/// Hashes `file`, which had `opened` bytes when it was opened.
 pub(crate) fn hash_open(
     mut file: &File,
     opened: u64,
@@ -69,7 +81,7 @@ pub(crate) fn hash_open(
 }
 
 /// Fails if the length is another now. If it is not, it never was the size of the content, as
-/// under `/proc` (0) and `/sys` (4096), and there is nothing wrong with what was read.
+/// under `/proc` (0), of `/sys` (4096) and of a pipe (0), and there is nothing wrong with what was read.
 fn check_length(file: &File, opened: u64, read: u64) -> Result<(), Reason> {
     let meta = file.metadata().map_err(Reason::Read)?;
     if meta.len() == opened {

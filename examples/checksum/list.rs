@@ -63,39 +63,68 @@ fn write_name(out: &mut Vec<u8>, name: &[u8], escape: bool) {
     }
 }
 
-/// Parses a line without its line break: `digest  name`, `digest *name` (read as binary, which
-/// is no different on Unix), or BSD's `SHA256 (name) = digest`. `None` if it is none of them.
-///
-/// The name `-` would be standard input, which is not a file to verify: `None` too.
-pub(crate) fn parse_entry(line: &[u8]) -> Option<Entry> {
-    let line = trim_blanks(line);
-    let (line, escaped) = match line.strip_prefix(b"\\") {
-        Some(rest) => (rest, true),
-        None => (line, false),
-    };
-    let (digest, name) = match line.strip_prefix(b"SHA256") {
-        Some(rest) => split_bsd(rest)?,
-        None => split_gnu(line)?,
-    };
-    let name = if escaped {
-        unescape(name)?
-    } else {
-        name.to_vec()
-    };
-    let is_name = !name.is_empty() && name != b"-" && !name.contains(&0);
-    is_name.then(|| Entry {
-        digest,
-        name: OsString::from_vec(name).into(),
-    })
+/// Parses lines. The lines of all lists are one input to `sha256sum`, and one parser's here.
+#[derive(Debug, Default)]
+pub(crate) struct Parser {
+    separator: Option<Separator>,
 }
 
-/// Splits `digest  name` and `digest *name`. Every byte behind the marker belongs to the name.
-fn split_gnu(line: &[u8]) -> Option<(Digest, &[u8])> {
-    let (hex, rest) = line.split_at_checked(HEX)?;
-    let name = rest
-        .strip_prefix(b"  ")
-        .or_else(|| rest.strip_prefix(b" *"))?;
-    Some((parse_digest(hex)?, name))
+/// The bytes between a digest and a name. The first line decides: if a list could mix both, the file
+/// ` name` could pass for `name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Separator {
+    /// A blank or a tab, as in hand-made lists and in those of BSD's `sha256 -r`.
+    Blank,
+    /// That, and a blank for text or an asterisk for binary, which are no different on Unix.
+    BlankAndMark,
+}
+
+impl Parser {
+    /// Parses a line without its line break: `digest  name`, `digest *name`, `digest name`, or
+    /// BSD's `SHA256 (name) = digest`. `None` if it is none of them.
+    pub(crate) fn entry(&mut self, line: &[u8]) -> Option<Entry> {
+        let line = trim_blanks(line);
+        let (line, is_escaped) = match line.strip_prefix(b"\\") {
+            Some(rest) => (rest, true),
+            None => (line, false),
+        };
+        let (digest, name) = match line.strip_prefix(b"SHA256") {
+            Some(rest) => split_bsd(rest)?,
+            None => self.split_gnu(line)?,
+        };
+        let name = if is_escaped {
+            unescape(name)?
+        } else {
+            until_nul(name).to_vec()
+        };
+        Some(Entry {
+            digest,
+            name: OsString::from_vec(name).into(),
+        })
+    }
+
+    /// Splits a line that begins with the digest. Every byte behind the separator belongs to the
+    /// name.
+    fn split_gnu<'l>(&mut self, line: &'l [u8]) -> Option<(Digest, &'l [u8])> {
+        let (hex, rest) = line.split_at_checked(HEX)?;
+        let (b' ' | b'\t', rest) = rest.split_first()? else {
+            return None;
+        };
+        let digest = parse_digest(hex)?;
+        let (separator, name) = match (rest, self.separator) {
+            ([], _) => return None,
+            ([b' ' | b'*', name @ ..], None | Some(Separator::BlankAndMark))
+                if !name.is_empty() =>
+            {
+                (Separator::BlankAndMark, name)
+            }
+            // A mark with nothing behind it is a name, and so is one where there are no marks.
+            (_, Some(Separator::BlankAndMark)) => return None,
+            (name, _) => (Separator::Blank, name),
+        };
+        self.separator = Some(separator);
+        Some((digest, name))
+    }
 }
 
 /// Splits ` (name) = digest`. The name may hold parentheses itself, so the last one counts.
@@ -103,7 +132,12 @@ fn split_bsd(rest: &[u8]) -> Option<(Digest, &[u8])> {
     let rest = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b"(")?;
     let end = rest.iter().rposition(|&byte| byte == b')')?;
     let hex = trim_blanks(trim_blanks(&rest[end + 1..]).strip_prefix(b"=")?);
-    Some((parse_digest(hex)?, &rest[..end]))
+    Some((parse_digest(until_nul(hex))?, &rest[..end]))
+}
+
+/// Neither a name nor a digest has a NUL, so it ends them, as in a list of `sha256sum --zero`.
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 fn parse_digest(hex: &[u8]) -> Option<Digest> {
@@ -123,7 +157,7 @@ fn nibble(hex: u8) -> Option<u8> {
         .and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// Undoes [`write_name`]; `None` for a backslash that `write_name` would not have written.
+/// Undoes [`write_name`]; `None` for a backslash that `write_name` would not have written, or a NUL.
 fn unescape(name: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::with_capacity(name.len());
     let mut bytes = name.iter();
@@ -135,6 +169,7 @@ fn unescape(name: &[u8]) -> Option<Vec<u8>> {
                 b'r' => b'\r',
                 _ => return None,
             },
+            0 => return None,
             _ => byte,
         });
     }

@@ -5,12 +5,14 @@
 //! cargo run --release --example checksum -- --check list
 //! ```
 //!
-//! The feeder is the main thread: it walks the tree, gives each file to the troupe with
-//! `assign_wait`, and prints the results in order. Read `ordered` for how memory stays flat and
-//! nothing is forgotten, `crew` for the troupe, its error handler and its end,
+//! A feeder thread walks the tree, or reads the lists, and gives each file to the troupe with
+//! `assign_wait`; the main thread prints the results in order. Read `ordered` for how memory stays
+//! flat and nothing is forgotten, `crew` for the troupe, its error handler and its end,
 //! `examples/support/signals.rs` for Ctrl-C, and `hash` for what a work does. For Unix.
 
-use std::{io, process::ExitCode, sync::Arc};
+use std::{io, process::ExitCode};
+
+use crossbeam_channel::bounded;
 
 mod args;
 mod check;
@@ -20,6 +22,7 @@ mod error;
 mod fatal;
 mod hash;
 mod list;
+mod lists;
 #[expect(dead_code, reason = "the other functions serve other examples")]
 #[path = "../support/options.rs"]
 mod options;
@@ -32,7 +35,7 @@ mod sum;
 mod tally;
 mod walk;
 
-use crate::{args::Task, check::List, crew::Crew, fatal::Fatal, report::Report};
+use crate::{args::Task, crew::Crew, fatal::Fatal, report::Report};
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|fatal| match fatal {
@@ -47,16 +50,19 @@ fn run() -> Result<ExitCode, Fatal> {
     let Some(args) = args::parse(lexopt::Parser::from_env())? else {
         return options::print_help(args::HELP).map_err(Fatal::Output);
     };
-    let crew = Crew::new(args.config, Report::new(args.quiet));
+    let (stop, stopped) = bounded(0);
+    let crew = Crew::new(args.config, Report::new(args.say), stopped);
     let crew = crew.map_err(Fatal::build(args::SETTINGS))?;
-    let troupe = Arc::clone(&crew.troupe);
-    // The troupe is all that need be told: the feeder and the works in the middle of a file stop at
-    // its `is_shutdown`, and dropping the works that have not started wakes a feeder that waits.
-    signals::on_first(move || drop(troupe.shutdown_now()))
-        .map_err(Fatal::system("signals cannot be watched"))?;
+    let troupe = crew.troupe.handle();
+    signals::on_first(move || {
+        // The feeder, and the works in the middle of a file, stop at the troupe's `is_shutdown`.
+        drop(troupe.shutdown_now());
+        drop(stop); // Wakes the main thread.
+    })
+    .map_err(Fatal::system("signals cannot be watched"))?;
     let tally = match args.task {
         Task::Sum(paths) => sum::run(paths, &crew),
-        Task::Check(list) => check::run(List::open(list)?, &crew),
+        Task::Check(lists, rules) => check::run(lists, rules, &crew),
     };
     crew.finish(tally)
 }

@@ -9,23 +9,22 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use troupe_pool::Stats;
 
-use crate::tally::Tally;
+use crate::{args::Say, tally::Tally};
 
 /// Shared by the feeder, the actors and the error handler.
 #[derive(Debug)]
 pub(crate) struct Report {
-    quiet: bool,
+    say: Say,
     start: Instant,
     /// Draws nothing when standard error is no terminal.
     bar: ProgressBar,
 }
 
 impl Report {
-    pub(crate) fn new(quiet: bool) -> Self {
-        let bar = if quiet {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::new_spinner()
+    pub(crate) fn new(say: Say) -> Self {
+        let bar = match say {
+            Say::Most | Say::Warn => ProgressBar::new_spinner(),
+            Say::Quiet | Say::Status => ProgressBar::hidden(),
         };
         // The template is a constant; should it ever be wrong, the plain style does as well.
         if let Ok(style) = ProgressStyle::with_template(
@@ -34,14 +33,14 @@ impl Report {
             bar.set_style(style);
         }
         Report {
-            quiet,
+            say,
             start: Instant::now(),
             bar,
         }
     }
 
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.quiet
+    pub(crate) fn say(&self) -> Say {
+        self.say
     }
 
     pub(crate) fn advance(&self, bytes: u64) {
@@ -50,7 +49,7 @@ impl Report {
 
     /// Says something that matters even with `--quiet`.
     pub(crate) fn error(&self, message: impl Display) {
-        self.aside(|| say(message));
+        self.aside(|| write(message));
     }
 
     /// Clears the bar while `write` writes to the terminal, too.
@@ -60,7 +59,7 @@ impl Report {
 
     /// Says something that is merely good to know.
     pub(crate) fn note(&self, message: impl Display) {
-        if !self.quiet {
+        if matches!(self.say, Say::Most | Say::Warn) {
             self.error(message);
         }
     }
@@ -85,6 +84,6 @@ impl Report {
 }
 
 /// Writes a line to standard error. `eprintln` would panic if that is closed.
-fn say(message: impl Display) {
+fn write(message: impl Display) {
     writeln!(io::stderr().lock(), "checksum: {message}").ok();
 }

@@ -2,14 +2,22 @@
 
 use troupe_pool::Stats;
 
-use crate::hash::Sum;
+use crate::{hash::Sum, ordered::Outcome};
+
+/// The result of a job.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Hashed {
+    Sum(Sum),
+    /// It does not exist, which is no error here.
+    Missing,
+}
 
 /// The feeder counts what it sees; how many works failed, the troupe has counted already.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
-    /// Files that came back without a sum: failed, panicked or left.
+    /// Files whose work did not end, or panicked.
     pub(crate) undone: u64,
     pub(crate) skipped: u64,
     /// Faults that the troupe does not see: unlisted directories, digests that do not match.
@@ -17,13 +25,14 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, sum: Option<&Sum>) {
-        match sum {
-            Some(sum) => {
+    pub(crate) fn add(&mut self, outcome: &Outcome<Hashed>) {
+        match outcome {
+            Outcome::Done(Hashed::Sum(Sum { bytes, .. })) => {
                 self.files += 1;
-                self.bytes += sum.bytes;
+                self.bytes += bytes;
             }
-            None => self.undone += 1,
+            Outcome::Done(Hashed::Missing) | Outcome::Failed => {}
+            Outcome::NotDone => self.undone += 1,
         }
     }
 
@@ -31,9 +40,8 @@ impl Tally {
         self.faults + stats.failed + stats.panicked
     }
 
-    /// The files that nobody got to. Exact once the troupe is joined: it runs each work once or
-    /// gives it back, and counts the failures among them.
+    /// The files that nobody got to, or got to the end of. A panic is an error instead.
     pub(crate) fn left(&self, stats: &Stats) -> u64 {
-        self.undone.saturating_sub(stats.failed + stats.panicked)
+        self.undone.saturating_sub(stats.panicked)
     }
 }

@@ -4,14 +4,18 @@ use std::{fs::FileType, io, os::unix::fs::FileTypeExt, path::PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::error::{FileError, Reason};
+use crate::{
+    error::{FileError, Reason},
+    hash::is_standard_input,
+};
 
 #[derive(Debug)]
 pub(crate) enum Found {
+    /// A regular file, or anything but a directory that was asked for by name.
     File(PathBuf),
-    /// A symbolic link on the way: so ordinary that a message for each would bury the others.
+    /// A symbolic link in a directory: so ordinary that a message for each would bury the others.
     Link,
-    /// An entry without content to hash, or a link that was asked for by name.
+    /// An entry of a directory that may have no end, or no content.
     Other(PathBuf, &'static str),
     /// A directory that cannot be listed, or a path that does not exist.
     Unreadable(FileError),
@@ -20,30 +24,34 @@ pub(crate) enum Found {
 /// Walks one path after the other. Lazy: what is in memory is one listing per level of the tree,
 /// for a directory must be read whole to be sorted.
 ///
-/// A path that is itself a symbolic link is not followed either: the same tree gives the same
-/// list, however it was named.
+/// A path itself is followed if it is a symbolic link, and read whatever it leads to: it was asked
+/// for by name.
 pub(crate) fn walk(paths: Vec<PathBuf>) -> impl Iterator<Item = Found> {
-    paths
-        .into_iter()
-        .flat_map(|path| {
-            WalkDir::new(path)
-                .follow_root_links(false)
-                .sort_by_file_name()
-        })
-        .filter_map(|entry| match entry {
-            Ok(entry) => classify(entry),
-            Err(error) => Some(Found::Unreadable(unreadable(error))),
-        })
+    paths.into_iter().flat_map(|path| {
+        let (input, tree) = if is_standard_input(&path) {
+            (Some(Found::File(path)), None)
+        } else {
+            (None, Some(WalkDir::new(path).sort_by_file_name()))
+        };
+        let entries = tree.into_iter().flatten();
+        input.into_iter().chain(entries.filter_map(classify))
+    })
 }
 
-/// The type comes with the listing: no `stat` here, the only one is made by the actor.
-fn classify(entry: DirEntry) -> Option<Found> {
+/// The type comes with the listing: no `stat` but for a path itself, which may be a link. Any other
+/// is made by the actor.
+fn classify(entry: walkdir::Result<DirEntry>) -> Option<Found> {
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(error) => return Some(Found::Unreadable(unreadable(error))),
+    };
     let kind = entry.file_type();
-    if kind.is_dir() {
+    let is_named = entry.depth() == 0;
+    if kind.is_dir() || is_named && entry.path().is_dir() {
         None
-    } else if kind.is_file() {
+    } else if kind.is_file() || is_named {
         Some(Found::File(entry.into_path()))
-    } else if kind.is_symlink() && entry.depth() > 0 {
+    } else if kind.is_symlink() {
         Some(Found::Link)
     } else {
         Some(Found::Other(entry.into_path(), name_of(kind)))
@@ -51,9 +59,7 @@ fn classify(entry: DirEntry) -> Option<Found> {
 }
 
 fn name_of(kind: FileType) -> &'static str {
-    if kind.is_symlink() {
-        "symbolic link"
-    } else if kind.is_fifo() {
+    if kind.is_fifo() {
         "fifo"
     } else if kind.is_socket() {
         "socket"
