@@ -212,7 +212,11 @@ fn tail(rounds: usize) {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.peek().is_some_and(|first| first == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let rounds = arguments.next().and_then(|rounds| rounds.parse().ok());
     let Some(rounds @ 1..) = rounds else {
         eprintln!("{USAGE}");

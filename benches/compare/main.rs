@@ -47,6 +47,10 @@ mod workloads;
 
 fn main() -> ExitCode {
     match Options::parse() {
+        Ok(Task::Help) => {
+            println!("{}", options::USAGE);
+            ExitCode::SUCCESS
+        }
         Ok(Task::Suite(options)) => suite::run(&options),
         Ok(Task::Measure {
             workload,

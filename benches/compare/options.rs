@@ -10,15 +10,21 @@ use crate::workloads::{self, Workload};
 
 pub(crate) const USAGE: &str = "\
 usage: cargo bench --bench compare -- [--quick] [--only NAME,..] [--mode all|one] [--runs N] [--out DIR]
+
+Measures Troupe and other pools, and writes the figures to benches/RESULTS.md and benches/plots.
+
   --quick     small sizes, in less than a minute; writes nothing, and fails if a ratio is more than twice its bar,
               also when measured once more
   --only      these workloads; writes nothing without --out
   --mode      on all CPUs, or on one; writes nothing without --out
   --runs      repeat everything so often, and show the medians
-  --out       where RESULTS.md and plots/ are written; usually benches/";
+  --out       where RESULTS.md and plots/ are written; usually benches/
+  --help      this text";
 
 /// The task of this process.
 pub(crate) enum Task {
+    /// Print the usage.
+    Help,
     /// Run workloads in other processes.
     Suite(Options),
     /// Measure one workload, for the process that started this one.
@@ -53,6 +59,7 @@ impl Options {
             match argument {
                 // `cargo bench` passes it, `cargo test --benches` does not.
                 Long("bench") => is_bench = true,
+                Long("help") => return Ok(Task::Help),
                 Long("quick") => effort = Some(Effort::Quick),
                 Long("tiny") => effort = Some(Effort::Tiny),
                 Long("workload") => workload = Some(find(&arguments.value()?.string()?)?),
