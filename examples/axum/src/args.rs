@@ -2,12 +2,13 @@
 
 use std::{thread, time::Duration};
 
+use axum_example::server::Times;
 use lexopt::{Arg, Error, Parser, ValueExt};
 
-use crate::options::{at_least_1, checked, duration, seconds, value};
+use crate::options::{at_least_1, checked, duration, seconds, some_seconds, value};
 
 pub(crate) const HELP: &str = "\
-Serves GET /call/{id}, each a blocking call on a bounded pool, and GET /stats.
+Serves GET /call/{id}, each a blocking call on a bounded pool, GET /stats, and GET /healthz.
 
 usage: axum-example [serve] [OPTIONS]
        axum-example load [OPTIONS]
@@ -27,6 +28,9 @@ serve:
   --pool POOL          troupe; for comparison spawn-blocking, or limited: the same behind tower's
                        load shed and a concurrency limit of --max x (--mailbox + 1)
                        (default: troupe)
+  --header-timeout SECS
+                       how long a client may take for the head of a request; a connection on which
+                       nothing is asked for as long is closed (default: 10)
   --grace SECS         how long a shutdown may take; what is late then has one second more
                        (default: 30)
 
@@ -84,7 +88,7 @@ impl Both {
 pub(crate) struct Serve {
     pub(crate) listen: String,
     pub(crate) pool: Behind,
-    pub(crate) grace: Duration,
+    pub(crate) times: Times,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +110,10 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, Error> {
     let mut serve = Serve {
         listen: "127.0.0.1:3000".into(),
         pool: Behind::Troupe,
-        grace: Duration::from_secs(30),
+        times: Times {
+            head: Duration::from_secs(10),
+            grace: Duration::from_secs(30),
+        },
     };
     let mut load = Load {
         requests: 400,
@@ -152,8 +159,12 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, Error> {
                 };
                 for_serve = Some("--pool");
             }
+            Arg::Long("header-timeout") => {
+                serve.times.head = some_seconds("--header-timeout", parser)?;
+                for_serve = Some("--header-timeout");
+            }
             Arg::Long("grace") => {
-                serve.grace = seconds("--grace", parser)?;
+                serve.times.grace = seconds("--grace", parser)?;
                 for_serve = Some("--grace");
             }
             Arg::Long("requests") => {

@@ -110,9 +110,7 @@ fn serve_until_stopped(both: &Both, serve: &Serve) -> Result<bool, Fatal> {
                 drop(troupe.shutdown_now()); // The drop of each resolves its reply.
             }
         };
-        server::serve(listener, router, stop, serve.grace, give_up)
-            .await
-            .map_err(Fatal::Runtime)
+        Ok::<_, Fatal>(server::serve(listener, router, stop, serve.times, give_up).await)
     })?;
 
     runtime.shutdown_timeout(ended.left());

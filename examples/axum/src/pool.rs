@@ -63,6 +63,15 @@ impl Pool {
         }
     }
 
+    /// Returns `true` once the troupe accepts no more work. The other pools never stop.
+    #[must_use]
+    pub fn is_shutdown(&self) -> bool {
+        match self {
+            Pool::Troupe(handle) => handle.is_shutdown(),
+            Pool::SpawnBlocking | Pool::Limited(_) => false,
+        }
+    }
+
     /// Of the troupe, if there is one.
     #[must_use]
     pub fn stats(&self) -> Option<Stats> {

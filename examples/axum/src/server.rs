@@ -2,20 +2,34 @@
 
 use std::{
     future::Future,
-    io,
     time::{Duration, Instant},
 };
 
-use axum::Router;
+use axum::{Router, serve::Listener};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
 use tokio::{
     net::TcpListener,
-    pin, select,
-    sync::oneshot,
+    pin, select, task,
     time::{sleep, timeout},
 };
 
 /// How long the last answers may take on their way, when time is up.
 pub const LAST: Duration = Duration::from_secs(1);
+
+/// How long the server has patience.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// A client may take as long for the head of a request, from the beginning of the connection or
+    /// the answer before.
+    pub head: Duration,
+    /// From the signal to the last answer.
+    pub grace: Duration,
+}
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug)]
@@ -46,45 +60,51 @@ impl Ended {
 /// Serves until `stop` resolves; then listens no more, and returns when the requests that are
 /// there have been answered.
 ///
-/// When `grace` is over, `give_up` is called once. It may take back what has not started
+/// When the grace is over, `give_up` is called once. It may take back what has not started
 /// (`shutdown_now`), so that at least this is answered. It must not wait (`join`): nothing else
 /// would go on meanwhile, least of all the answers.
 ///
-/// # Errors
-///
-/// As `axum::serve`.
+/// `axum::serve` would do most of this, but lets a client take any time for the head of a request.
 pub async fn serve(
-    listener: TcpListener,
+    mut listener: TcpListener,
     router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-    grace: Duration,
+    stop: impl Future<Output = ()>,
+    times: Times,
     give_up: impl FnOnce(),
-) -> io::Result<Ended> {
-    let (began, has_begun) = oneshot::channel();
-    let stop = async move {
-        stop.await;
-        began.send(Instant::now()).ok(); // Nobody listens if the server has failed.
-    };
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .into_future();
-    pin!(serving);
-    let began = select! {
-        biased;
-        began = has_begun => began.unwrap_or_else(|_| Instant::now()),
-        // Before it was told to: it has failed.
-        ended = &mut serving => return ended.map(|()| Ended::answered(Instant::now(), grace)),
-    };
+) -> Ended {
+    let Times { head, grace } = times;
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(head);
+    let connections = GracefulShutdown::new();
+    pin!(stop);
+    loop {
+        let (stream, _) = select! {
+            biased;
+            () = &mut stop => break,
+            // Waits a little when the system has no file left, and tries again.
+            accepted = Listener::accept(&mut listener) => accepted,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let connection = connections.watch(connection);
+        task::spawn(async {
+            connection.await.ok(); // The client has gone, or has taken too long.
+        });
+    }
+    let began = Instant::now();
+    drop(listener);
+    let answering = connections.shutdown();
+    pin!(answering);
     select! {
-        ended = &mut serving => return ended.map(|()| Ended::answered(began, grace)),
-        () = sleep(grace.saturating_sub(began.elapsed())) => give_up(),
+        () = &mut answering => return Ended::answered(began, grace),
+        () = sleep(grace) => give_up(),
     }
     // An answer that is still owed is that of a work that runs, or goes to a client that does not
     // take it, or to one that has not finished its question.
     let deadline = Instant::now().checked_add(LAST);
-    timeout(LAST, serving).await.ok().transpose()?;
-    Ok(Ended {
+    timeout(LAST, answering).await.ok();
+    Ended {
         is_answered: false,
         deadline,
-    })
+    }
 }

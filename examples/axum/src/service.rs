@@ -75,11 +75,12 @@ impl Service {
         }
     }
 
-    /// `/call/{id}`, and `/stats`.
+    /// `/call/{id}`, `/stats`, and `/healthz`.
     pub fn router(self) -> Router {
         Router::new()
             .route("/call/{id}", get(call))
             .route("/stats", get(stats))
+            .route("/healthz", get(healthz))
             .with_state(self)
     }
 
@@ -119,6 +120,15 @@ impl Service {
 
 async fn stats(State(service): State<Service>) -> String {
     service.stats()
+}
+
+/// Needs no place in the pool: a server that is full is healthy.
+async fn healthz(State(service): State<Service>) -> (StatusCode, &'static str) {
+    if service.pool.is_shutdown() {
+        (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
 }
 
 async fn call(State(service): State<Service>, Path(id): Path<u64>) -> Response {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     net::{SocketAddr, TcpStream},
     process::{Command, Output, Stdio},
 };
@@ -105,6 +106,19 @@ fn a_sigterm_leaves_nothing_unanswered() {
     let (code, report) = server.end();
     assert_eq!(code, Some(0), "{report}");
     assert!(report.starts_with("drained\nanswers_200 6\n"), "{report}");
+}
+
+/// This failed because half a head was waited for during the whole grace, and the exit status was 1.
+#[test]
+fn half_a_head_at_the_end_is_no_failure() {
+    let mut server = Server::start(&["--header-timeout", "1", "--grace", "86400"]);
+    let mut half = TcpStream::connect(server.address).unwrap();
+    half.write_all(b"GET /call/1 HTTP/1.1\r\n").unwrap();
+    assert_eq!(server.ask("/healthz").answer().text, "ok\n");
+    server.signal("TERM");
+    let (code, report) = server.end();
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.starts_with("drained\n"), "{report}");
 }
 
 /// The client has gone, so the server no longer serves, but the troupe is joined.
@@ -212,6 +226,10 @@ fn a_wrong_command_line_is_told_what_is_wrong() {
         (&["--mailbox", "x"], "--mailbox: invalid digit"),
         (&["--runtime-threads", "0"], "from 1 to 1024: 0"),
         (&["--work-ms", "-1"], "--work-ms: it must be from 0 to"),
+        (
+            &["--header-timeout", "0"],
+            "--header-timeout: it must be from 0.000001",
+        ),
         (&["--pool", "rayon"], "--pool: no such pool: \"rayon\""),
         (
             &["--pool", "spawn-blocking", "--max", "2"],

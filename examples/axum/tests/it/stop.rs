@@ -1,13 +1,15 @@
 //! The end: whoever was there gets an answer, whoever comes later gets no connection.
 
 use std::{
+    io::{ErrorKind, Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
 
+use axum_example::server::Times;
 use troupe_pool::Config;
 
-use crate::support::{Served, WAITS, eventually};
+use crate::support::{HANG, Served, WAITS, eventually};
 
 #[test]
 fn whatever_was_accepted_is_answered_and_nobody_else_gets_in() {
@@ -97,4 +99,61 @@ fn an_idle_server_stops_at_once() {
     assert_eq!(served.get_on(&mut client, "/call/1").status, 200);
     served.begin_to_stop();
     assert!(served.stopped());
+}
+
+/// Sends a part of a question.
+fn half_a_head(served: &Served) -> TcpStream {
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    stream.set_read_timeout(Some(HANG)).unwrap();
+    stream
+        .write_all(b"GET /call/1 HTTP/1.1\r\nHost: half")
+        .unwrap();
+    stream
+}
+
+/// Waits until the server has closed a connection, without an answer.
+#[track_caller]
+fn assert_closed(mut stream: TcpStream) {
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
+    assert_eq!(answer, []);
+}
+
+/// This failed because a client could take for ever.
+#[test]
+fn half_a_head_is_closed_in_time() {
+    let times = Times {
+        head: Duration::from_millis(200),
+        grace: Duration::MAX,
+    };
+    let mut served = Served::with_times(Config::fixed(1), times);
+    let halves: Vec<_> = (0..20).map(|_| half_a_head(&served)).collect();
+    halves.into_iter().for_each(assert_closed);
+    assert_eq!(served.work(1).status, 200);
+    served.begin_to_stop();
+    assert!(served.stopped());
+}
+
+/// This failed because half a head was waited for until the grace was over, and counted as a request
+/// without an answer.
+#[test]
+fn half_a_head_holds_the_end_up_for_its_time_only() {
+    let times = Times {
+        head: Duration::from_secs(1),
+        grace: HANG * 2,
+    };
+    let mut served = Served::with_times(Config::fixed(1).mailbox_size(1), times);
+    let halves: Vec<_> = (0..20).map(|_| half_a_head(&served)).collect();
+    // These connections are older than the one of this question, so they have been accepted.
+    assert_eq!(served.work(1).status, 200);
+    let running = served.ask(&format!("/call/{WAITS}"));
+    served.backend.gate.wait_for(1);
+    served.begin_to_stop();
+    halves.into_iter().for_each(assert_closed);
+    served.backend.gate.open();
+    assert_eq!(running.answer().status, 200);
+    assert!(served.stopped(), "every request was answered");
 }

@@ -8,7 +8,7 @@ use axum_example::{
     backend::{Backend, Rejected},
     client::{Answer, Client, figure},
     pool::Pool,
-    server::{self, Ended},
+    server::{self, Ended, Times},
     service::Service,
 };
 use parking_lot::Mutex;
@@ -79,6 +79,11 @@ impl Served {
     }
 
     pub(crate) fn with_grace(config: Config, grace: Duration) -> Self {
+        let head = HANG; // None of these clients sends half a head.
+        Self::with_times(config, Times { head, grace })
+    }
+
+    pub(crate) fn with_times(config: Config, times: Times) -> Self {
         let troupe = Arc::new(Troupe::builder(config).build().unwrap());
         let backend = Scripted::default();
         let pool = Pool::Troupe(troupe.handle());
@@ -92,10 +97,7 @@ impl Served {
         };
         let owner = Arc::clone(&troupe);
         let give_up = move || drop(owner.shutdown_now());
-        let serving = async move {
-            let served = server::serve(listener, router, stopped, grace, give_up);
-            served.await.unwrap()
-        };
+        let serving = async move { server::serve(listener, router, stopped, times, give_up).await };
         Served {
             backend,
             troupe,

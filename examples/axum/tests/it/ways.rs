@@ -45,6 +45,25 @@ fn a_panic_is_a_500() {
     assert_eq!(served.troupe.stats().panicked, 1);
 }
 
+/// A probe that needs a place would have a busy server killed.
+#[test]
+fn a_full_server_is_healthy() {
+    let served = Served::start(one_place());
+    let first = served.ask(&format!("/call/{WAITS}"));
+    served.backend.gate.wait_for(1);
+    assert_eq!(served.work(1).status, 503);
+    let healthz = served.get("/healthz");
+    assert_eq!((healthz.status, healthz.text.as_str()), (200, "ok\n"));
+    served.troupe.shutdown();
+    let healthz = served.get("/healthz");
+    assert_eq!(
+        (healthz.status, healthz.text.as_str()),
+        (503, "shutting down\n")
+    );
+    served.backend.gate.open();
+    assert_eq!(first.answer().status, 200);
+}
+
 #[test]
 fn what_does_not_fit_is_a_503_with_retry_after_and_has_not_run() {
     let served = Served::start(one_place());
