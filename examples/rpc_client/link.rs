@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, BufRead, BufReader, ErrorKind, Write},
+    io::{self, BufReader, ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
@@ -10,11 +10,12 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
+use serde_json::{Deserializer, value::RawValue};
 
 use crate::{
     args::Args,
     tally::{Kind, Tally},
-    wire::{Answer, Argument, Done, METHOD},
+    wire::{Answer, Argument, Done, METHOD, Object},
 };
 
 /// The most calls that are written at once.
@@ -192,21 +193,13 @@ impl Link {
     /// stay unanswered.
     pub(crate) fn receive(&self, load: &Load) -> Tally {
         let mut tally = Tally::default();
-        let mut lines = BufReader::new(&self.stream);
-        let mut line = Vec::new();
-        loop {
-            match lines.read_until(b'\n', &mut line) {
-                Ok(0) => break,
-                Ok(_) => {
-                    self.settle(&line, load, &mut tally);
-                    line.clear();
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // `line` keeps what has arrived.
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-                        && !self.is_given_up(load) => {}
-                Err(_) => break,
+        let bytes = BufReader::new(Incoming { link: self, load });
+        for answer in Deserializer::from_reader(bytes).into_iter::<Box<RawValue>>() {
+            match answer {
+                Ok(answer) => self.settle(answer.get(), load, &mut tally),
+                Err(error) if error.is_io() => break,
+                // Nobody can tell where the next answer begins.
+                Err(error) => tally.strange(&error.to_string()),
             }
         }
         self.hang_up();
@@ -226,11 +219,11 @@ impl Link {
             .is_some_and(|finished| finished.elapsed() >= load.patience)
     }
 
-    fn settle(&self, line: &[u8], load: &Load, tally: &mut Tally) {
-        let Ok(Answer { id, result, error }) =
-            serde_json::from_slice::<Answer<Option<u64>, String>>(line)
+    fn settle(&self, answer: &str, load: &Load, tally: &mut Tally) {
+        let Ok(Object(Answer { id, result, error })) =
+            serde_json::from_str::<Object<Answer<Option<u64>, Object<Done>, String>>>(answer)
         else {
-            return tally.strange(line);
+            return tally.strange(answer);
         };
         let since = id.and_then(|id| {
             let mut calls = self.calls.lock();
@@ -240,18 +233,38 @@ impl Link {
             since
         });
         let Some(since) = since else {
-            return tally.strange(line); // Nobody has asked, or it was answered before.
+            return tally.strange(answer); // Nobody has asked, or it was answered before.
         };
         load.answers.fetch_add(1, Relaxed);
-        let is_ours = |done: &Done| Some(done.id) == id;
+        let is_ours = |Object(done): &Object<Done>| Some(done.id) == id;
         match (result.filter(is_ours), error.as_deref()) {
             (Some(_), None) => tally.ok(since.elapsed()),
             (None, Some(error)) => match tally.error(error, since.elapsed()) {
                 Kind::Failed | Kind::Overloaded => {}
                 Kind::ShuttingDown => load.stop(),
-                Kind::Strange => tally.strange(line),
+                Kind::Strange => tally.strange(answer),
             },
-            _ => tally.strange(line),
+            _ => tally.strange(answer),
+        }
+    }
+}
+
+/// The bytes from the server. A read goes on when the system's patience ends before the client's.
+#[derive(Debug)]
+struct Incoming<'l> {
+    link: &'l Link,
+    load: &'l Load,
+}
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match (&self.link.stream).read(buffer) {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+                        && !self.link.is_given_up(self.load) => {}
+                read => return read,
+            }
         }
     }
 }

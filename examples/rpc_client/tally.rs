@@ -81,10 +81,9 @@ impl Tally {
         }
     }
 
-    pub(crate) fn strange(&mut self, line: &[u8]) {
+    pub(crate) fn strange(&mut self, answer: &str) {
         self.strange += 1;
-        let text = || String::from_utf8_lossy(line).trim_end().to_owned();
-        self.strangest.get_or_insert_with(text);
+        self.strangest.get_or_insert_with(|| answer.to_owned());
     }
 
     pub(crate) fn add(&mut self, other: &Tally) {

@@ -40,8 +40,8 @@ simulated work:
 limits:
   --connections N       at once (default: 2048, or what the system allows)
   --in-flight N         calls of a connection that are not yet answered (default: 256)
-  --frame BYTES         the longest line (default: 65536)
-  --stall SECS          how long a client may take for a line, or take nothing (default: 10)
+  --frame BYTES         the longest value (default: 65536)
+  --stall SECS          how long a client may take for a value, or take nothing (default: 10)
   --grace SECS          how long a shutdown may take (default: 30)
 
   --help                this text

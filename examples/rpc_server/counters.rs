@@ -38,7 +38,7 @@ pub(crate) struct Counters {
     pub(crate) panicked: Counter,
     pub(crate) overloaded: Counter,
     pub(crate) shutting_down: Counter,
-    /// Lines that are no such calls.
+    /// Values that are no such calls, and what is no value.
     pub(crate) bad: Counter,
     /// Answers to either whose connection had gone.
     pub(crate) lost: Counter,

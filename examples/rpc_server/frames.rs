@@ -1,12 +1,17 @@
-//! Lines from a client, none longer than a limit, none slower than another.
+//! Values of JSON from a client, none longer than a limit, none slower than another.
+//!
+//! A value ends with its last bracket, as for the decoder of Go: calls may share a line, or take
+//! several. `serde_json` finds that end: at once in the bytes that have come together, or else byte by
+//! byte as they come. So a byte is looked at twice at most, in however many pieces a value comes.
 
 use std::{
+    fmt::Display,
     io::{self, ErrorKind, Read},
-    mem,
     net::TcpStream,
-    ops::Range,
     time::{Duration, Instant},
 };
+
+use serde_json::{Deserializer, value::RawValue};
 
 /// Enough for a hundred ordinary calls.
 const BUFFER: usize = 8 * 1024;
@@ -15,41 +20,15 @@ const BUFFER: usize = 8 * 1024;
 const GLANCE: Duration = Duration::from_micros(1);
 
 #[derive(Debug)]
-pub(crate) struct Frames<'s> {
-    stream: &'s TcpStream,
-    limit: usize,
-    patience: Duration,
-    buffer: Vec<u8>,
-    /// Bytes that have arrived and are not yet returned are in `buffer[start..end]`.
-    start: usize,
-    end: usize,
-    /// Bytes behind `start` that are known to hold no line break.
-    searched: usize,
-    /// When the line that has begun must be whole.
-    due: Option<Instant>,
-    /// The stream has a read timeout.
-    is_timed: bool,
-    /// The rest of a line that was too long is thrown away.
-    is_skipping: bool,
-    /// The time at which the bytes read last count as having come. Bytes that already wait behind a read have come
-    /// with what that returns; else only the read itself tells.
-    arrived: Instant,
-    /// The last read filled its buffer: more may have been waiting.
-    is_more: bool,
-}
+pub(crate) struct Frames<'s>(Source<'s>);
 
-#[derive(Debug, PartialEq)]
-pub(crate) enum Frame<'f> {
+#[derive(Debug)]
+pub(crate) enum Frame {
     /// And when its end counts as having come.
-    Line(&'f [u8], Instant),
-    /// Said once, as soon as it is known.
-    TooLong,
-    /// A line was begun and not finished in time.
-    Late,
-    /// The end has come before that of this line.
-    Rest(&'f [u8]),
-    /// The client has closed, at least for writing, or this server reads no more; or a line that was
-    /// too long was not even finished in time.
+    Value(Box<RawValue>, Instant),
+    /// Why the bytes are no value. Nobody can tell where the next one begins.
+    Broken(String),
+    /// The client has closed, at least for writing, or this server reads no more.
     End,
     /// The connection has failed.
     Failed,
@@ -57,88 +36,111 @@ pub(crate) enum Frame<'f> {
 
 impl<'s> Frames<'s> {
     pub(crate) fn new(stream: &'s TcpStream, limit: usize, patience: Duration) -> Self {
-        Frames {
+        Frames(Source {
             stream,
             limit,
             patience,
-            buffer: vec![0; BUFFER],
+            buffer: Box::new([0; BUFFER]),
             start: 0,
             end: 0,
-            searched: 0,
+            taken: 0,
+            length: 0,
             due: None,
             is_timed: false,
-            is_skipping: false,
             arrived: Instant::now(),
             is_more: false,
-        }
+        })
     }
 
-    /// Waits for the next line that is not blank.
-    pub(crate) fn next(&mut self) -> Frame<'_> {
-        loop {
-            if let Some(line) = self.line_at_hand() {
-                self.due = None;
-                let was_skipped = mem::take(&mut self.is_skipping);
-                if was_skipped || self.buffer[line.clone()].trim_ascii().is_empty() {
-                    continue;
-                }
-                if line.len() > self.limit {
-                    return Frame::TooLong;
-                }
-                return Frame::Line(&self.buffer[line], self.arrived);
+    /// Waits for the next value.
+    pub(crate) fn next(&mut self) -> Frame {
+        let source = &mut self.0;
+        if let Some(value) = source.take_whole() {
+            return Frame::Value(value, source.arrived);
+        }
+        source.begin();
+        let mut values = Deserializer::from_reader(&mut *source).into_iter::<Box<RawValue>>();
+        let value = values.next();
+        let used = values.byte_offset();
+        match value {
+            None => Frame::End,
+            Some(Ok(value)) => {
+                source.give_back(used);
+                Frame::Value(value, source.arrived)
             }
-            if self.end - self.start > self.limit && !self.is_skipping {
-                self.is_skipping = true;
-                return Frame::TooLong;
-            }
-            match self.read() {
-                Ok(0) => {
-                    let rest = mem::replace(&mut self.start, self.end)..self.end;
-                    self.searched = 0;
-                    let rest = &self.buffer[rest];
-                    return match rest.trim_ascii() {
-                        [] => Frame::End,
-                        _ if self.is_skipping => Frame::End,
-                        _ => Frame::Rest(rest),
-                    };
+            Some(Err(error)) => match error.io_error_kind() {
+                None => Frame::broken(error),
+                Some(ErrorKind::FileTooLarge) => {
+                    Frame::broken(format_args!("a value of more than {} bytes", source.limit))
                 }
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    return match is_timeout(&error) {
-                        // It has been answered already, as too long.
-                        true if self.is_skipping => Frame::End,
-                        true => Frame::Late,
-                        false => Frame::Failed,
-                    };
-                }
-            }
+                Some(ErrorKind::TimedOut) => Frame::broken("a value that was not finished in time"),
+                Some(_) => Frame::Failed,
+            },
         }
     }
+}
 
-    fn line_at_hand(&mut self) -> Option<Range<usize>> {
-        let unsearched = &self.buffer[self.start + self.searched..self.end];
-        let Some(length) = unsearched.iter().position(|byte| *byte == b'\n') else {
-            self.searched = self.end - self.start;
+impl Frame {
+    fn broken(reason: impl Display) -> Self {
+        Frame::Broken(format!("bad request: {reason}"))
+    }
+}
+
+/// The bytes of a client, one at a time. It fails with [`ErrorKind::FileTooLarge`] in a value that
+/// is too long, and with [`ErrorKind::TimedOut`] in one that is too slow.
+#[derive(Debug)]
+struct Source<'s> {
+    stream: &'s TcpStream,
+    limit: usize,
+    patience: Duration,
+    /// Bytes that have arrived and are not yet taken are in `buffer[start..end]`.
+    buffer: Box<[u8; BUFFER]>,
+    start: usize,
+    end: usize,
+    /// Bytes taken for this value, blanks before it included.
+    taken: usize,
+    /// Those behind the blanks: if there are any, the value has begun.
+    length: usize,
+    /// When the value that has begun must be whole.
+    due: Option<Instant>,
+    /// The stream has a read timeout.
+    is_timed: bool,
+    /// The time at which the bytes read last count as having come. Bytes that already wait behind a
+    /// read have come with what that returns; else only the read itself tells.
+    arrived: Instant,
+    /// The last read filled its buffer: more may have been waiting.
+    is_more: bool,
+}
+
+impl Source<'_> {
+    /// A value that has come whole, as most do. That is much cheaper than byte by byte.
+    fn take_whole(&mut self) -> Option<Box<RawValue>> {
+        let bytes = &self.buffer[self.start..self.end];
+        let mut values = Deserializer::from_slice(bytes).into_iter::<&RawValue>();
+        let value = values.next()?.ok()?;
+        // Only a bracket says that no more of it can come.
+        if !value.get().ends_with('}') || value.get().len() > self.limit {
             return None;
-        };
-        let start = self.start;
-        let line = start..start + self.searched + length;
-        (self.start, self.searched) = (line.end + 1, 0);
-        Some(line)
+        }
+        let value = value.to_owned();
+        self.start += values.byte_offset();
+        Some(value)
     }
 
-    fn read(&mut self) -> io::Result<usize> {
-        if self.is_skipping {
-            (self.start, self.end, self.searched) = (0, 0, 0);
-        }
-        self.make_room();
-        let has_begun = self.is_skipping || self.start < self.end;
+    fn begin(&mut self) {
+        (self.taken, self.length, self.due) = (0, 0, None);
+    }
+
+    /// Takes back the byte behind a number, without which nobody knows that the number has ended.
+    fn give_back(&mut self, used: usize) {
+        self.start -= self.taken - used;
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        self.due = match self.due {
-            _ if !has_begun => None,
-            due => due.or(Some(now + self.patience)),
-        };
+        if self.length > 0 {
+            self.due = self.due.or(Some(now + self.patience));
+        }
         let mut rest = self.due.map(|due| due.saturating_duration_since(now));
         if rest == Some(Duration::ZERO) {
             return Err(ErrorKind::TimedOut.into());
@@ -146,46 +148,55 @@ impl<'s> Frames<'s> {
         if self.is_more {
             rest = Some(GLANCE);
         }
-        // Most lines arrive whole: two system calls less for each.
+        // Most values arrive whole: two system calls less for each.
         if rest.is_some() || self.is_timed {
             self.stream.set_read_timeout(rest)?;
             self.is_timed = rest.is_some();
         }
-        let mut stream = self.stream;
-        let room = &mut self.buffer[self.end..];
-        let size = room.len();
-        let read = match stream.read(room) {
+        let read = match (&*self.stream).read(&mut *self.buffer) {
             Ok(read) => read,
-            // There was no more. Bytes that come from now on had not come before.
-            Err(error) if self.is_more && is_timeout(&error) => {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                // Systems differ in what they call it. After a glance there was no more, so bytes
+                // that come from now on had not come before.
+                let kind = match self.is_more {
+                    true => ErrorKind::Interrupted,
+                    false => ErrorKind::TimedOut,
+                };
                 self.is_more = false;
-                return Err(ErrorKind::Interrupted.into());
+                return Err(kind.into());
             }
             Err(error) => return Err(error),
         };
-        self.end += read;
+        (self.start, self.end) = (0, read);
         if !self.is_more {
             self.arrived = Instant::now();
         }
-        self.is_more = read == size;
-        Ok(read)
-    }
-
-    /// Moves what there is to the front, and lets the buffer grow for a long line only as long as
-    /// that is there.
-    fn make_room(&mut self) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-        if self.end == self.buffer.len() {
-            let longer = (2 * self.end).min(self.limit + 1);
-            self.buffer.resize(longer, 0);
-        } else if self.end == 0 && self.buffer.len() > BUFFER {
-            self.buffer = vec![0; BUFFER];
-        }
+        self.is_more = read == BUFFER;
+        Ok(())
     }
 }
 
-/// Systems differ in what they call it.
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+impl Read for Source<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let Some(room) = room.first_mut() else {
+            return Ok(0);
+        };
+        if self.start == self.end {
+            self.fill()?;
+            if self.end == 0 {
+                return Ok(0);
+            }
+        }
+        let byte = self.buffer[self.start];
+        if self.length > 0 || !byte.is_ascii_whitespace() {
+            if self.length == self.limit {
+                return Err(ErrorKind::FileTooLarge.into());
+            }
+            self.length += 1;
+        }
+        self.start += 1;
+        self.taken += 1;
+        *room = byte;
+        Ok(1)
+    }
 }

@@ -43,23 +43,40 @@
 //! | a call that panicked | `panicked` |
 //! | a call during the shutdown, a retry that is refused for it, a work that was taken back | `shutting down` |
 //! | a method that there is not | `rpc: can't find` |
-//! | a line that is no call, or longer than `--frame`, or not whole within `--stall` | `bad request` |
-//! | half a line, behind which the client closes | `bad request` |
+//! | a call without parameters | `jsonrpc: request body missing params` |
+//! | any other value that is no call | `bad request` |
+//! | what is no JSON, or a value longer than `--frame`, or not whole within `--stall` | `bad request` |
+//! | half a value, behind which the client closes | `bad request` |
 //! | a connection beyond `--connections`, or for which there is no thread | `overloaded` |
 //!
-//! The id is that of the line, or null where none can be told, as for a connection too many. After
-//! a line that is late the connection ends, and otherwise goes on with the next line. A last line
-//! may lack its line break, if the client closes behind it. One that lacks it when the server stops
-//! to take calls, at its end, is no request and gets no answer. A client that takes nothing for
-//! `--stall` is cut off. The calls of a client that has gone are run, and their answers dropped. A
-//! client that has closed may wait for answers, so only a reset, or an answer that cannot be
-//! written, shows that it has gone.
+//! The id is that of the call, or null where none can be told, as for a connection too many. Half a
+//! value that the client had not finished when the server stops to take calls, at its end, is no
+//! request and gets no answer. A client that takes nothing for `--stall` is cut off. The calls of a
+//! client that has gone are run, and their answers dropped. A client that has closed may wait for
+//! answers, so only a reset, or an answer that cannot be written, shows that it has gone.
 //!
 //! Memory is bounded, whatever the clients send: by the works that the pool can hold, and by
-//! `--connections` times (two threads, a few times `--frame` while a line is read, and
+//! `--connections` times (two threads, a few times `--frame` while a value is read, and
 //! `--in-flight` answers of at most 320 bytes, or twice that since buffers grow by doubling). So are
 //! the open files: one for each connection, and a fixed number for the rest of the server, which
 //! `--connections` leaves free.
+//!
+//! # Frames
+//!
+//! Calls are values of JSON, and blanks between them are optional, line breaks too. So calls may
+//! share a line or a segment, and a call may be printed over several lines. A value ends with its
+//! last bracket, and is answered without waiting for what comes next. Nobody can tell where the
+//! next value begins behind one that is broken, too long or late: the calls before it are answered,
+//! then it is, and the connection ends.
+//!
+//! The tests compare this with a server in Go. Where Go is lenient or silent, this server is not:
+//!
+//! | | Go | here |
+//! |---|---|---|
+//! | before the connection ends for what is no JSON | nothing | `bad request` |
+//! | a value that is no object | the connection ends | `bad request`, and the next value is served |
+//! | a field twice, names in other letter case | the last one, the same | `bad request` |
+//! | parameters that are not an array with one object | what is missing is zero, what is too much is ignored | `bad request` |
 //!
 //! # How it ends
 //!

@@ -67,7 +67,7 @@ pub(crate) fn render(figures: &Figures<'_>) -> prometheus::Result<String> {
         ),
         (
             "rpc_bad_requests_total",
-            "Lines that were no such call.",
+            "Values that were no such call, and what was no value.",
             calls.bad.get(),
         ),
         (

@@ -1,6 +1,6 @@
 //! The answers of one connection, from when each is known until it has been written.
 //!
-//! A line is read only when there is a *place* for its answer, which is given back when that has
+//! A value is read only when there is a *place* for its answer, which is given back when that has
 //! been written. So the outbox never holds more answers than there are places, putting an answer
 //! there waits for nobody, and a client that does not read its answers is soon not read either.
 //!
@@ -118,7 +118,7 @@ impl Outbox {
     }
 
     /// Puts the answer for a taken place here. Waits for nobody.
-    pub(crate) fn answer(&self, answer: &Answer<impl Serialize, impl Serialize>) {
+    pub(crate) fn answer(&self, answer: &Answer<impl Serialize, impl Serialize, impl Serialize>) {
         let mut state = self.state.lock();
         if state.phase == Phase::Gone {
             drop(state);

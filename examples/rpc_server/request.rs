@@ -1,11 +1,11 @@
-//! From a line to a call, or to what is wrong with it.
+//! From a value to a call, or to what is wrong with it.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::wire::{Argument, METHOD};
+use crate::wire::{Argument, METHOD, Object};
 
 /// An id is sent back, so its length is part of what an answer can cost.
 const LONGEST_ID: usize = 64;
@@ -16,7 +16,7 @@ const LONGEST_COMPLAINT: usize = 200;
 /// The longest work that a call may ask for: none shall hold an actor for ever.
 const LONGEST_WORK_US: u64 = 10_000_000;
 
-/// A line that is no call, and the id to say so.
+/// A value that is no call, and the id to say so.
 #[derive(Debug)]
 pub(crate) struct Bad {
     pub(crate) id: Box<RawValue>,
@@ -25,17 +25,17 @@ pub(crate) struct Bad {
 
 /// The envelope. The parameters are looked at when it is known that the method exists.
 #[derive(Debug, Deserialize)]
-struct Request<'l> {
+struct Request<'v> {
+    #[serde(borrow, default)]
+    method: Cow<'v, str>,
     #[serde(borrow)]
-    method: Cow<'l, str>,
+    params: Option<&'v RawValue>,
     #[serde(borrow)]
-    params: Option<&'l RawValue>,
-    #[serde(borrow)]
-    id: Option<&'l RawValue>,
+    id: Option<&'v RawValue>,
 }
 
-pub(crate) fn parse(line: &[u8]) -> Result<(Box<RawValue>, Argument), Bad> {
-    let request: Request<'_> = serde_json::from_slice(line)
+pub(crate) fn parse(value: &RawValue) -> Result<(Box<RawValue>, Argument), Bad> {
+    let Object(request): Object<Request<'_>> = serde_json::from_str(value.get())
         .map_err(|error| Bad::without_id(format!("bad request: {error}")))?;
     let id = request.id.unwrap_or(RawValue::NULL);
     if id.get().len() > LONGEST_ID {
@@ -54,8 +54,10 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Box<RawValue>, Argument), Bad> {
         };
         return Err(Bad::new(id, complaint));
     }
-    let params = request.params.map_or("null", RawValue::get);
-    let (argument,): (Argument,) = serde_json::from_str(params)
+    let Some(params) = request.params else {
+        return Err(Bad::new(id, "jsonrpc: request body missing params"));
+    };
+    let [Object(argument)]: [Object<Argument>; 1] = serde_json::from_str(params.get())
         .map_err(|error| Bad::new(id, format!("bad request: params: {error}")))?;
     if argument.work_us.is_some_and(|work| work > LONGEST_WORK_US) {
         let complaint = format!("bad request: params: work_us is more than {LONGEST_WORK_US}");

@@ -12,6 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use serde_json::value::RawValue;
 
 use crate::{
     args::{Args, Limits, SETTINGS},
@@ -24,7 +25,7 @@ use crate::{
     registry::Registry,
     request::{self, Bad},
     trend::Trend,
-    wire::Answer,
+    wire::{Answer, Done},
 };
 
 /// A reader and a writer do little; a thousand connections have two thousand of them.
@@ -193,23 +194,16 @@ impl Server {
                 Frame::Failed => return connection.cut(),
                 // The end of calls came while this one did.
                 _ if !outbox.take_place() => return,
-                Frame::Line(line, arrived) => self.call(line, arrived, outbox),
-                Frame::TooLong => {
-                    let complaint = format!("bad request: a line of more than {frame} bytes");
-                    self.complain(Bad::without_id(complaint), outbox);
-                }
-                Frame::Late => {
-                    let complaint = "bad request: a line that was not finished in time";
+                Frame::Value(value, arrived) => self.call(&value, arrived, outbox),
+                Frame::Broken(complaint) => {
                     return self.complain(Bad::without_id(complaint), outbox);
                 }
-                // A client that closes after half a line gets an answer.
-                Frame::Rest(rest) => return self.call(rest, Instant::now(), outbox),
             }
         }
     }
 
-    fn call(&self, line: &[u8], arrived: Instant, outbox: &Arc<Outbox>) {
-        match request::parse(line) {
+    fn call(&self, value: &RawValue, arrived: Instant, outbox: &Arc<Outbox>) {
+        match request::parse(value) {
             Ok((id, argument)) => {
                 let call = Call::new(id, argument, Arc::clone(outbox));
                 if self.pool.assign(call, arrived) {
@@ -224,7 +218,7 @@ impl Server {
         self.shared.counters.bad.add(1);
         outbox.answer(&Answer {
             id: bad.id,
-            result: None,
+            result: None::<Done>,
             error: Some(bad.complaint),
         });
     }

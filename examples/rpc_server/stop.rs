@@ -140,7 +140,7 @@ fn report(server: &Server, is_drained: bool, drained: Duration, cut: &Cut) -> io
     )?;
     writeln!(
         out,
-        "clients: connections {}, turned away {}, cut off {}; bad lines {}, lost answers {}",
+        "clients: connections {}, turned away {}, cut off {}; bad requests {}, lost answers {}",
         calls.connected.get(),
         calls.turned_away.get(),
         calls.cut.get() + cut.connections,

@@ -222,7 +222,7 @@ pub(crate) fn after(word: &str, text: &str) -> u64 {
     rest[..digits.unwrap_or(rest.len())].parse().expect(text)
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(HANG)).unwrap();
     stream.set_write_timeout(Some(HANG)).unwrap();
