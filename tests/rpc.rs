@@ -4,11 +4,12 @@
 #![cfg(target_os = "linux")]
 
 use std::{
-    io::{ErrorKind, Write},
+    io::{ErrorKind, Read, Write},
     net::Shutdown,
     process::{Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -1467,22 +1468,148 @@ fn the_operations_port_answers() {
     }
 }
 
+/// RFC 9110 and RFC 9112.
 #[test]
-fn rude_browsers_are_turned_down() {
+fn the_operations_port_speaks_http() {
     let server = Server::start(&["--max", "1"]);
-    let status = |request: &str| {
-        let answer = server.say_to_ops(request);
-        answer.split(' ').nth(1).map(str::to_owned)
-    };
-    assert_eq!(status("nonsense\r\n\r\n").as_deref(), Some("400"));
-    let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(16 * 1024 - 19));
-    assert_eq!(status(&long).as_deref(), Some("431"));
-    let endless = "POST /stats HTTP/1.1\r\nContent-Length: 1000000000000000000\r\n\r\n";
-    assert_eq!(status(endless).as_deref(), Some("405"));
-    // More that never finish than there are actors: they hold them up for a while.
-    let halves: Vec<_> = (0..8).map(|_| server.begin_to_ask()).collect();
-    assert_eq!(server.get("/healthz").0, 200);
-    drop(halves);
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n");
+    let with = |fields: &str| format!("GET /healthz HTTP/1.1\r\n{fields}\r\n");
+    let headers =
+        |count: usize| with(&("Host: test\r\n".to_owned() + &"X: y\r\n".repeat(count - 1)));
+    let content = format!(
+        "POST /stats HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n{}",
+        "x".repeat(1_000_000)
+    );
+    for (request, status) in [
+        (get("/healthz"), 200),
+        (get("/healthz?x=1"), 200),
+        (get("http://test/healthz"), 200),
+        (get("HTTP://test:80/healthz?x=http://y"), 200),
+        (get("http://test"), 200),
+        (get("http://test?x"), 200),
+        (get("/nothing"), 404),
+        (get("http://test/nothing"), 404),
+        (get("healthz"), 400),
+        (get("http:///healthz"), 400),
+        (get("ftp://test/healthz"), 400),
+        (with("Host: test\r\nConnection: keep-alive\r\n"), 200),
+        (with("hOST: [::1]:4489\r\n"), 200),
+        (with("Host:\r\n"), 200),
+        (with(""), 400),
+        (with("Host: test\r\nHost: test\r\n"), 400),
+        (with("Host: two words\r\n"), 400),
+        (with("Host: test/\r\n"), 400),
+        ("GET /healthz HTTP/1.0\r\n\r\n".into(), 200),
+        ("\r\nGET /healthz HTTP/1.1\nHost: test\n\n".into(), 200),
+        ("nonsense\r\n\r\n".into(), 400),
+        ("\u{16}\u{3}\u{1}".into(), 400),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 505),
+        ("OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n".into(), 405),
+        ("CONNECT test:80 HTTP/1.1\r\nHost: test\r\n\r\n".into(), 405),
+        (headers(64), 200),
+        (headers(65), 431),
+        (headers(1_000), 431),
+        (
+            with(&format!("Host: test\r\nX: {}\r\n", "x".repeat(15 * 1024))),
+            200,
+        ),
+        (
+            with(&format!("Host: test\r\nX: {}\r\n", "x".repeat(200 * 1024))),
+            431,
+        ),
+        (get(&format!("/{}", "x".repeat(200 * 1024))), 414),
+        // The answer comes whole though the content is not read before.
+        (content, 405),
+        (get("/healthz").repeat(1_000), 200),
+    ] {
+        let answer = server.say_to_ops(&request);
+        let request = request.get(..80).unwrap_or(&request);
+        let start = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&start), "{answer} to {request:?}");
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let length = format!("Content-Length: {}\r\n", body.len());
+        assert!(head.contains(&length), "{answer} to {request:?}");
+    }
+}
+
+#[test]
+fn half_a_request_is_given_up_in_time() {
+    let server = Server::start(&["--max", "1"]);
+    let mut half = server.begin_to_ask();
+    let mut answer = String::new();
+    half.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    // Bytes that trickle in do not buy time.
+    let mut half = server.begin_to_ask();
+    let mut trickle = half.try_clone().unwrap();
+    let (done, is_done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let pause = Duration::from_millis(50);
+            while is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                trickle.write_all(b"x").ok();
+            }
+        });
+        let mut start = [0; 12];
+        half.read_exact(&mut start).unwrap();
+        assert_eq!(text(&start), "HTTP/1.1 408");
+        drop(done);
+    });
+}
+
+/// This failed because half requests held all actors and filled all mailboxes.
+#[test]
+fn half_requests_starve_nobody_on_the_operations_port() {
+    let server = Server::start(&["--max", "1"]);
+    for count in [40, 200] {
+        let halves: Vec<_> = (0..count).map(|_| server.begin_to_ask()).collect();
+        assert_is_healthy_at_once(&server);
+        // They go on, a byte a second; and each that has been closed comes again.
+        let (done, is_done) = mpsc::channel::<()>();
+        let second = Duration::from_secs(1);
+        thread::scope(|scope| {
+            let server = &server;
+            scope.spawn(move || {
+                let mut halves = halves;
+                while is_done.recv_timeout(second) == Err(RecvTimeoutError::Timeout) {
+                    for half in &mut halves {
+                        if half.write_all(b"x").is_err() {
+                            *half = server.begin_to_ask();
+                        }
+                    }
+                }
+            });
+            let start = Instant::now();
+            while start.elapsed() < 3 * second {
+                assert_is_healthy_at_once(server);
+            }
+            drop(done);
+        });
+    }
+    // Those that are answered and do not close hold nobody up either.
+    let idle: Vec<_> = (0..100)
+        .map(|_| {
+            let mut stream = server.begin_to_ask();
+            stream.write_all(b"ats HTTP/1.0\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    assert_is_healthy_at_once(&server);
+    drop(idle);
+    assert_eq!(server.stat("/calls/accept_errors"), 0);
+}
+
+/// Each time it is answered; at once in one of five times, for the machine may be busy.
+#[track_caller]
+fn assert_is_healthy_at_once(server: &Server) {
+    let times = (0..5).map(|_| {
+        let start = Instant::now();
+        assert_eq!(server.get("/healthz"), (200, "ok\n".into()));
+        start.elapsed()
+    });
+    let best = times.min().unwrap();
+    assert!(best < Duration::from_millis(100), "{best:?}");
 }
 
 #[test]

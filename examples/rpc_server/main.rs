@@ -29,6 +29,9 @@
 //!   answered `overloaded` when its turn comes, and costs the back end nothing.
 //! - **No actor waits for a client.** An answer goes into the connection's outbox, which always has
 //!   room for it, because the reader takes a place there before it takes a call (`outbox`).
+//! - **Health whatever comes.** A troupe of its own serves the operations port, an actor for each
+//!   connection. When that troupe is full, it hands the new work back, and the connection that has
+//!   least to lose is closed for it: one that only holds its place keeps nobody out (`ops`).
 //! - **An end.** The first SIGTERM or SIGINT drains, the second takes back, the third kills
 //!   (`stop`). Signals within a second count as one (`signals`).
 //!
@@ -129,6 +132,7 @@ mod counters;
 mod fatal;
 mod figures;
 mod frames;
+mod http;
 mod metrics;
 mod ops;
 #[path = "../support/options.rs"]
@@ -144,6 +148,7 @@ mod signals;
 mod simulation;
 mod stop;
 mod trend;
+mod visitors;
 #[path = "../support/wire.rs"]
 mod wire;
 
