@@ -303,7 +303,7 @@ fn calls_that_wait_in_mailboxes_are_run_and_answered_at_the_stop() {
 /// The system takes connections before the server does.
 #[test]
 fn connections_that_wait_to_be_accepted_are_answered_at_the_stop() {
-    let mut server = Server::start(&["--max", "1"]);
+    let mut server = Server::start(&["--max", "1", "--mailbox", "100"]);
     server.signal("STOP");
     let mut clients: Vec<_> = (0..100).map(|_| server.connect()).collect();
     for client in &mut clients {
