@@ -26,8 +26,8 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// `None` where there is no Chromium.
-    pub(crate) fn open() -> Option<Self> {
+    /// One for a test. `None` where there is no Chromium.
+    pub(crate) fn open(test: &str) -> Option<Self> {
         let runs = |program: &&str| {
             let version = Command::new(program)
                 .arg("--version")
@@ -38,7 +38,7 @@ impl Browser {
         let program = ["chromium", "chromium-browser", "google-chrome"]
             .into_iter()
             .find(runs)?;
-        let dir = Dir::new("browser");
+        let dir = Dir::new(test);
         let (orders, answers) = (dir.0.join("orders"), dir.0.join("answers"));
         let made = Command::new("mkfifo").args([&orders, &answers]).status();
         assert!(made.unwrap().success());
@@ -92,6 +92,18 @@ impl Browser {
         let attached = browser.order("Target.attachToTarget", attach);
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
         Some(browser)
+    }
+
+    /// Runs a script in each page before its own.
+    pub(crate) fn prepare(&mut self, script: &str) {
+        self.order("Page.enable", json!({}));
+        let order = json!({"source": script});
+        self.order("Page.addScriptToEvaluateOnNewDocument", order);
+    }
+
+    /// Begins to load a page.
+    pub(crate) fn open_page(&mut self, url: &str) {
+        self.order("Page.navigate", json!({"url": url}));
     }
 
     /// Gives an order and waits for its result. Events are passed over.
