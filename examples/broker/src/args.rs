@@ -5,10 +5,9 @@ use std::{fs, path::PathBuf, process, time::Duration};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::{
-    feeder::Plan,
     options::{at_least_1, checked, seconds, some_seconds, value},
+    plan::{self, Plan},
     stream::{Rule, Stream},
-    worker,
 };
 
 pub(crate) const HELP: &str = "\
@@ -163,8 +162,8 @@ const GIVEN_BACK: &str = "given-back";
 fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
     let mut args = WorkerArgs {
         url: URL.into(),
-        actors: worker::ACTORS,
-        mailbox: worker::MAILBOX,
+        actors: plan::ACTORS,
+        mailbox: plan::MAILBOX,
         effects: None,
         plan: Plan {
             stream: Stream {
@@ -173,11 +172,11 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
                 consumer: consumer(),
             },
             rule: Rule {
-                min_idle: worker::MIN_IDLE,
+                min_idle: plan::MIN_IDLE,
                 retry_after: Duration::ZERO,
                 max_deliveries: 3,
             },
-            work_timeout: worker::WORK_TIMEOUT,
+            work_timeout: plan::WORK_TIMEOUT,
             key_field: None,
             claim_every: Duration::from_secs(1),
             grace: Duration::from_secs(30),

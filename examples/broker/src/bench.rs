@@ -17,10 +17,9 @@ use crate::{
     children::Process,
     error::Fatal,
     link::Link,
-    produce,
+    plan, produce,
     redis_server::RedisServer,
     stream::{self, Stream},
-    worker,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +36,7 @@ const CONTESTANTS: [Contestant; 3] = [
 ];
 
 /// The highest number of messages that a worker holds.
-const CAPACITY: usize = worker::ACTORS * (worker::MAILBOX + 1);
+const CAPACITY: usize = plan::ACTORS * (plan::MAILBOX + 1);
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Fatal> {
     let server = RedisServer::start(false).map_err(|error| Fatal::Program {
@@ -47,8 +46,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Fatal> {
     println(format_args!(
         "{} processes; worker: {} actors, mailbox {}; plain: COUNT {CAPACITY}; medians of {} rounds\n",
         args.workers,
-        worker::ACTORS,
-        worker::MAILBOX,
+        plan::ACTORS,
+        plan::MAILBOX,
         args.rounds,
     ))?;
     println(

@@ -2,7 +2,6 @@
 //! places in the troupe, and tells the broker what became of each.
 
 use std::{
-    fmt,
     io::{self, Write},
     iter, mem,
     sync::Arc,
@@ -16,12 +15,14 @@ use crate::{
     counts::Counts,
     error::Fatal,
     inbox::Inbox,
-    lease::{Id, Lease, Settlement, Verdict},
+    lease::Lease,
     link::{self, Link},
     order::{Fields, Order},
-    stream::{self, Claimed, Message, Rule, Stream, Unreadable},
-    work::{self, Effects},
-    worker::Failed,
+    plan::Plan,
+    say::say,
+    stream::{self, Claimed, Message, Unreadable},
+    verdict::{Id, Settlement, Verdict},
+    work::{self, Effects, Failed},
 };
 
 /// How long verdicts may wait for others before they are told, while the troupe has enough to do.
@@ -37,23 +38,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// How long it sleeps at most, whatever it waits for.
 const NAP: Duration = Duration::from_millis(250);
-
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) stream: Stream,
-    pub(crate) rule: Rule,
-    /// The longest that a work takes.
-    pub(crate) work_timeout: Duration,
-    /// Messages with equal values of this field are done in order.
-    pub(crate) key_field: Option<String>,
-    pub(crate) claim_every: Duration,
-    /// How long an end may take.
-    pub(crate) grace: Duration,
-    pub(crate) report_every: Option<Duration>,
-    pub(crate) trim_every: Option<Duration>,
-    /// Whether to end once no message is left.
-    pub(crate) is_until_empty: bool,
-}
 
 #[derive(Debug)]
 pub(crate) struct Feeder {
@@ -557,11 +541,4 @@ impl From<Unreadable> for Trouble {
     fn from(error: Unreadable) -> Self {
         Trouble::Fatal(error.into())
     }
-}
-
-/// To standard error, in one piece, since other workers may write there too. `eprintln` would panic
-/// if it is closed.
-pub(crate) fn say(message: impl fmt::Display) {
-    let line = format!("broker: {message}\n");
-    io::stderr().lock().write_all(line.as_bytes()).ok();
 }

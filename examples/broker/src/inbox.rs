@@ -8,7 +8,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::lease::Settlement;
+use crate::verdict::Settlement;
 
 /// Holds no more than one verdict for each lease that is out, and those are bounded by the
 /// troupe's capacity; so to put one in never waits.

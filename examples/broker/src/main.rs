@@ -2,11 +2,11 @@
 //!
 //! Read in this order:
 //!
-//! - `lease`: how the feeder hears of each message exactly once, whatever becomes of its work,
+//! - `verdict`, `lease`: how the feeder hears of each message exactly once, whatever becomes of its work,
 //! - `inbox`: where it hears that,
 //! - `feeder`: the one thread that talks to Redis, and takes in no more than there is room for,
 //! - `stream`, `settle.lua`: what is said to Redis; `link`: over which connection,
-//! - `worker`: the process around them,
+//! - `plan`, `worker`: what it is told to do, and the process around it,
 //! - `work`, `order`: what the works do, which is what they are told to: wait, fail, panic, abort,
 //! - `demo`: processes that are killed, and the count afterwards; `bench`: what all this costs.
 //!
@@ -31,11 +31,14 @@ mod link;
 mod options;
 mod order;
 mod plain;
+mod plan;
 mod produce;
 mod redis_server;
+mod say;
 #[path = "../../support/signals.rs"]
 mod signals;
 mod stream;
+mod verdict;
 mod work;
 mod worker;
 
@@ -43,7 +46,7 @@ use crate::{args::Command, error::Fatal};
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|fatal| {
-        feeder::say(&fatal);
+        say::say(&fatal);
         ExitCode::from(fatal.exit_code())
     })
 }

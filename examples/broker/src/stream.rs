@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use redis::{Cmd, FromRedisValue, ParsingError, RedisError, Value, cmd};
 
 use crate::{
-    lease::{Id, Settlement, Verdict},
     order::Fields,
+    verdict::{Id, Settlement, Verdict},
 };
 
 /// The keys, and who is asking.

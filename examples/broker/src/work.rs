@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use crate::order::{NoOrder, Order};
+use crate::{
+    lease::Lease,
+    order::{NoOrder, Order},
+};
 
 /// Why a work failed. Text of this ends in the dead letter.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,15 @@ pub(crate) enum Why {
     Simulated,
     #[error("the effect cannot be written: {0}")]
     Effect(#[from] io::Error),
+}
+
+/// The `E` of the troupe: a work returns it, and the error handler gets it by value.
+///
+/// It carries the lease of the work that failed, so the handler can give the verdict.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) lease: Lease,
+    pub(crate) why: Why,
 }
 
 /// A file with one line for each work that was done.

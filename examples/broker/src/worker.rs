@@ -16,22 +16,13 @@ use troupe_pool::{Config, Failure, Troupe};
 use crate::{
     args::WorkerArgs,
     error::Fatal,
-    feeder::{End, Feeder, say},
+    feeder::{End, Feeder},
     inbox::Inbox,
-    lease::Lease,
     link::Link,
+    say::say,
     signals,
-    work::{Effects, Why},
+    work::{Effects, Failed},
 };
-
-/// The `E` of the troupe: a work returns it, and the error handler gets it by value.
-///
-/// It carries the lease of the work that failed, so the handler can give the verdict.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) lease: Lease,
-    pub(crate) why: Why,
-}
 
 /// Runs until a signal, and then for at most the grace. True if everything is settled.
 pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
@@ -132,9 +123,3 @@ fn await_end(event: &Receiver<Event>, grace: Duration) -> Result<Option<End>, Fa
         Event::Stop => Err(Fatal::Feeder),
     }
 }
-
-/// A number that suits most machines, since the works mostly wait.
-pub(crate) const ACTORS: usize = 8;
-pub(crate) const MAILBOX: usize = 31;
-pub(crate) const WORK_TIMEOUT: Duration = Duration::from_secs(1);
-pub(crate) const MIN_IDLE: Duration = Duration::from_secs(60);
