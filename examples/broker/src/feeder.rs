@@ -17,11 +17,11 @@ use crate::{
     inbox::Inbox,
     lease::Lease,
     link::{self, Link},
-    order::{Fields, Order},
+    order::Order,
     plan::Plan,
     say::say,
     stream::{self, Claimed, Message, Unreadable},
-    verdict::{Id, Settlement, Verdict},
+    verdict::{Delivery, Id, Settlement, Verdict},
     work::{self, Effects, Failed},
 };
 
@@ -298,7 +298,7 @@ impl Feeder {
         self.unsettled.sort_by_key(|one| !one.is_done());
         let (stream, rule) = (&self.plan.stream, &self.plan.rule);
         let done = self.unsettled.iter().filter(|one| one.is_done());
-        let done: Vec<&str> = done.map(|one| &*one.id).collect();
+        let done: Vec<&str> = done.map(|one| &*one.delivery.id).collect();
         let acknowledge = (!done.is_empty()).then(|| stream.acknowledge(&done));
         let others = self.unsettled.iter();
         let others = others.filter_map(|one| stream.settle(one, rule));
@@ -318,7 +318,7 @@ impl Feeder {
             }
             match self.count(answer, told.len() as u64) {
                 Ok(()) => {
-                    let age = |one: &Settlement| now.duration_since(one.delivered);
+                    let age = |one: &Settlement| now.duration_since(one.delivery.at);
                     let is_late = |one: &&Settlement| age(one) > self.plan.rule.min_idle;
                     self.counts.late += told.iter().filter(is_late).count() as u64;
                 }
@@ -376,8 +376,8 @@ impl Feeder {
         } else {
             0
         };
-        for Message { id, fields } in messages {
-            self.begin(id, &fields, 1, now);
+        for message in messages {
+            self.begin(message, now);
         }
         if self.plan.is_until_empty && is_empty && self.out == 0 && self.unsettled.is_empty() {
             self.stop();
@@ -407,29 +407,16 @@ impl Feeder {
             return Ok(());
         }
         self.counts.claimed += messages.len() as u64;
-        let ids = messages
-            .iter()
-            .map(|message| self.plan.stream.deliveries(&message.id));
-        let ids: Vec<_> = ids.collect();
-        let answers = self.link.ask(&ids)?;
-        for (Message { id, fields }, answer) in messages.into_iter().zip(answers) {
-            let deliveries = stream::read_deliveries(answer.extract_error()?)?;
-            if deliveries == 0 {
-                // The worker that had it before was late, and has settled it since.
-                self.counts.overtaken += 1;
-                continue;
-            }
+        for message in messages {
             let most = self.plan.rule.max_deliveries;
-            if deliveries <= most {
-                self.begin(id, &fields, deliveries, now);
+            if message.deliveries <= most {
+                self.begin(message, now);
             } else {
                 // It never came to a verdict, so it may be what ended the workers that had it.
-                let why = format!("delivered {} times without a verdict", deliveries - 1);
-                let verdict = Verdict::Failed(why);
+                let vain = message.deliveries - 1;
                 self.unsettled.push(Settlement {
-                    id,
-                    delivered: now,
-                    verdict,
+                    delivery: delivery(message.id, message.deliveries, now),
+                    verdict: Verdict::Failed(format!("delivered {vain} times without a verdict")),
                 });
             }
         }
@@ -437,13 +424,18 @@ impl Feeder {
     }
 
     /// Gives the message to the troupe, as a work with a lease on it.
-    fn begin(&mut self, id: Id, fields: &Fields, delivery: u32, now: Instant) {
-        let lease = Lease::new(id, now, Arc::clone(&self.inbox));
+    fn begin(&mut self, message: Message, now: Instant) {
+        let Message {
+            id,
+            fields,
+            deliveries,
+        } = message;
+        let lease = Lease::new(delivery(id, deliveries, now), Arc::clone(&self.inbox));
         self.out += 1;
         let effects = Arc::clone(&self.effects);
         // Read here, so that what is allocated for the answer is freed by the same thread.
-        let order = Order::read(fields);
-        let work = Work::new(move || match work::run(order, delivery, &effects) {
+        let order = Order::read(&fields);
+        let work = Work::new(move || match work::run(order, deliveries, &effects) {
             Ok(()) => {
                 lease.done();
                 Ok(())
@@ -509,6 +501,10 @@ impl Feeder {
         .and_then(|()| stdout.flush())
         .map_err(Fatal::Output)
     }
+}
+
+fn delivery(id: Id, number: u32, at: Instant) -> Delivery {
+    Delivery { id, number, at }
 }
 
 #[derive(Clone, Copy, Debug)]

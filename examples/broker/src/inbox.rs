@@ -99,7 +99,7 @@ mod tests {
     use std::{sync::Arc, thread};
 
     use super::*;
-    use crate::lease::Lease;
+    use crate::{lease::Lease, verdict::Delivery};
 
     /// After this long a test is hung.
     const HANG: Duration = Duration::from_secs(60);
@@ -108,7 +108,12 @@ mod tests {
     fn the_feeder_is_woken_by_as_many_as_it_wants() {
         let inbox = Arc::new(Inbox::new(8));
         let leases: Vec<_> = (0..8)
-            .map(|_| Lease::new("1-1".into(), Instant::now(), Arc::clone(&inbox)))
+            .map(|number| Delivery {
+                id: "1-1".into(),
+                number,
+                at: Instant::now(),
+            })
+            .map(|delivery| Lease::new(delivery, Arc::clone(&inbox)))
             .collect();
         let actors = thread::Builder::new()
             .spawn(move || leases.into_iter().for_each(Lease::done))

@@ -1,11 +1,11 @@
 //! A lease on one message: whatever becomes of the work that holds it, the feeder gets exactly one
 //! verdict.
 
-use std::{sync::Arc, thread, time::Instant};
+use std::{sync::Arc, thread};
 
 use crate::{
     inbox::Inbox,
-    verdict::{Id, Settlement, Verdict},
+    verdict::{Delivery, Settlement, Verdict},
 };
 
 /// Held by the closure of a work, and by its error.
@@ -17,16 +17,14 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// Empty once the verdict is given.
-    id: Option<Id>,
-    delivered: Instant,
+    delivery: Option<Delivery>,
     inbox: Arc<Inbox>,
 }
 
 impl Lease {
-    pub(crate) fn new(id: Id, delivered: Instant, inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn new(delivery: Delivery, inbox: Arc<Inbox>) -> Self {
         Lease {
-            id: Some(id),
-            delivered,
+            delivery: Some(delivery),
             inbox,
         }
     }
@@ -40,19 +38,15 @@ impl Lease {
     }
 
     fn settle(&mut self, verdict: Verdict) {
-        if let Some(id) = self.id.take() {
-            self.inbox.put(Settlement {
-                id,
-                delivered: self.delivered,
-                verdict,
-            });
+        if let Some(delivery) = self.delivery.take() {
+            self.inbox.put(Settlement { delivery, verdict });
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.id.is_none() {
+        if self.delivery.is_none() {
             return;
         }
         // A panic counts as an attempt: otherwise a message that always panics would be given out
@@ -67,7 +61,10 @@ impl Drop for Lease {
 
 #[cfg(test)]
 mod tests {
-    use std::{panic, time::Duration};
+    use std::{
+        panic,
+        time::{Duration, Instant},
+    };
 
     use troupe_pool::{Config, Troupe};
 
@@ -75,7 +72,12 @@ mod tests {
     use crate::inbox::Heard;
 
     fn lease(inbox: &Arc<Inbox>) -> Lease {
-        Lease::new("1-1".into(), Instant::now(), Arc::clone(inbox))
+        let delivery = Delivery {
+            id: "1-1".into(),
+            number: 1,
+            at: Instant::now(),
+        };
+        Lease::new(delivery, Arc::clone(inbox))
     }
 
     fn verdicts(inbox: &Inbox) -> Vec<Verdict> {

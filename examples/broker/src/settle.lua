@@ -1,16 +1,16 @@
 -- What becomes of a message that is not done. One script, so that it happens as a whole or not at
--- all. Sent again because the answer was lost, it finds that the message is not this worker's any
--- more. (Unless the worker has taken it over again, and that answer was lost too: then one attempt
--- is counted that was none.)
+-- all. The verdict is on one delivery. Sent again because the answer was lost, the script finds that
+-- the message is not this worker's any more, or has been delivered to it again, and does nothing.
 --
 -- The message is given back by the IDLE of XCLAIM: it counts as untouched for so long that the next
 -- XAUTOCLAIM of any worker takes it over. (Redis 8.8 has XNACK for this.)
 local stream, dead, tally = KEYS[1], KEYS[2], KEYS[3]
-local group, consumer, id, verdict, reason, most, idle = unpack(ARGV)
+local group, consumer, id, delivery, verdict, reason, most, idle = unpack(ARGV)
 
 local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
-if not pending or pending[2] ~= consumer then
-    -- The lease had run out. Another worker has the message now, or had it and is done.
+if not pending or pending[2] ~= consumer or pending[4] ~= tonumber(delivery) then
+    -- The lease had run out, or the verdict was told before. Another worker has the message now, or
+    -- this one has it again, or it is done.
     return 'overtaken'
 end
 local deliveries = pending[4]
@@ -34,7 +34,9 @@ if verdict == 'failed' and deliveries >= tonumber(most) then
 end
 
 -- To a consumer that is nobody, so that a worker that leaves holds nothing. A delivery that came
--- to no attempt does not count.
+-- to no attempt does not count. (So a release that is told again can find the next delivery with the
+-- same count. Then the answer to that delivery was lost too, since verdicts are told first: nobody
+-- has begun it, and to give it back is right.)
 local count = deliveries
 if verdict == 'released' then count = deliveries - 1 end
 redis.call('XCLAIM', stream, group, 'given-back', 0, id, 'IDLE', idle, 'RETRYCOUNT', count, 'JUSTID')

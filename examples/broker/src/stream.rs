@@ -24,6 +24,8 @@ pub(crate) struct Stream {
 pub(crate) struct Message {
     pub(crate) id: Id,
     pub(crate) fields: Fields,
+    /// How often it has been delivered, with this time.
+    pub(crate) deliveries: u32,
 }
 
 /// Messages taken over from other workers, or from this one.
@@ -39,6 +41,7 @@ pub(crate) struct Claimed {
 /// A position before everything in a stream.
 pub(crate) const START: &str = "0-0";
 
+const CLAIM: &str = include_str!("claim.lua");
 const SETTLE: &str = include_str!("settle.lua");
 const LEAVE: &str = include_str!("leave.lua");
 const TRIM: &str = include_str!("trim.lua");
@@ -77,17 +80,10 @@ impl Stream {
 
     /// Takes over what nobody has touched for so long.
     pub(crate) fn claim(&self, min_idle: Duration, from: &str, count: usize) -> Cmd {
-        let mut cmd = cmd("XAUTOCLAIM");
-        cmd.arg(&self.name).arg(&self.group).arg(&self.consumer);
-        cmd.arg(millis(min_idle)).arg(from);
-        cmd.arg("COUNT").arg(count);
-        cmd
-    }
-
-    /// Asks how often a message has been delivered.
-    pub(crate) fn deliveries(&self, id: &str) -> Cmd {
-        let mut cmd = cmd("XPENDING");
-        cmd.arg(&self.name).arg(&self.group).arg(id).arg(id).arg(1);
+        let mut cmd = cmd("EVAL");
+        cmd.arg(CLAIM).arg(1).arg(&self.name);
+        cmd.arg(&self.group).arg(&self.consumer);
+        cmd.arg(millis(min_idle)).arg(from).arg(count);
         cmd
     }
 
@@ -114,7 +110,8 @@ impl Stream {
         let mut cmd = cmd("EVAL");
         cmd.arg(SETTLE).arg(3);
         cmd.arg(&self.name).arg(self.dead()).arg(self.tally());
-        cmd.arg(&self.group).arg(&self.consumer).arg(&*one.id);
+        cmd.arg(&self.group).arg(&self.consumer);
+        cmd.arg(&*one.delivery.id).arg(one.delivery.number);
         cmd.arg(verdict).arg(reason);
         cmd.arg(rule.max_deliveries).arg(millis(idle));
         Some(cmd)
@@ -185,24 +182,21 @@ pub(crate) fn read_messages(answer: Value) -> Result<Vec<Message>, Unreadable> {
         .into_iter()
         .flatten()
         .flat_map(|(_, entries)| entries);
-    Ok(entries.map(message).collect())
+    Ok(entries.map(|(id, fields)| message(id, fields, 1)).collect())
 }
 
 /// Of [`Stream::claim`].
 pub(crate) fn read_claimed(answer: Value) -> Result<Claimed, Unreadable> {
-    type Answer = (String, Vec<Entry>, Vec<String>);
+    type Answer = (String, Vec<(String, Fields, u32)>, Vec<String>);
     let (next, entries, trimmed): Answer = FromRedisValue::from_redis_value(answer)?;
     Ok(Claimed {
         next,
-        messages: entries.into_iter().map(message).collect(),
+        messages: entries
+            .into_iter()
+            .map(|(id, fields, deliveries)| message(id, fields, deliveries))
+            .collect(),
         trimmed: trimmed.into_iter().map(String::into_boxed_str).collect(),
     })
-}
-
-/// Of [`Stream::deliveries`]; 0 for a message that is not pending.
-pub(crate) fn read_deliveries(answer: Value) -> Result<u32, Unreadable> {
-    let rows: Vec<(String, String, u64, u32)> = FromRedisValue::from_redis_value(answer)?;
-    Ok(rows.first().map_or(0, |(_, _, _, deliveries)| *deliveries))
 }
 
 /// How far a group is.
@@ -231,10 +225,11 @@ pub(crate) fn read<T: FromRedisValue>(answer: Value) -> Result<T, Unreadable> {
     Ok(FromRedisValue::from_redis_value(answer)?)
 }
 
-fn message((id, fields): Entry) -> Message {
+fn message(id: String, fields: Fields, deliveries: u32) -> Message {
     Message {
         id: id.into_boxed_str(),
         fields,
+        deliveries,
     }
 }
 

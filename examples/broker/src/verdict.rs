@@ -16,11 +16,19 @@ pub(crate) enum Verdict {
 /// The broker's name for a message.
 pub(crate) type Id = Box<str>;
 
+/// One delivery of a message to this worker.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) id: Id,
+    /// How often the message had been delivered then: 1 the first time.
+    pub(crate) number: u32,
+    pub(crate) at: Instant,
+}
+
 /// A message that was delivered, and has its verdict.
 #[derive(Debug)]
 pub(crate) struct Settlement {
-    pub(crate) id: Id,
-    pub(crate) delivered: Instant,
+    pub(crate) delivery: Delivery,
     pub(crate) verdict: Verdict,
 }
 

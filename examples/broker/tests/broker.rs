@@ -15,6 +15,8 @@ mod process;
 #[expect(dead_code, reason = "the other functions serve other tests")]
 #[path = "../../../tests/programs/mod.rs"]
 mod programs;
+#[path = "broker/proxy.rs"]
+mod proxy;
 #[path = "../src/redis_server.rs"]
 mod redis_server;
 #[expect(dead_code, reason = "the other functions serve other tests")]
@@ -263,6 +265,27 @@ fn a_message_that_was_taken_over_is_left_to_the_other() {
     assert_exit(&worker.stop(), 0);
     assert_eq!(broker.dead().len(), 0);
     assert_eq!(broker.owners(), [("other".into(), 1)]);
+}
+
+/// The broker gives the message back, and its answer is lost. By the time that the worker tells the
+/// verdict again, the message has been delivered to it once more.
+#[test]
+fn a_verdict_that_is_told_again_leaves_a_newer_delivery_alone() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    let id = broker.send(&[("number", 1), ("fails", ALWAYS)]);
+    let proxy = broker.proxy("failed");
+    let options = ["--url", &proxy.url(), "--stats", "0.01"];
+    let mut worker = broker.worker("a", &options);
+    proxy.await_loss();
+    assert_eq!(broker.owners(), [("given-back".into(), 1)]);
+    broker.deliver_again_to("a", &id);
+    proxy.open();
+    worker.until_it_says("overtaken 1");
+    assert_eq!(broker.owners(), [("a".into(), 1)]);
+    assert_eq!(broker.tally("given_back"), 1);
+    assert_exit(&worker.stop(), 0);
 }
 
 // --- Room ---------------------------------------------------------------------------------------

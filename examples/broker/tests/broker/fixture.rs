@@ -15,6 +15,7 @@ use redis::{Connection, FromRedisValue, Value, cmd};
 use crate::{
     process::skip,
     programs::{signal, signal_twice},
+    proxy::Proxy,
     redis_server::RedisServer,
     support::{HANG, eventually},
 };
@@ -76,6 +77,11 @@ impl Broker {
         let effects = self.server.folder().join(name);
         let mut command = self.command("worker", &["--name", name]);
         Worker::start(command.arg("--effects").arg(effects).args(more))
+    }
+
+    /// Loses the answer to the first request with this argument.
+    pub(crate) fn proxy(&self, argument: &str) -> Proxy {
+        Proxy::start(&self.server.folder().join("redis.sock"), argument)
     }
 
     /// The numbers of the works that this worker has done.
@@ -156,6 +162,11 @@ impl Broker {
     pub(crate) fn claim(&mut self, consumer: &str, id: &str) {
         let ids: Vec<String> = self.ask("XCLAIM", &[STREAM, GROUP, consumer, "0", id, "JUSTID"]);
         assert_eq!(ids, [id]);
+    }
+
+    /// Unlike [`claim`](Broker::claim), this counts as a delivery.
+    pub(crate) fn deliver_again_to(&mut self, consumer: &str, id: &str) {
+        self.tell("XCLAIM", &[STREAM, GROUP, consumer, "0", id]);
     }
 
     /// To a consumer that does nothing with it. Returns the first one's id.
