@@ -26,6 +26,8 @@ struct State {
     /// The feeder sleeps until there are so many; 0 while it is awake.
     wanted: usize,
     is_stopping: bool,
+    /// Whether the feeder knows that.
+    is_stop_heard: bool,
 }
 
 /// Messages to the feeder, besides the verdicts.
@@ -41,6 +43,7 @@ impl Inbox {
                 settlements: Vec::with_capacity(leases),
                 wanted: 0,
                 is_stopping: false,
+                is_stop_heard: false,
             }),
             wake: Condvar::new(),
         }
@@ -63,7 +66,7 @@ impl Inbox {
     }
 
     /// Appends the verdicts that are there to `settlements`. Waits until they are `wanted`, or the
-    /// time is up, or somebody has called [`stop`](Inbox::stop) since this was called.
+    /// time is up, or [`stop`](Inbox::stop) has been called and no call of this has said so yet.
     pub(crate) fn hear(
         &self,
         settlements: &mut Vec<Settlement>,
@@ -73,9 +76,8 @@ impl Inbox {
         let mut state = self.state.lock();
         if !timeout.is_zero() {
             let deadline = Instant::now() + timeout;
-            let was_stopping = state.is_stopping;
             state.wanted = wanted;
-            while state.settlements.len() < wanted && state.is_stopping == was_stopping {
+            while state.settlements.len() < wanted && state.is_stopping == state.is_stop_heard {
                 if self.wake.wait_until(&mut state, deadline).timed_out() {
                     break;
                 }
@@ -88,6 +90,7 @@ impl Inbox {
         } else {
             settlements.append(&mut state.settlements);
         }
+        state.is_stop_heard = state.is_stopping;
         Heard {
             is_stopping: state.is_stopping,
         }
@@ -125,6 +128,15 @@ mod tests {
             assert!(settlements.len() >= before + 4, "woken too early");
         }
         actors.join().unwrap();
+    }
+
+    #[test]
+    fn a_signal_that_came_before_the_wait_ends_it() {
+        let inbox = Inbox::new(1);
+        let begun = Instant::now();
+        inbox.stop();
+        assert!(inbox.hear(&mut Vec::new(), 1, HANG).is_stopping);
+        assert!(begun.elapsed() < HANG, "it waited to the end");
     }
 
     #[test]
