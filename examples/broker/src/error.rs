@@ -1,12 +1,14 @@
-//! Errors that end the program early.
+//! Errors that end the program early, and those that do not.
 
 use std::{io, path::PathBuf};
 
 use redis::RedisError;
 use troupe_pool::{BuildError, JoinError};
 
-use crate::options::refused;
-use crate::stream::Unreadable;
+use crate::{
+    options::refused,
+    stream::{self, Unreadable},
+};
 
 /// The options behind settings of the library.
 const SETTINGS: &[(&str, &str)] = &[
@@ -58,5 +60,30 @@ impl Fatal {
             Fatal::Interrupted => 130,
             _ => 2,
         }
+    }
+}
+
+/// Why a trip to the broker did not succeed.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// It may succeed with the next connection.
+    Lost(RedisError),
+    /// It never will.
+    Fatal(Fatal),
+}
+
+impl From<RedisError> for Trouble {
+    fn from(error: RedisError) -> Self {
+        if stream::is_transient(&error) || stream::is_no_group(&error) {
+            Trouble::Lost(error)
+        } else {
+            Trouble::Fatal(error.into())
+        }
+    }
+}
+
+impl From<Unreadable> for Trouble {
+    fn from(error: Unreadable) -> Self {
+        Trouble::Fatal(error.into())
     }
 }

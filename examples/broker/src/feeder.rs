@@ -3,24 +3,25 @@
 
 use std::{
     io::{self, Write},
-    iter, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use redis::{Cmd, RedisError, Value};
+use redis::{RedisError, Value};
 use troupe_pool::{AssignError, Troupe, Work};
 
 use crate::{
+    backoff,
     counts::Counts,
-    error::Fatal,
+    error::{Fatal, Trouble},
     inbox::Inbox,
     lease::Lease,
-    link::{self, Link},
+    link::Link,
     order::Order,
     plan::Plan,
     say::say,
-    stream::{self, Claimed, Message, Unreadable},
+    stream::{self, Claimed, Message},
+    untold::Untold,
     verdict::{Delivery, Id, Settlement, Verdict},
     work::{self, Effects, Failed},
 };
@@ -35,6 +36,9 @@ const BLOCK: Duration = Duration::from_millis(250);
 /// While works are in flight, how soon to look for new messages after a look that found none; then
 /// twice as long each time, up to 16 times that.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// With this many verdicts that the broker refuses, nothing more is taken in.
+const MOST_REFUSED: usize = 1_000;
 
 /// How long it sleeps at most, whatever it waits for.
 const NAP: Duration = Duration::from_millis(250);
@@ -52,8 +56,7 @@ pub(crate) struct Feeder {
     actors: usize,
     /// Leases whose verdict has not been heard.
     out: usize,
-    /// Verdicts that the broker does not know. They outlive a connection that is lost.
-    unsettled: Vec<Settlement>,
+    untold: Untold,
     /// Where the next claim goes on.
     claim_from: String,
     claim_at: Instant,
@@ -94,7 +97,7 @@ impl Feeder {
             capacity: stats.capacity,
             actors: stats.actors,
             out: 0,
-            unsettled: Vec::with_capacity(stats.capacity),
+            untold: Untold::new(stats.capacity),
             claim_from: stream::START.into(),
             claim_at: now,
             has_just_claimed: false,
@@ -131,18 +134,27 @@ impl Feeder {
             }
             self.report()?;
         }
-        if self.out + self.unsettled.len() == 0 && self.link.is_open() {
+        if self.is_settled() && self.link.is_open() {
             // For the sake of order only: a name that stays in the group does no harm.
             self.link.ask_one(self.plan.stream.leave()).ok();
         }
         Ok(End {
             counts: self.counts,
-            left: self.out + self.unsettled.len(),
+            left: self.out + self.untold.len(),
         })
     }
 
     fn room(&self) -> usize {
+        // Refused verdicts take no place from other messages, unless they become too many.
+        if self.untold.refused() >= MOST_REFUSED {
+            return 0;
+        }
         self.capacity - self.out
+    }
+
+    /// Whether every message that has come has its verdict, and the broker knows it.
+    fn is_settled(&self) -> bool {
+        self.out + self.untold.len() == 0
     }
 
     fn time_left(&self) -> Duration {
@@ -152,8 +164,7 @@ impl Feeder {
     }
 
     fn is_at_end(&self) -> bool {
-        let is_settled = self.out == 0 && self.unsettled.is_empty();
-        self.deadline.is_some() && (is_settled || self.time_left().is_zero())
+        self.deadline.is_some() && (self.is_settled() || self.time_left().is_zero())
     }
 
     /// Begins nothing more. Work that has not begun is given back: dropping it releases its lease.
@@ -189,17 +200,17 @@ impl Feeder {
             return self.take(self.out + 1, pause);
         }
         self.take(1, Duration::ZERO);
-        if self.out == 0 {
+        if self.out + self.untold.refused() == 0 {
             return;
         }
         if self.is_hungry() {
-            if self.vain_looks > 0 && self.unsettled.is_empty() {
+            if self.vain_looks > 0 && !self.untold.has_next() {
                 let doublings = (self.vain_looks - 1).min(4);
                 self.take(1, LOOK_AGAIN * (1 << doublings));
             }
             return;
         }
-        if self.unsettled.is_empty() {
+        if !self.untold.has_next() {
             self.take(1, NAP);
         }
         // One has come. For a short time, those that come after it can join it.
@@ -208,16 +219,18 @@ impl Feeder {
         } else {
             self.lacks()
         };
-        if !self.unsettled.is_empty() && rest > 0 {
+        if self.untold.has_next() && rest > 0 {
             self.take(rest, SETTLE_WITHIN);
         }
     }
 
     /// Waits for so many verdicts, for at most so long, and takes in what there is.
     fn take(&mut self, wanted: usize, timeout: Duration) {
-        let (before, timeout) = (self.unsettled.len(), timeout.min(self.time_left()));
-        let heard = self.inbox.hear(&mut self.unsettled, wanted, timeout);
-        self.out -= self.unsettled.len() - before;
+        let timeout = timeout.min(self.time_left());
+        let next = self.untold.next();
+        let before = next.len();
+        let heard = self.inbox.hear(next, wanted, timeout);
+        self.out -= next.len() - before;
         if heard.is_stopping && self.deadline.is_none() {
             self.stop();
         }
@@ -228,7 +241,8 @@ impl Feeder {
     /// Tells the verdicts, and asks for messages, in one trip.
     fn turn(&mut self) -> Result<(), Trouble> {
         self.connect()?;
-        let mut commands = self.verdicts();
+        let (stream, rule) = (&self.plan.stream, &self.plan.rule);
+        let mut commands = self.untold.commands(stream, rule);
         let verdicts = commands.len();
         let request = self.request();
         match request {
@@ -250,7 +264,8 @@ impl Feeder {
         let mut answers = self.link.ask(&commands)?;
         let fetched = answers.split_off(verdicts.min(answers.len())).pop();
 
-        let settled = self.settle(answers, now);
+        let min_idle = self.plan.rule.min_idle;
+        let settled = self.untold.settle(answers, now, min_idle, &mut self.counts);
         // Whatever is wrong with a verdict, these have been delivered.
         let taken = match (request, fetched) {
             (Request::Read { .. }, Some(answer)) => self.begin_read(answer, now),
@@ -281,7 +296,7 @@ impl Feeder {
         } else {
             // After a restart, the other workers have verdicts to tell about what they hold, old as
             // it may be by now.
-            self.claim_at = Instant::now() + link::LONGEST * 2;
+            self.claim_at = Instant::now() + backoff::LONGEST * 2;
         }
         Ok(())
     }
@@ -293,65 +308,6 @@ impl Feeder {
         }
     }
 
-    /// Those that are done come first: one command for all of them, and one for each of the others.
-    fn verdicts(&mut self) -> Vec<Cmd> {
-        self.unsettled.sort_by_key(|one| !one.is_done());
-        let (stream, rule) = (&self.plan.stream, &self.plan.rule);
-        let done = self.unsettled.iter().filter(|one| one.is_done());
-        let done: Vec<&str> = done.map(|one| &*one.delivery.id).collect();
-        let acknowledge = (!done.is_empty()).then(|| stream.acknowledge(&done));
-        let others = self.unsettled.iter();
-        let others = others.filter_map(|one| stream.settle(one, rule));
-        acknowledge.into_iter().chain(others).collect()
-    }
-
-    /// Reads the answers to [`verdicts`](Feeder::verdicts). A verdict that the broker refuses, and only
-    /// that, is told again.
-    fn settle(&mut self, answers: Vec<Value>, now: Instant) -> Result<(), Trouble> {
-        let mut verdicts = mem::take(&mut self.unsettled).into_iter().peekable();
-        let mut trouble = Ok(());
-        for answer in answers {
-            let Some(first) = verdicts.next() else { break };
-            let mut told = vec![first];
-            if told[0].is_done() {
-                told.extend(iter::from_fn(|| verdicts.next_if(Settlement::is_done)));
-            }
-            match self.count(answer, told.len() as u64) {
-                Ok(()) => {
-                    let age = |one: &Settlement| now.duration_since(one.delivery.at);
-                    let is_late = |one: &&Settlement| age(one) > self.plan.rule.min_idle;
-                    self.counts.late += told.iter().filter(is_late).count() as u64;
-                }
-                Err(refused) => {
-                    self.unsettled.append(&mut told);
-                    trouble = trouble.and(Err(refused));
-                }
-            }
-        }
-        self.unsettled.extend(verdicts);
-        trouble
-    }
-
-    /// Counts what the broker says to so many verdicts.
-    fn count(&mut self, answer: Value, told: u64) -> Result<(), Trouble> {
-        let counts = &mut self.counts;
-        match answer.extract_error()? {
-            Value::Int(acknowledged) => {
-                let acknowledged = u64::try_from(acknowledged).unwrap_or(0).min(told);
-                counts.done += acknowledged;
-                // Others have acknowledged those before.
-                counts.overtaken += told - acknowledged;
-            }
-            answer => match stream::read::<String>(answer)?.as_str() {
-                "given_back" => counts.given_back += 1,
-                "dead_lettered" => counts.dead_lettered += 1,
-                "trimmed" => counts.trimmed += 1,
-                _ => counts.overtaken += 1,
-            },
-        }
-        Ok(())
-    }
-
     /// The next request.
     fn request(&self) -> Request {
         if self.deadline.is_some() || self.room() == 0 {
@@ -361,7 +317,8 @@ impl Feeder {
         if is_claim_due && !self.has_just_claimed {
             return Request::Claim;
         }
-        let may_wait = self.out == 0 && !is_claim_due && !self.plan.is_until_empty;
+        let is_at_rest = self.out + self.untold.refused() == 0;
+        let may_wait = is_at_rest && !is_claim_due && !self.plan.is_until_empty;
         let block = may_wait.then_some(BLOCK);
         Request::Read { block }
     }
@@ -379,7 +336,7 @@ impl Feeder {
         for message in messages {
             self.begin(message, now);
         }
-        if self.plan.is_until_empty && is_empty && self.out == 0 && self.unsettled.is_empty() {
+        if self.plan.is_until_empty && is_empty && self.is_settled() {
             self.stop();
         }
         Ok(())
@@ -408,13 +365,16 @@ impl Feeder {
         }
         self.counts.claimed += messages.len() as u64;
         for message in messages {
+            if self.untold.renew(&message, now) {
+                continue;
+            }
             let most = self.plan.rule.max_deliveries;
             if message.deliveries <= most {
                 self.begin(message, now);
             } else {
                 // It never came to a verdict, so it may be what ended the workers that had it.
                 let vain = message.deliveries - 1;
-                self.unsettled.push(Settlement {
+                self.untold.next().push(Settlement {
                     delivery: delivery(message.id, message.deliveries, now),
                     verdict: Verdict::Failed(format!("delivered {vain} times without a verdict")),
                 });
@@ -512,29 +472,4 @@ enum Request {
     Nothing,
     Claim,
     Read { block: Option<Duration> },
-}
-
-/// Why a trip to the broker did not succeed.
-#[derive(Debug)]
-enum Trouble {
-    /// It may succeed with the next connection.
-    Lost(RedisError),
-    /// It never will.
-    Fatal(Fatal),
-}
-
-impl From<RedisError> for Trouble {
-    fn from(error: RedisError) -> Self {
-        if stream::is_transient(&error) || stream::is_no_group(&error) {
-            Trouble::Lost(error)
-        } else {
-            Trouble::Fatal(error.into())
-        }
-    }
-}
-
-impl From<Unreadable> for Trouble {
-    fn from(error: Unreadable) -> Self {
-        Trouble::Fatal(error.into())
-    }
 }

@@ -2,27 +2,19 @@
 //!
 //! The client's synchronous connection stays broken once it is, so whoever owns it has to reopen it.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use redis::{Client, Cmd, Connection, RedisError, Value};
+
+use crate::backoff::Backoff;
 
 /// How long an answer may take, and a new connection.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The first wait after a failure; then twice as long each time, up to [`LONGEST`].
-const SHORTEST: Duration = Duration::from_millis(20);
-pub(crate) const LONGEST: Duration = Duration::from_secs(1);
-
 pub(crate) struct Link {
     client: Client,
     connection: Option<Connection>,
-    /// Since the last success.
-    failures: u32,
-    /// Not to be tried again before.
-    resume: Instant,
+    backoff: Backoff,
 }
 
 impl Link {
@@ -30,8 +22,7 @@ impl Link {
         Ok(Link {
             client: Client::open(url)?,
             connection: None,
-            failures: 0,
-            resume: Instant::now(),
+            backoff: Backoff::new(),
         })
     }
 
@@ -44,7 +35,7 @@ impl Link {
         if self.is_open() {
             return Duration::ZERO;
         }
-        self.resume.saturating_duration_since(Instant::now())
+        self.backoff.pause()
     }
 
     /// Connects, unless that is done.
@@ -62,20 +53,17 @@ impl Link {
     /// Gives the connection up: what follows may be the answer to something else.
     pub(crate) fn lose(&mut self) {
         self.connection = None;
-        let doublings = self.failures.min(16);
-        self.failures = self.failures.saturating_add(1);
-        let pause = SHORTEST.saturating_mul(1 << doublings).min(LONGEST);
-        self.resume = Instant::now() + pause;
+        self.backoff.fail();
     }
 
     /// Whether the last attempt was a success.
     pub(crate) fn is_well(&self) -> bool {
-        self.failures == 0
+        self.backoff.is_well()
     }
 
     /// All is well again.
     pub(crate) fn succeed(&mut self) {
-        self.failures = 0;
+        self.backoff.succeed();
     }
 
     /// Sends all commands at once, and reads the answer to each. An answer can be the server's
@@ -108,7 +96,7 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
             .field("is_open", &self.is_open())
-            .field("failures", &self.failures)
+            .field("backoff", &self.backoff)
             .finish_non_exhaustive()
     }
 }

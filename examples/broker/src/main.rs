@@ -4,6 +4,7 @@
 //!
 //! - `verdict`, `lease`: how the feeder hears of each message exactly once, whatever becomes of its work,
 //! - `inbox`: where it hears that,
+//! - `untold`: the verdicts that the broker does not know yet,
 //! - `feeder`: the one thread that talks to Redis, and takes in no more than there is room for,
 //! - `stream`, `settle.lua`: what is said to Redis; `link`: over which connection,
 //! - `plan`, `worker`: what it is told to do, and the process around it,
@@ -18,6 +19,7 @@ use std::{
 };
 
 mod args;
+mod backoff;
 mod bench;
 mod children;
 mod counts;
@@ -38,6 +40,7 @@ mod say;
 #[path = "../../support/signals.rs"]
 mod signals;
 mod stream;
+mod untold;
 mod verdict;
 mod work;
 mod worker;

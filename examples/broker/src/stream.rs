@@ -246,6 +246,12 @@ pub(crate) fn is_group_there(error: &RedisError) -> bool {
     error.code() == Some("BUSYGROUP")
 }
 
+/// Whether the error says nothing about other commands on the same connection: this one takes memory,
+/// or needs several keys while their slot moves to another node of a cluster.
+pub(crate) fn is_of_one_command(error: &RedisError) -> bool {
+    matches!(error.code(), Some("OOM" | "TRYAGAIN"))
+}
+
 /// Whether it may be better a moment later: the connection, or a server that is starting, failing
 /// over, or short of memory.
 pub(crate) fn is_transient(error: &RedisError) -> bool {

@@ -494,6 +494,57 @@ fn a_verdict_that_is_refused_holds_up_no_other() {
     );
 }
 
+/// The others come one by one, since the worker has a single place. None of them waits for the
+/// verdict that is refused all the time, and the connection stays.
+#[test]
+fn messages_go_on_while_a_verdict_is_refused() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("wait_us", 1_000_000), ("fails", ALWAYS)]);
+    for number in 2..=30 {
+        broker.send(&[("number", number)]);
+    }
+    let small = ["--actors", "1", "--mailbox", "0", "--max-deliveries", "1"];
+    let mut worker = broker.worker("a", &[&small[..], &["--stats", "0.01"]].concat());
+    worker.until_it_says("running 1");
+    broker.limit_memory("1");
+    worker.until_it_complains("OOM");
+    eventually(|| broker.effects("a").len() == 29 && broker.pending() == 1);
+    assert_eq!(broker.dead().len(), 0);
+    broker.limit_memory("0");
+    eventually(|| broker.dead().len() == 1 && broker.pending() == 0);
+    let output = worker.stop();
+    assert_exit(&output, 0);
+    assert_says(&output, "no verdict is refused any more");
+    let said = text(&output.stdout);
+    assert!(said.contains("lost_connections 0"), "{said}");
+}
+
+/// The worker takes the message over from itself then. It has been tried, so it is not begun again,
+/// and the dead letter has the reason.
+#[test]
+fn a_verdict_that_is_refused_outlives_its_lease() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("wait_us", 500_000), ("fails", ALWAYS)]);
+    let lease = ["--min-idle", "2", "--work-timeout", "1"];
+    let more = ["--claim-every", "0.02", "--stats", "0.01"];
+    let rule = ["--max-deliveries", "1"];
+    let mut worker = broker.worker("a", &[&lease[..], &more, &rule].concat());
+    worker.until_it_says("running 1");
+    broker.limit_memory("1");
+    worker.until_it_says("claimed 2");
+    broker.limit_memory("0");
+    eventually(|| broker.dead().len() == 1 && broker.pending() == 0);
+    let output = worker.stop();
+    assert_exit(&output, 0);
+    let said = text(&output.stdout);
+    assert!(said.contains("dead_lettered 1 overtaken 0"), "{said}");
+    assert_eq!(broker.dead()[0]["reason"], "the simulated failure");
+}
+
 #[test]
 fn a_worker_waits_for_a_broker_that_is_not_there() {
     let Some(mut broker) = Broker::start() else {
