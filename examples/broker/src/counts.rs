@@ -11,7 +11,8 @@ pub(crate) struct Counts {
     pub(crate) done: u64,
     pub(crate) given_back: u64,
     pub(crate) dead_lettered: u64,
-    /// Verdicts on messages that another worker had taken over.
+    /// Messages that another worker took over, or that somebody acknowledged, before this worker
+    /// gave its verdict or began them.
     pub(crate) overtaken: u64,
     /// Verdicts given so late that another worker may have done the work too.
     pub(crate) late: u64,

@@ -20,9 +20,10 @@ use crate::{
     order::Order,
     plan::Plan,
     say::say,
-    stream::{self, Claimed, Message},
+    stream::{self, Claimed, Ended, Message},
     untold::Untold,
-    verdict::{Delivery, Id, Settlement, Verdict},
+    verdict::{Delivery, Settlement, Verdict},
+    waiting::Waiting,
     work::{self, Effects, Failed},
 };
 
@@ -57,6 +58,7 @@ pub(crate) struct Feeder {
     /// Leases whose verdict has not been heard.
     out: usize,
     untold: Untold,
+    waiting: Waiting,
     /// Where the next claim goes on.
     claim_from: String,
     claim_at: Instant,
@@ -98,6 +100,7 @@ impl Feeder {
             actors: stats.actors,
             out: 0,
             untold: Untold::new(stats.capacity),
+            waiting: Waiting::new(stats.capacity),
             claim_from: stream::START.into(),
             claim_at: now,
             has_just_claimed: false,
@@ -231,6 +234,7 @@ impl Feeder {
         let before = next.len();
         let heard = self.inbox.hear(next, wanted, timeout);
         self.out -= next.len() - before;
+        self.waiting.remove_revoked(next);
         if heard.is_stopping && self.deadline.is_none() {
             self.stop();
         }
@@ -244,6 +248,15 @@ impl Feeder {
         let (stream, rule) = (&self.plan.stream, &self.plan.rule);
         let mut commands = self.untold.commands(stream, rule);
         let verdicts = commands.len();
+        let now = Instant::now();
+        let checked = match self.deadline {
+            // Everything that waited has been given back.
+            Some(_) => Vec::new(),
+            None => self.waiting.due(now),
+        };
+        if !checked.is_empty() {
+            commands.push(self.plan.stream.check(&checked));
+        }
         let request = self.request();
         match request {
             Request::Nothing => {}
@@ -259,20 +272,26 @@ impl Feeder {
         if commands.is_empty() {
             return Ok(());
         }
-        // The lease runs from when the message is delivered, which is after this.
-        let now = Instant::now();
-        let mut answers = self.link.ask(&commands)?;
-        let fetched = answers.split_off(verdicts.min(answers.len())).pop();
+        // The lease runs from when the message is delivered, which is after `now`.
+        let mut answers = self.link.ask(&commands)?.into_iter();
+        let told = answers.by_ref().take(verdicts).collect();
+        let ended = if checked.is_empty() {
+            None
+        } else {
+            answers.next()
+        };
+        let fetched = answers.next();
 
         let min_idle = self.plan.rule.min_idle;
-        let settled = self.untold.settle(answers, now, min_idle, &mut self.counts);
+        let settled = self.untold.settle(told, now, min_idle, &mut self.counts);
+        let revoked = ended.map_or(Ok(()), |answer| self.revoke(&checked, answer));
         // Whatever is wrong with a verdict, these have been delivered.
         let taken = match (request, fetched) {
             (Request::Read { .. }, Some(answer)) => self.begin_read(answer, now),
             (Request::Claim, Some(answer)) => self.begin_claimed(answer, now),
             _ => Ok(()),
         };
-        for outcome in [&settled, &taken] {
+        for outcome in [&settled, &revoked, &taken] {
             if let Err(Trouble::Lost(error)) = outcome
                 && stream::is_no_group(error)
             {
@@ -281,7 +300,7 @@ impl Feeder {
                 return self.make_group();
             }
         }
-        settled.and(taken)?;
+        settled.and(revoked).and(taken)?;
         self.trim(now)
     }
 
@@ -306,6 +325,24 @@ impl Feeder {
             Err(error) if !stream::is_group_there(&error) => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Keeps from being begun what somebody else has settled.
+    fn revoke(&mut self, checked: &[Arc<Delivery>], answer: Value) -> Result<(), Trouble> {
+        let Ended { settled, deleted } = stream::read_ended(answer.extract_error()?)?;
+        for delivery in settled.iter().filter_map(|place| checked.get(*place)) {
+            self.counts.overtaken += u64::from(self.waiting.revoke(delivery));
+        }
+        for delivery in deleted.iter().filter_map(|place| checked.get(*place)) {
+            if self.waiting.revoke(delivery) {
+                self.counts.trimmed += 1;
+                let id = &delivery.id;
+                say(format_args!(
+                    "{id}: was deleted from the stream: it is not begun"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The next request.
@@ -375,7 +412,7 @@ impl Feeder {
                 // It never came to a verdict, so it may be what ended the workers that had it.
                 let vain = message.deliveries - 1;
                 self.untold.next().push(Settlement {
-                    delivery: delivery(message.id, message.deliveries, now),
+                    delivery: Arc::new(Delivery::new(message.id, message.deliveries, now)),
                     verdict: Verdict::Failed(format!("delivered {vain} times without a verdict")),
                 });
             }
@@ -390,17 +427,24 @@ impl Feeder {
             fields,
             deliveries,
         } = message;
-        let lease = Lease::new(delivery(id, deliveries, now), Arc::clone(&self.inbox));
+        let delivery = Arc::new(Delivery::new(id, deliveries, now));
+        self.waiting.add(Arc::clone(&delivery));
+        let lease = Lease::new(delivery, Arc::clone(&self.inbox));
         self.out += 1;
         let effects = Arc::clone(&self.effects);
         // Read here, so that what is allocated for the answer is freed by the same thread.
         let order = Order::read(&fields);
-        let work = Work::new(move || match work::run(order, deliveries, &effects) {
-            Ok(()) => {
-                lease.done();
-                Ok(())
+        let work = Work::new(move || {
+            if !lease.begin() {
+                return Ok(());
             }
-            Err(why) => Err(Failed { lease, why }),
+            match work::run(order, deliveries, &effects) {
+                Ok(()) => {
+                    lease.done();
+                    Ok(())
+                }
+                Err(why) => Err(Failed { lease, why }),
+            }
         });
         // Begun later, it could outlast its lease, and be done twice.
         let longest_wait = self.plan.rule.min_idle - self.plan.work_timeout;
@@ -461,10 +505,6 @@ impl Feeder {
         .and_then(|()| stdout.flush())
         .map_err(Fatal::Output)
     }
-}
-
-fn delivery(id: Id, number: u32, at: Instant) -> Delivery {
-    Delivery { id, number, at }
 }
 
 #[derive(Clone, Copy, Debug)]

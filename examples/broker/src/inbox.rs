@@ -111,12 +111,8 @@ mod tests {
     fn the_feeder_is_woken_by_as_many_as_it_wants() {
         let inbox = Arc::new(Inbox::new(8));
         let leases: Vec<_> = (0..8)
-            .map(|number| Delivery {
-                id: "1-1".into(),
-                number,
-                at: Instant::now(),
-            })
-            .map(|delivery| Lease::new(delivery, Arc::clone(&inbox)))
+            .map(|number| Delivery::new("1-1".into(), number, Instant::now()))
+            .map(|delivery| Lease::new(Arc::new(delivery), Arc::clone(&inbox)))
             .collect();
         let actors = thread::Builder::new()
             .spawn(move || leases.into_iter().for_each(Lease::done))

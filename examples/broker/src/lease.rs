@@ -17,16 +17,23 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// Empty once the verdict is given.
-    delivery: Option<Delivery>,
+    delivery: Option<Arc<Delivery>>,
     inbox: Arc<Inbox>,
 }
 
 impl Lease {
-    pub(crate) fn new(delivery: Delivery, inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn new(delivery: Arc<Delivery>, inbox: Arc<Inbox>) -> Self {
         Lease {
             delivery: Some(delivery),
             inbox,
         }
+    }
+
+    /// Has to be called before the work begins. False if it may not: the feeder has revoked it.
+    pub(crate) fn begin(&self) -> bool {
+        self.delivery
+            .as_ref()
+            .is_some_and(|delivery| delivery.end_wait())
     }
 
     pub(crate) fn done(mut self) {
@@ -46,16 +53,19 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.delivery.is_none() {
+        let Some(delivery) = &self.delivery else {
             return;
-        }
+        };
         // A panic counts as an attempt: otherwise a message that always panics would be given out
         // for ever.
-        self.settle(if thread::panicking() {
+        let verdict = if thread::panicking() {
             Verdict::Failed("panicked".into())
-        } else {
+        } else if delivery.end_wait() {
             Verdict::Released
-        });
+        } else {
+            Verdict::Revoked
+        };
+        self.settle(verdict);
     }
 }
 
@@ -72,12 +82,8 @@ mod tests {
     use crate::inbox::Heard;
 
     fn lease(inbox: &Arc<Inbox>) -> Lease {
-        let delivery = Delivery {
-            id: "1-1".into(),
-            number: 1,
-            at: Instant::now(),
-        };
-        Lease::new(delivery, Arc::clone(inbox))
+        let delivery = Delivery::new("1-1".into(), 1, Instant::now());
+        Lease::new(Arc::new(delivery), Arc::clone(inbox))
     }
 
     fn verdicts(inbox: &Inbox) -> Vec<Verdict> {
@@ -95,7 +101,13 @@ mod tests {
         assert_eq!(verdicts(&inbox), [Verdict::Failed("no paper".into())]);
         drop(lease(&inbox));
         assert_eq!(verdicts(&inbox), [Verdict::Released]);
+        let revoked = lease(&inbox);
+        assert!(revoked.delivery.as_ref().unwrap().end_wait());
+        assert!(!revoked.begin());
+        drop(revoked);
+        assert_eq!(verdicts(&inbox), [Verdict::Revoked]);
         let held = lease(&inbox);
+        assert!(held.begin());
         panic::catch_unwind(panic::AssertUnwindSafe(move || {
             let _held = held;
             panic::resume_unwind(Box::new("no message"));

@@ -4,9 +4,10 @@
 //!
 //! - `verdict`, `lease`: how the feeder hears of each message exactly once, whatever becomes of its work,
 //! - `inbox`: where it hears that,
-//! - `untold`: the verdicts that the broker does not know yet,
+//! - `untold`: the verdicts that the broker does not know yet; `waiting`: the messages without one,
+//!   which somebody else may settle,
 //! - `feeder`: the one thread that talks to Redis, and takes in no more than there is room for,
-//! - `stream`, `settle.lua`: what is said to Redis; `link`: over which connection,
+//! - `stream`, `settle.lua` and the other scripts: what is said to Redis; `link`: over which connection,
 //! - `plan`, `worker`: what it is told to do, and the process around it,
 //! - `work`, `order`: what the works do, which is what they are told to: wait, fail, panic, abort,
 //! - `demo`: processes that are killed, and the count afterwards; `bench`: what all this costs.
@@ -42,6 +43,7 @@ mod signals;
 mod stream;
 mod untold;
 mod verdict;
+mod waiting;
 mod work;
 mod worker;
 

@@ -1,13 +1,13 @@
 //! A consumer group on a Redis stream: what is said to Redis, and how its answers are read. Nothing
 //! else here knows a command.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use redis::{Cmd, FromRedisValue, ParsingError, RedisError, Value, cmd};
 
 use crate::{
     order::Fields,
-    verdict::{Id, Settlement, Verdict},
+    verdict::{Delivery, Id, Settlement, Verdict},
 };
 
 /// The keys, and who is asking.
@@ -41,6 +41,7 @@ pub(crate) struct Claimed {
 /// A position before everything in a stream.
 pub(crate) const START: &str = "0-0";
 
+const CHECK: &str = include_str!("check.lua");
 const CLAIM: &str = include_str!("claim.lua");
 const SETTLE: &str = include_str!("settle.lua");
 const LEAVE: &str = include_str!("leave.lua");
@@ -87,6 +88,17 @@ impl Stream {
         cmd
     }
 
+    /// Asks which of these deliveries have ended without a verdict of this worker.
+    pub(crate) fn check(&self, deliveries: &[Arc<Delivery>]) -> Cmd {
+        let mut cmd = cmd("EVAL");
+        cmd.arg(CHECK).arg(2).arg(&self.name).arg(self.tally());
+        cmd.arg(&self.group).arg(&self.consumer);
+        for delivery in deliveries {
+            cmd.arg(&*delivery.id).arg(delivery.number);
+        }
+        cmd
+    }
+
     pub(crate) fn acknowledge(&self, ids: &[&str]) -> Cmd {
         let mut cmd = cmd("XACK");
         cmd.arg(&self.name).arg(&self.group);
@@ -97,10 +109,11 @@ impl Stream {
     /// Gives a message back, or buries it if that was its last attempt.
     ///
     /// A failed message is delivered again once it has rested for `retry_after`; a released one, at
-    /// once. `None` for one that is done, which [`acknowledge`](Stream::acknowledge) settles.
+    /// once. `None` for one that is done, which [`acknowledge`](Stream::acknowledge) settles, and for
+    /// one that is settled.
     pub(crate) fn settle(&self, one: &Settlement, rule: &Rule) -> Option<Cmd> {
         let (verdict, reason, idle) = match &one.verdict {
-            Verdict::Done => return None,
+            Verdict::Done | Verdict::Revoked => return None,
             Verdict::Failed(why) => {
                 let idle = rule.min_idle.saturating_sub(rule.retry_after);
                 ("failed", why.as_str(), idle)
@@ -197,6 +210,21 @@ pub(crate) fn read_claimed(answer: Value) -> Result<Claimed, Unreadable> {
             .collect(),
         trimmed: trimmed.into_iter().map(String::into_boxed_str).collect(),
     })
+}
+
+/// Deliveries that have ended, by their places among those that were asked about.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Acknowledged, or taken over.
+    pub(crate) settled: Vec<usize>,
+    /// Deleted from the stream.
+    pub(crate) deleted: Vec<usize>,
+}
+
+/// Of [`Stream::check`].
+pub(crate) fn read_ended(answer: Value) -> Result<Ended, Unreadable> {
+    let (settled, deleted) = FromRedisValue::from_redis_value(answer)?;
+    Ok(Ended { settled, deleted })
 }
 
 /// How far a group is.

@@ -2,6 +2,7 @@
 
 use std::{
     iter, mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use crate::{
     error::Trouble,
     say::say,
     stream::{self, Message, Rule, Stream},
-    verdict::{Settlement, Verdict},
+    verdict::{Delivery, Settlement, Verdict},
 };
 
 #[derive(Debug)]
@@ -68,11 +69,11 @@ impl Untold {
             // Only if no other worker had it in between. Otherwise the old verdict will find that it
             // has been overtaken.
             Verdict::Failed(_) if one.delivery.number + 1 == message.deliveries => {
-                one.delivery.number = message.deliveries;
-                one.delivery.at = now;
+                let id = one.delivery.id.clone();
+                one.delivery = Arc::new(Delivery::new(id, message.deliveries, now));
                 true
             }
-            Verdict::Failed(_) | Verdict::Released => false,
+            Verdict::Failed(_) | Verdict::Released | Verdict::Revoked => false,
         }
     }
 

@@ -372,6 +372,37 @@ fn a_message_whose_lease_may_run_out_is_not_begun() {
     assert_eq!(broker.dead().len(), 0);
 }
 
+/// They wait behind a long work of the only actor.
+#[test]
+fn a_message_that_somebody_else_settles_is_not_begun() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("wait_us", 3_000_000)]);
+    let [acknowledged, deleted, claimed] =
+        [2, 3, 4].map(|number| broker.send(&[("number", number)]));
+    let small = ["--actors", "1", "--mailbox", "4", "--stats", "0.01"];
+    let mut worker = broker.worker("a", &small);
+    worker.until_it_says("running 1 queued 3");
+    broker.acknowledge(&acknowledged);
+    broker.delete(&deleted);
+    broker.claim("other", &claimed);
+    worker.until_it_says("overtaken 2 late 0 trimmed 1 ");
+    broker.send(&[("number", 5)]);
+    eventually(|| broker.effects("a").contains(&5) && broker.pending() == 1);
+    let output = worker.stop();
+    assert_exit(&output, 0);
+    assert_eq!(broker.effects("a"), [1, 5]);
+    assert_eq!(broker.owners(), [("other".into(), 1)]);
+    assert_says(&output, &format!("{deleted}: was deleted from the stream"));
+    // Nothing is said twice: that a lease came back is no verdict.
+    let said = text(&output.stdout);
+    let end = said.lines().last().unwrap();
+    assert!(end.contains("done 2 given_back 0 "), "{end}");
+    assert!(end.contains("overtaken 2 late 0 trimmed 1 "), "{end}");
+    assert_eq!(broker.tally("trimmed"), 1);
+}
+
 // --- The end ------------------------------------------------------------------------------------
 
 /// With `--max-deliveries 1`: a release is no attempt.

@@ -185,6 +185,11 @@ impl Broker {
         assert_eq!(acknowledged, 1);
     }
 
+    pub(crate) fn delete(&mut self, id: &str) {
+        let deleted: u64 = self.ask("XDEL", &[STREAM, id]);
+        assert_eq!(deleted, 1);
+    }
+
     pub(crate) fn make_group(&mut self, name: &str) {
         self.tell("XGROUP", &["CREATE", STREAM, name, "0", "MKSTREAM"]);
     }
