@@ -34,8 +34,8 @@ const SETTLE_WITHIN: Duration = Duration::from_millis(5);
 /// flight, whose verdict would wait meanwhile: Redis looks at the clock ten times a second.
 const BLOCK: Duration = Duration::from_millis(250);
 
-/// While works are in flight, how soon to look for new messages after a look that found none; then
-/// twice as long each time, up to 16 times that.
+/// While works are in flight, or with `--until-empty`, how soon to look for new messages after a look
+/// that found none; then twice as long each time, up to 16 times that.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// With this many verdicts that the broker refuses, nothing more is taken in.
@@ -203,7 +203,8 @@ impl Feeder {
             return self.take(self.out + 1, pause);
         }
         self.take(1, Duration::ZERO);
-        if self.out + self.untold.refused() == 0 {
+        let awaits_others = self.plan.is_until_empty && self.deadline.is_none();
+        if self.out + self.untold.refused() == 0 && !awaits_others {
             return;
         }
         if self.is_hungry() {
@@ -355,6 +356,7 @@ impl Feeder {
             return Request::Claim;
         }
         let is_at_rest = self.out + self.untold.refused() == 0;
+        // That would hide the moment at which the last pending message is settled.
         let may_wait = is_at_rest && !is_claim_due && !self.plan.is_until_empty;
         let block = may_wait.then_some(BLOCK);
         Request::Read { block }
@@ -374,7 +376,11 @@ impl Feeder {
             self.begin(message, now);
         }
         if self.plan.is_until_empty && is_empty && self.is_settled() {
-            self.stop();
+            // Some may have been given back, or be with another worker, which may give them back.
+            let pending = self.link.ask_one(self.plan.stream.pending())?;
+            if stream::read_pending(pending)? == 0 {
+                self.stop();
+            }
         }
         Ok(())
     }

@@ -130,6 +130,13 @@ impl Stream {
         Some(cmd)
     }
 
+    /// Asks how many messages are pending, whoever has them: those that were given back, too.
+    pub(crate) fn pending(&self) -> Cmd {
+        let mut cmd = cmd("XPENDING");
+        cmd.arg(&self.name).arg(&self.group);
+        cmd
+    }
+
     /// Asks how far the group is.
     pub(crate) fn progress(&self) -> Cmd {
         let mut cmd = cmd("XINFO");
@@ -225,6 +232,13 @@ pub(crate) struct Ended {
 pub(crate) fn read_ended(answer: Value) -> Result<Ended, Unreadable> {
     let (settled, deleted) = FromRedisValue::from_redis_value(answer)?;
     Ok(Ended { settled, deleted })
+}
+
+/// Of [`Stream::pending`].
+pub(crate) fn read_pending(answer: Value) -> Result<u64, Unreadable> {
+    // With the first and the last id, and a list of the owners.
+    let (pending, ..): (u64, Value, Value, Value) = FromRedisValue::from_redis_value(answer)?;
+    Ok(pending)
 }
 
 /// How far a group is.

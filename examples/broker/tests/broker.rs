@@ -447,6 +447,47 @@ fn one_stop_that_comes_as_two_signals_settles_what_runs() {
     assert_eq!(broker.pending(), 0);
 }
 
+/// The failed messages rest for a while, so there are moments at which none is new and none is due.
+#[test]
+fn until_empty_waits_for_what_was_given_back() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1), ("fails", 2)]);
+    broker.send(&[("number", 2), ("panics", ALWAYS)]);
+    broker.send(&[("number", 3)]);
+    let more = ["--retry-after", "0.4", "--claim-every", "0.02"];
+    let worker = broker.worker("a", &[&["--until-empty"], &more[..]].concat());
+    assert_exit(&worker.finish(), 0);
+    assert_eq!(broker.effects("a"), [3, 1]);
+    assert_eq!((broker.dead().len(), broker.pending()), (1, 0));
+}
+
+/// One is with a worker that stops in the middle, and gives another one back then. One is with a
+/// worker that died.
+#[test]
+fn until_empty_waits_for_what_others_have() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    broker.send(&[("number", 1)]);
+    broker.deliver_to("dead", 1);
+    broker.send(&[("number", 2), ("wait_us", 2_000_000)]);
+    broker.send(&[("number", 3)]);
+    let lease = ["--min-idle", "4", "--work-timeout", "3", "--stats", "0.01"];
+    let small = ["--actors", "1", "--mailbox", "1", "--claim-every", "60"];
+    let mut other = broker.worker("a", &[&lease[..], &small].concat());
+    other.until_it_says("running 1 queued 1");
+    let more = ["--until-empty", "--claim-every", "0.02"];
+    let mut worker = broker.worker("b", &[&lease[..], &more].concat());
+    worker.until_it_says("idle");
+    assert_exit(&other.stop(), 0);
+    assert_exit(&worker.finish(), 0);
+    assert_eq!(broker.effects("a"), [2]);
+    assert_eq!(broker.effects("b"), [3, 1]);
+    assert_eq!(broker.pending(), 0);
+}
+
 #[test]
 fn what_outlasts_the_grace_is_left_to_others() {
     let Some(mut broker) = Broker::start() else {
