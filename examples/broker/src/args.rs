@@ -19,8 +19,10 @@ usage: broker-example worker [OPTIONS]    do works until SIGTERM or Ctrl-C; star
        broker-example bench [OPTIONS]     compare with a plain loop
 
 where (worker, produce):
-  --url URL             redis://, redis+unix:// (default: redis://127.0.0.1:6379)
-  --stream KEY          dead letters go to KEY:dead (default: works)
+  --url URL             redis://, redis+unix://; any node of a cluster (default:
+                        redis://127.0.0.1:6379)
+  --stream KEY          dead letters go to KEY:dead; in a cluster, with braces, as {works}
+                        (default: works)
 
 worker:
   --group NAME          the consumer group (default: workers)

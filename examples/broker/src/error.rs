@@ -27,6 +27,11 @@ pub(crate) enum Fatal {
     Redis(#[from] RedisError),
     #[error("redis: {0}")]
     Unreadable(#[from] Unreadable),
+    #[error(
+        "--stream: the cluster has the keys {keys:?} in the slots {slots:?}, and a script can use one \
+         slot only; a name in braces, as \"{{works}}\", keeps them together"
+    )]
+    Slots { keys: [String; 3], slots: Vec<u64> },
     #[error("--effects: {0}")]
     Effects(io::Error),
     #[error("signals cannot be watched: {0}")]

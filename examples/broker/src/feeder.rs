@@ -66,6 +66,8 @@ pub(crate) struct Feeder {
     has_just_claimed: bool,
     /// How many looks in a row have found no message.
     vain_looks: u32,
+    /// Whether the keys are known to go together.
+    has_checked_keys: bool,
     trim_at: Option<Instant>,
     report_at: Option<Instant>,
     /// Set at the signal.
@@ -105,6 +107,7 @@ impl Feeder {
             claim_at: now,
             has_just_claimed: false,
             vain_looks: 0,
+            has_checked_keys: false,
             trim_at: plan.trim_every.map(|every| now + every),
             report_at: plan.report_every.map(|every| now + every),
             deadline: None,
@@ -310,6 +313,10 @@ impl Feeder {
             return Ok(());
         }
         self.link.open()?;
+        if !self.has_checked_keys {
+            self.check_keys()?;
+            self.has_checked_keys = true;
+        }
         if self.counts.lost_connections == 0 {
             // Later only if it is gone: to ask for it takes memory, which Redis may not have.
             self.make_group()?;
@@ -321,6 +328,28 @@ impl Feeder {
         Ok(())
     }
 
+    /// In a cluster, a script can use keys of one slot only. Without this check, the worker would learn
+    /// that when the first work fails.
+    fn check_keys(&mut self) -> Result<(), Trouble> {
+        let mut slots = Vec::<u64>::new();
+        for answer in self.link.ask(&self.plan.stream.slots())? {
+            match answer.extract_error() {
+                Ok(slot) => slots.push(stream::read(slot)?),
+                Err(error) if stream::is_transient(&error) => return Err(error.into()),
+                // A server that is in no cluster refuses the question.
+                Err(_) => {}
+            }
+        }
+        if slots.iter().all(|slot| Some(slot) == slots.first()) {
+            return Ok(());
+        }
+        let stream = &self.plan.stream;
+        Err(Trouble::Fatal(Fatal::Slots {
+            keys: [stream.name.clone(), stream.dead(), stream.tally()],
+            slots,
+        }))
+    }
+
     fn make_group(&mut self) -> Result<(), Trouble> {
         match self.link.ask_one(self.plan.stream.create_group()) {
             Err(error) if !stream::is_group_there(&error) => Err(error.into()),
@@ -330,7 +359,12 @@ impl Feeder {
 
     /// Keeps from being begun what somebody else has settled.
     fn revoke(&mut self, checked: &[Arc<Delivery>], answer: Value) -> Result<(), Trouble> {
-        let Ended { settled, deleted } = stream::read_ended(answer.extract_error()?)?;
+        let answer = match answer.extract_error() {
+            // The next check is soon enough.
+            Err(error) if stream::is_of_one_command(&error) => return Ok(()),
+            other => other?,
+        };
+        let Ended { settled, deleted } = stream::read_ended(answer)?;
         for delivery in settled.iter().filter_map(|place| checked.get(*place)) {
             self.counts.overtaken += u64::from(self.waiting.revoke(delivery));
         }

@@ -1,27 +1,41 @@
 //! The feeder's connection: many commands in one trip, and a new connection when one is lost.
 //!
 //! The client's synchronous connection stays broken once it is, so whoever owns it has to reopen it.
+//!
+//! In a cluster, all keys of a stream are in one slot, so one connection is enough, to the node that
+//! has the slot. The client's own cluster connection would not do: it sends a command again whose
+//! answer was lost, and it does not follow a redirect of a command in a pipeline.
 
 use std::{fmt, time::Duration};
 
-use redis::{Client, Cmd, Connection, RedisError, Value};
+use redis::{Client, Cmd, Connection, ConnectionInfo, RedisError, Value, cmd};
 
-use crate::backoff::Backoff;
+use crate::{
+    backoff::Backoff,
+    nodes::{Nodes, Redirect},
+};
 
 /// How long an answer may take, and a new connection.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How often a command is sent on to another node. While a cluster changes, its nodes may refer to
+/// each other.
+const MOST_REDIRECTS: usize = 5;
+
 pub(crate) struct Link {
-    client: Client,
+    nodes: Nodes,
     connection: Option<Connection>,
+    /// The node that the slot is moving to, by its address.
+    next: Option<(String, Connection)>,
     backoff: Backoff,
 }
 
 impl Link {
     pub(crate) fn new(url: &str) -> Result<Self, RedisError> {
         Ok(Link {
-            client: Client::open(url)?,
+            nodes: Nodes::new(url)?,
             connection: None,
+            next: None,
             backoff: Backoff::new(),
         })
     }
@@ -41,10 +55,14 @@ impl Link {
     /// Connects, unless that is done.
     pub(crate) fn open(&mut self) -> Result<(), RedisError> {
         if self.connection.is_none() {
-            let connection = self.client.get_connection_with_timeout(ANSWER)?;
-            // A silent peer is a lost one.
-            connection.set_read_timeout(Some(ANSWER))?;
-            connection.set_write_timeout(Some(ANSWER))?;
+            let mut slots = cmd("CLUSTER");
+            slots.arg("SLOTS");
+            let opened = connect(self.nodes.current()).and_then(|mut connection| {
+                let answers = exchange(&mut connection, &[&slots])?;
+                Ok((connection, answers))
+            });
+            let (connection, answers) = opened.inspect_err(|_| self.nodes.advance())?;
+            answers.iter().for_each(|answer| self.nodes.learn(answer));
             self.connection = Some(connection);
         }
         Ok(())
@@ -53,6 +71,7 @@ impl Link {
     /// Gives the connection up: what follows may be the answer to something else.
     pub(crate) fn lose(&mut self) {
         self.connection = None;
+        self.next = None;
         self.backoff.fail();
     }
 
@@ -69,20 +88,53 @@ impl Link {
     /// Sends all commands at once, and reads the answer to each. An answer can be the server's
     /// refusal of that command; an `Err` means that the connection has to be given up.
     pub(crate) fn ask(&mut self, commands: &[Cmd]) -> Result<Vec<Value>, RedisError> {
-        self.open()?;
-        let Some(connection) = &mut self.connection else {
-            return Ok(Vec::new());
-        };
-        let mut bytes = Vec::new();
-        for command in commands {
-            command.write_packed_command(&mut bytes);
-        }
-        connection.send_packed_command(&bytes)?;
-        let mut answers = Vec::with_capacity(commands.len());
-        for _ in commands {
-            answers.push(connection.recv_response()?);
+        let mut answers = self.ask_current(&commands.iter().collect::<Vec<_>>())?;
+        for _ in 0..MOST_REDIRECTS {
+            let Some(redirect) = answers.iter().find_map(Redirect::read) else {
+                break;
+            };
+            // Those that were not redirected have been done, and must not be sent again.
+            let is_redirected = |answer: &Value| Redirect::read(answer).as_ref() == Some(&redirect);
+            let redirected = answers.iter_mut().zip(commands);
+            let (old, again): (Vec<_>, Vec<_>) = redirected
+                .filter(|(answer, _)| is_redirected(answer))
+                .unzip();
+            let new = match &redirect {
+                Redirect::Moved(address) => {
+                    self.nodes.go_to(address);
+                    self.connection = None;
+                    self.next = None;
+                    self.ask_current(&again)?
+                }
+                Redirect::Ask(address) => self.ask_next(address, &again)?,
+            };
+            old.into_iter().zip(new).for_each(|(old, new)| *old = new);
         }
         Ok(answers)
+    }
+
+    fn ask_current(&mut self, commands: &[&Cmd]) -> Result<Vec<Value>, RedisError> {
+        self.open()?;
+        match &mut self.connection {
+            Some(connection) => exchange(connection, commands),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Asks the node that the slot is moving to. It serves a command only right after `ASKING`.
+    fn ask_next(&mut self, address: &str, commands: &[&Cmd]) -> Result<Vec<Value>, RedisError> {
+        if self.next.as_ref().is_none_or(|(at, _)| at != address) {
+            let node = self.nodes.at(address);
+            let connection = connect(node.as_ref().unwrap_or(self.nodes.current()))?;
+            self.next = Some((address.to_owned(), connection));
+        }
+        let Some((_, connection)) = &mut self.next else {
+            return Ok(Vec::new());
+        };
+        let asking = cmd("ASKING");
+        let pairs = commands.iter().flat_map(|command| [&asking, command]);
+        let answers = exchange(connection, &pairs.collect::<Vec<_>>())?;
+        Ok(answers.into_iter().skip(1).step_by(2).collect())
     }
 
     /// Sends one command. A refusal is an error here.
@@ -90,6 +142,25 @@ impl Link {
         let mut answers = self.ask(&[command])?;
         answers.pop().unwrap_or(Value::Nil).extract_error()
     }
+}
+
+fn connect(node: &ConnectionInfo) -> Result<Connection, RedisError> {
+    let connection = Client::open(node.clone())?.get_connection_with_timeout(ANSWER)?;
+    // A silent peer is a lost one.
+    connection.set_read_timeout(Some(ANSWER))?;
+    connection.set_write_timeout(Some(ANSWER))?;
+    Ok(connection)
+}
+
+/// One trip.
+fn exchange(connection: &mut Connection, commands: &[&Cmd]) -> Result<Vec<Value>, RedisError> {
+    let mut bytes = Vec::new();
+    for command in commands {
+        command.write_packed_command(&mut bytes);
+    }
+    connection.send_packed_command(&bytes)?;
+    let answers = commands.iter().map(|_| connection.recv_response());
+    answers.collect()
 }
 
 impl fmt::Debug for Link {

@@ -7,7 +7,8 @@
 //! - `untold`: the verdicts that the broker does not know yet; `waiting`: the messages without one,
 //!   which somebody else may settle,
 //! - `feeder`: the one thread that talks to Redis, and takes in no more than there is room for,
-//! - `stream`, `settle.lua` and the other scripts: what is said to Redis; `link`: over which connection,
+//! - `stream`, `settle.lua` and the other scripts: what is said to Redis; `link`, `nodes`: over which
+//!   connection,
 //! - `plan`, `worker`: what it is told to do, and the process around it,
 //! - `work`, `order`: what the works do, which is what they are told to: wait, fail, panic, abort,
 //! - `demo`: processes that are killed, and the count afterwards; `bench`: what all this costs.
@@ -30,6 +31,7 @@ mod feeder;
 mod inbox;
 mod lease;
 mod link;
+mod nodes;
 #[path = "../../support/options.rs"]
 mod options;
 mod order;

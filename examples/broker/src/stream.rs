@@ -58,6 +58,15 @@ impl Stream {
         format!("{}:tally", self.name)
     }
 
+    /// Asks for the slot of each key. Only a cluster has slots.
+    pub(crate) fn slots(&self) -> [Cmd; 3] {
+        [self.name.clone(), self.dead(), self.tally()].map(|key| {
+            let mut cmd = cmd("CLUSTER");
+            cmd.arg("KEYSLOT").arg(key);
+            cmd
+        })
+    }
+
     /// From the start of the stream: what was sent before the first worker came counts.
     pub(crate) fn create_group(&self) -> Cmd {
         let mut cmd = cmd("XGROUP");
@@ -297,12 +306,14 @@ pub(crate) fn is_of_one_command(error: &RedisError) -> bool {
 /// Whether it may be better a moment later: the connection, or a server that is starting, failing
 /// over, or short of memory.
 pub(crate) fn is_transient(error: &RedisError) -> bool {
-    const TRANSIENT: [&str; 10] = [
+    const TRANSIENT: [&str; 12] = [
+        "ASK",
         "BUSY",
         "CLUSTERDOWN",
         "LOADING",
         "MASTERDOWN",
         "MISCONF",
+        "MOVED",
         "NOREPLICAS",
         "OOM",
         "READONLY",

@@ -4,9 +4,12 @@
 
 use std::{
     collections::BTreeMap,
+    process::Output,
     time::{Duration, Instant},
 };
 
+#[path = "broker/cluster.rs"]
+mod cluster;
 #[path = "broker/fixture.rs"]
 mod fixture;
 #[expect(dead_code, reason = "the other functions serve other tests")]
@@ -23,9 +26,16 @@ mod redis_server;
 #[path = "../../../tests/it/support.rs"]
 mod support;
 
-use fixture::{ALWAYS, Broker, is_redis_missing, program};
+use cluster::{Cluster, STREAM};
+use fixture::{ALWAYS, Broker, Worker, effects, is_redis_missing, program};
 use programs::{assert_exit, assert_says, text};
 use support::eventually;
+
+/// The figures at the end of a worker.
+fn last_line(output: &Output) -> String {
+    let said = text(&output.stdout);
+    said.lines().last().unwrap_or_default().to_owned()
+}
 
 // --- Everything at once -------------------------------------------------------------------------
 
@@ -396,8 +406,7 @@ fn a_message_that_somebody_else_settles_is_not_begun() {
     assert_eq!(broker.owners(), [("other".into(), 1)]);
     assert_says(&output, &format!("{deleted}: was deleted from the stream"));
     // Nothing is said twice: that a lease came back is no verdict.
-    let said = text(&output.stdout);
-    let end = said.lines().last().unwrap();
+    let end = last_line(&output);
     assert!(end.contains("done 2 given_back 0 "), "{end}");
     assert!(end.contains("overtaken 2 late 0 trimmed 1 "), "{end}");
     assert_eq!(broker.tally("trimmed"), 1);
@@ -589,8 +598,8 @@ fn messages_go_on_while_a_verdict_is_refused() {
     let output = worker.stop();
     assert_exit(&output, 0);
     assert_says(&output, "no verdict is refused any more");
-    let said = text(&output.stdout);
-    assert!(said.contains("lost_connections 0"), "{said}");
+    let end = last_line(&output);
+    assert!(end.contains("lost_connections 0 "), "{end}");
 }
 
 /// The worker takes the message over from itself then. It has been tried, so it is not begun again,
@@ -612,8 +621,8 @@ fn a_verdict_that_is_refused_outlives_its_lease() {
     eventually(|| broker.dead().len() == 1 && broker.pending() == 0);
     let output = worker.stop();
     assert_exit(&output, 0);
-    let said = text(&output.stdout);
-    assert!(said.contains("dead_lettered 1 overtaken 0"), "{said}");
+    let end = last_line(&output);
+    assert!(end.contains("dead_lettered 1 overtaken 0 "), "{end}");
     assert_eq!(broker.dead()[0]["reason"], "the simulated failure");
 }
 
@@ -710,6 +719,117 @@ fn only_what_every_group_has_settled_is_trimmed() {
     broker.send(&[("number", 21)]);
     eventually(|| broker.effects("a").len() == 20);
     assert_exit(&worker.stop(), 0);
+}
+
+// --- A cluster ----------------------------------------------------------------------------------
+
+/// A worker that is told of this node, and writes its effects to a file in the cluster's folder.
+fn worker_in(cluster: &Cluster, node: usize, more: &[&str]) -> Worker {
+    let mut command = program();
+    command.args(["worker", "--url", &cluster.nodes[node].url()]);
+    command.args(["--stream", STREAM, "--stats", "0.01", "--effects"]);
+    Worker::start(command.arg(cluster.dir.0.join("effects")).args(more))
+}
+
+#[test]
+fn a_cluster_leads_to_the_node_that_has_the_stream() {
+    let Some(mut cluster) = Cluster::start("leads") else {
+        return;
+    };
+    // Both are told of the node that does not have it.
+    let url = cluster.nodes[1].url();
+    let orders = ["--stream", STREAM, "--count", "500", "--fail-every", "100"];
+    let mut produce = program();
+    let produce = produce.args(["produce", "--url", &url]).args(orders);
+    let output = produce.output().unwrap();
+    assert_exit(&output, 0);
+    let rule = ["--until-empty", "--claim-every", "0.02"];
+    let output = worker_in(&cluster, 1, &rule).finish();
+    assert_exit(&output, 0);
+    // Of the five that fail, three fail in each delivery.
+    assert_eq!(effects(&cluster.dir.0.join("effects")).len(), 497);
+    assert_eq!(
+        (cluster.nodes[0].dead(), cluster.nodes[0].pending()),
+        (3, 0)
+    );
+    let end = last_line(&output);
+    assert!(end.contains("lost_connections 0 "), "{end}");
+}
+
+/// First the slot is on its way, with the stream still here; then the stream is there, and the first
+/// node refers to the second with ASK; then the slot is there, too, and it refers with MOVED.
+#[test]
+fn a_stream_that_moves_to_another_node_is_followed() {
+    let Some(mut cluster) = Cluster::start("moves") else {
+        return;
+    };
+    let file = cluster.dir.0.join("effects");
+    let worker = worker_in(&cluster, 1, &["--claim-every", "0.02", "--actors", "1"]);
+    cluster.nodes[0].send(&[("number", 1)]);
+    eventually(|| effects(&file) == [1] && cluster.nodes[0].pending() == 0);
+
+    cluster.begin_to_move();
+    cluster.nodes[0].send(&[("number", 2)]);
+    eventually(|| effects(&file) == [1, 2] && cluster.nodes[0].pending() == 0);
+
+    cluster.move_stream();
+    // The others wait for it for so long that the worker asks about them.
+    cluster.nodes[1].send(&[("number", 3), ("wait_us", 1_000_000)]);
+    // That a message failed can be told only when all three keys are in one place.
+    cluster.nodes[1].send(&[("number", 4), ("fails", 1)]);
+    cluster.nodes[1].send(&[("number", 5)]);
+    eventually(|| effects(&file) == [1, 2, 3, 5] && cluster.nodes[1].pending() == 1);
+
+    cluster.end_to_move();
+    eventually(|| effects(&file) == [1, 2, 3, 5, 4] && cluster.nodes[1].pending() == 0);
+    cluster.nodes[1].send(&[("number", 6)]);
+    eventually(|| effects(&file).contains(&6) && cluster.nodes[1].pending() == 0);
+    let output = worker.stop();
+    assert_exit(&output, 0);
+    // Nothing was done twice, and nothing was a lost connection.
+    assert_eq!(effects(&file), [1, 2, 3, 5, 4, 6]);
+    let end = last_line(&output);
+    assert!(end.contains("lost_connections 0 "), "{end}");
+}
+
+/// The only node that the worker was told of.
+#[test]
+fn a_node_that_is_gone_is_replaced_by_its_replica() {
+    let Some(mut cluster) = Cluster::start("failover") else {
+        return;
+    };
+    let replica = cluster.add_replica();
+    let file = cluster.dir.0.join("effects");
+    let mut worker = worker_in(&cluster, 0, &["--claim-every", "0.02"]);
+    cluster.nodes[0].send(&[("number", 1)]);
+    eventually(|| effects(&file) == [1] && cluster.nodes[0].pending() == 0);
+    let replicas: u64 = cluster.nodes[0].ask("WAIT", &["1", "0"]);
+    assert_eq!(replicas, 1);
+
+    cluster.nodes[0].kill();
+    worker.until_it_complains("trying again");
+    cluster.nodes[replica].cluster::<String>("FAILOVER", &["TAKEOVER"]);
+    cluster.nodes[replica].send(&[("number", 2)]);
+    eventually(|| effects(&file) == [1, 2] && cluster.nodes[replica].pending() == 0);
+    assert_exit(&worker.stop(), 0);
+}
+
+/// With one key in each half of the slots, it would otherwise end when the first work fails.
+#[test]
+fn keys_in_several_slots_of_a_cluster_are_refused_at_the_start() {
+    let Some(cluster) = Cluster::start("slots") else {
+        return;
+    };
+    let output = worker_in(&cluster, 0, &["--stream", "works"]).finish();
+    assert_exit(&output, 2);
+    assert_says(
+        &output,
+        r#"["works", "works:dead", "works:tally"] in the slots ["#,
+    );
+    assert_says(
+        &output,
+        r#"a name in braces, as "{works}", keeps them together"#,
+    );
 }
 
 // --- Command lines ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::Read,
+    path::Path,
     process::{Child, Command, Output, Stdio},
     sync::{Arc, mpsc},
     thread,
@@ -86,8 +87,7 @@ impl Broker {
 
     /// The numbers of the works that this worker has done.
     pub(crate) fn effects(&self, worker: &str) -> Vec<u64> {
-        let text = fs::read_to_string(self.server.folder().join(worker)).unwrap_or_default();
-        text.lines().map(|line| line.parse().unwrap()).collect()
+        effects(&self.server.folder().join(worker))
     }
 
     // --- The state of the broker --------------------------------------------------------------------
@@ -246,6 +246,12 @@ impl Broker {
     fn ask<T: FromRedisValue>(&mut self, name: &str, args: &[&str]) -> T {
         cmd(name).arg(args).query(&mut self.connection).unwrap()
     }
+}
+
+/// The numbers in a file of effects.
+pub(crate) fn effects(file: &Path) -> Vec<u64> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines().map(|line| line.parse().unwrap()).collect()
 }
 
 fn connect(server: &RedisServer) -> (Connection, u32) {

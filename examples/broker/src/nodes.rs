@@ -1,0 +1,126 @@
+//! Where the server is: one address, or those of the nodes of a cluster.
+
+use redis::{Client, ConnectionAddr, ConnectionInfo, RedisError, ServerErrorKind, Value};
+
+/// The nodes that are known, and the one that is spoken to. A server that is in no cluster is the
+/// only one.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    known: Vec<ConnectionInfo>,
+    current: usize,
+}
+
+/// Where a node of a cluster refers to, as `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Redirect {
+    /// That node has the slot from now on.
+    Moved(String),
+    /// That node has this key, while the slot is on its way there.
+    Ask(String),
+}
+
+impl Redirect {
+    /// `None` for any other answer.
+    pub(crate) fn read(answer: &Value) -> Option<Self> {
+        let Value::ServerError(error) = answer else {
+            return None;
+        };
+        // The number of the slot, and the address.
+        let address = || Some(error.details()?.split_once(' ')?.1.to_owned());
+        match error.kind()? {
+            ServerErrorKind::Moved => address().map(Redirect::Moved),
+            ServerErrorKind::Ask => address().map(Redirect::Ask),
+            _ => None,
+        }
+    }
+}
+
+impl Nodes {
+    pub(crate) fn new(url: &str) -> Result<Self, RedisError> {
+        let first = Client::open(url)?.get_connection_info().clone();
+        Ok(Nodes {
+            known: vec![first],
+            current: 0,
+        })
+    }
+
+    pub(crate) fn current(&self) -> &ConnectionInfo {
+        &self.known[self.current]
+    }
+
+    /// After a failure, it is another one's turn.
+    pub(crate) fn advance(&mut self) {
+        self.current = (self.current + 1) % self.known.len();
+    }
+
+    pub(crate) fn go_to(&mut self, address: &str) {
+        if let Some(node) = self.at(address) {
+            self.current = self.add(node);
+        }
+    }
+
+    /// The node at this address. All that is not the address is as for the others: the user, the
+    /// password, TLS.
+    pub(crate) fn at(&self, address: &str) -> Option<ConnectionInfo> {
+        let (host, port) = address.rsplit_once(':')?;
+        let port = port.parse().ok()?;
+        // A node that does not know its own address leaves it out: it is the one that was asked.
+        let or_same = |same: &str| if host.is_empty() { same } else { host }.to_owned();
+        let current = self.current();
+        let address = match current.addr().clone() {
+            ConnectionAddr::Tcp(same, _) => ConnectionAddr::Tcp(or_same(&same), port),
+            ConnectionAddr::TcpTls {
+                host: same,
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
+                host: or_same(&same),
+                port,
+                insecure,
+                tls_params,
+            },
+            // Others have no port.
+            _ => return None,
+        };
+        Some(current.clone().set_addr(address))
+    }
+
+    /// Learns the nodes from an answer to `CLUSTER SLOTS`, so that there is somebody to ask when the
+    /// current one is gone. A server that is in no cluster refuses the question.
+    pub(crate) fn learn(&mut self, answer: &Value) {
+        for slots in items(answer) {
+            // The first and the last slot, and then the nodes that have them.
+            for node in items(slots).iter().skip(2) {
+                if let [host, Value::Int(port), ..] = items(node)
+                    && let Some(node) = self.at(&format!("{}:{port}", text(host)))
+                {
+                    self.add(node);
+                }
+            }
+        }
+    }
+
+    /// Returns its place.
+    fn add(&mut self, node: ConnectionInfo) -> usize {
+        let place = self.known.iter().position(|one| one.addr() == node.addr());
+        place.unwrap_or_else(|| {
+            self.known.push(node);
+            self.known.len() - 1
+        })
+    }
+}
+
+fn items(answer: &Value) -> &[Value] {
+    match answer {
+        Value::Array(items) => items,
+        _ => &[],
+    }
+}
+
+fn text(answer: &Value) -> &str {
+    match answer {
+        Value::BulkString(bytes) => str::from_utf8(bytes).unwrap_or_default(),
+        _ => "",
+    }
+}
