@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf, process, time::Duration};
 use lexopt::{Arg, Parser, ValueExt};
 
 use crate::{
+    nodes::Server,
     options::{at_least_1, checked, seconds, some_seconds, value},
     plan::{self, Plan},
     stream::{Rule, Stream},
@@ -19,8 +20,11 @@ usage: broker-example worker [OPTIONS]    do works until SIGTERM or Ctrl-C; star
        broker-example bench [OPTIONS]     compare with a plain loop
 
 where (worker, produce):
-  --url URL             redis://, redis+unix://; any node of a cluster (default:
-                        redis://127.0.0.1:6379)
+  --url URL             redis://, rediss:// (with TLS), redis+unix://; any node of a cluster
+                        (default: redis://127.0.0.1:6379)
+  --cacert FILE         trust servers by these certificates (default: those of the system)
+  --cert FILE           this program's own certificate, for a server that asks for one
+  --key FILE            its key; all three in PEM
   --stream KEY          dead letters go to KEY:dead; in a cluster, with braces, as {works}
                         (default: works)
 
@@ -89,7 +93,7 @@ pub(crate) enum Command {
 
 #[derive(Debug)]
 pub(crate) struct WorkerArgs {
-    pub(crate) url: String,
+    pub(crate) server: Server,
     pub(crate) actors: usize,
     pub(crate) mailbox: usize,
     pub(crate) effects: Option<PathBuf>,
@@ -98,7 +102,7 @@ pub(crate) struct WorkerArgs {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProduceArgs {
-    pub(crate) url: String,
+    pub(crate) server: Server,
     pub(crate) stream: String,
     pub(crate) count: u64,
     pub(crate) first: u64,
@@ -131,7 +135,7 @@ pub(crate) struct BenchArgs {
 /// Of the loop that the bench compares with.
 #[derive(Debug)]
 pub(crate) struct PlainArgs {
-    pub(crate) url: String,
+    pub(crate) server: Server,
     pub(crate) stream: Stream,
     pub(crate) count: usize,
     pub(crate) acknowledges_each: bool,
@@ -164,7 +168,7 @@ const GIVEN_BACK: &str = "given-back";
 
 fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
     let mut args = WorkerArgs {
-        url: URL.into(),
+        server: Server::from(URL.to_owned()),
         actors: plan::ACTORS,
         mailbox: plan::MAILBOX,
         effects: None,
@@ -192,7 +196,10 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("help") => return Ok(None),
-            Arg::Long("url") => args.url = value("--url", parser)?,
+            Arg::Long(name @ ("url" | "cacert" | "cert" | "key")) => {
+                let name = name.to_owned();
+                server(&mut args.server, &name, parser)?;
+            }
             Arg::Long("stream") => plan.stream.name = value("--stream", parser)?,
             Arg::Long("group") => plan.stream.group = value("--group", parser)?,
             Arg::Long("name") => {
@@ -223,6 +230,7 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
+    check_pair(&args.server)?;
     let Rule {
         min_idle,
         retry_after,
@@ -244,7 +252,7 @@ fn worker(parser: &mut Parser) -> Result<Option<WorkerArgs>, lexopt::Error> {
 
 fn produce(parser: &mut Parser) -> Result<Option<ProduceArgs>, lexopt::Error> {
     let mut args = ProduceArgs {
-        url: URL.into(),
+        server: Server::from(URL.to_owned()),
         stream: STREAM.into(),
         count: 1_000,
         ..ProduceArgs::default()
@@ -252,7 +260,10 @@ fn produce(parser: &mut Parser) -> Result<Option<ProduceArgs>, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("help") => return Ok(None),
-            Arg::Long("url") => args.url = value("--url", parser)?,
+            Arg::Long(name @ ("url" | "cacert" | "cert" | "key")) => {
+                let name = name.to_owned();
+                server(&mut args.server, &name, parser)?;
+            }
             Arg::Long("stream") => args.stream = value("--stream", parser)?,
             Arg::Long("count") => args.count = value("--count", parser)?,
             Arg::Long("first") => args.first = value("--first", parser)?,
@@ -264,6 +275,7 @@ fn produce(parser: &mut Parser) -> Result<Option<ProduceArgs>, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
+    check_pair(&args.server)?;
     let (first, count) = (args.first, args.count);
     if first.checked_add(count).is_none() {
         return Err(
@@ -324,7 +336,7 @@ fn bench(parser: &mut Parser) -> Result<Option<BenchArgs>, lexopt::Error> {
 
 fn plain(parser: &mut Parser) -> Result<Option<PlainArgs>, lexopt::Error> {
     let mut args = PlainArgs {
-        url: URL.into(),
+        server: Server::from(URL.to_owned()),
         stream: Stream {
             name: STREAM.into(),
             group: GROUP.into(),
@@ -336,14 +348,38 @@ fn plain(parser: &mut Parser) -> Result<Option<PlainArgs>, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("help") => return Ok(None),
-            Arg::Long("url") => args.url = value("--url", parser)?,
+            Arg::Long(name @ ("url" | "cacert" | "cert" | "key")) => {
+                let name = name.to_owned();
+                server(&mut args.server, &name, parser)?;
+            }
             Arg::Long("stream") => args.stream.name = value("--stream", parser)?,
             Arg::Long("count") => args.count = at_least_1("--count", parser)?,
             Arg::Long("acknowledge-each") => args.acknowledges_each = true,
             other => return Err(other.unexpected()),
         }
     }
+    check_pair(&args.server)?;
     Ok(Some(args))
+}
+
+/// The value of an option that says where the server is.
+fn server(server: &mut Server, name: &str, parser: &mut Parser) -> Result<(), lexopt::Error> {
+    match name {
+        "url" => server.url = value("--url", parser)?,
+        "cacert" => server.cacert = Some(parser.value()?.into()),
+        "cert" => server.cert = Some(parser.value()?.into()),
+        _ => server.key = Some(parser.value()?.into()),
+    }
+    Ok(())
+}
+
+/// A certificate without its key is of no use.
+fn check_pair(server: &Server) -> Result<(), lexopt::Error> {
+    if server.cert.is_some() == server.key.is_some() {
+        Ok(())
+    } else {
+        Err("--cert, --key: each needs the other".into())
+    }
 }
 
 fn micros(option: &str, parser: &mut Parser) -> Result<Duration, lexopt::Error> {

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Fatal> {
         for round in 0..args.rounds {
             for (contestant, rates) in CONTESTANTS.iter().zip(&mut rates) {
                 let orders = ProduceArgs {
-                    url: server.url(),
+                    server: server.url().into(),
                     stream: format!("bench-{round}"),
                     count,
                     wait,
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Fatal> {
 
 fn time(contestant: Contestant, workers: usize, orders: &ProduceArgs) -> Result<Duration, Fatal> {
     produce::run(orders)?;
-    let (url, stream, count) = (&orders.url, &orders.stream, CAPACITY.to_string());
+    let (url, stream, count) = (&orders.server.url, &orders.stream, CAPACITY.to_string());
     let mut args = match contestant {
         Contestant::Troupe => vec!["worker", "--until-empty", "--stats", "0"],
         Contestant::PlainEach => vec!["plain", "--count", &count, "--acknowledge-each"],
@@ -113,7 +113,7 @@ fn time(contestant: Contestant, workers: usize, orders: &ProduceArgs) -> Result<
     let time = begun.elapsed();
 
     // Nobody was faster by leaving something out.
-    let mut link = Link::new(url)?;
+    let mut link = Link::new(&orders.server)?;
     let key = Stream {
         name: stream.clone(),
         group: GROUP.into(),

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool, Fatal> {
     let stage = Stage {
         begun: Instant::now(),
         orders: ProduceArgs {
-            url: server.url(),
+            server: server.url().into(),
             stream: "works".into(),
             count: args.count,
             wait: args.wait,
@@ -109,7 +109,7 @@ impl Stage {
         }
 
         // The others do the rest, and what the two have left.
-        let (mut link, stream) = (Link::new(&self.server.url())?, self.stream());
+        let (mut link, stream) = (Link::new(&self.server.url().into())?, self.stream());
         let is_settled = self.until(args, |_| {
             left(&mut link, &stream).is_ok_and(|left| left == 0)
         });
@@ -219,7 +219,7 @@ impl Stage {
         time: Duration,
     ) -> Result<Report, Fatal> {
         let stream = self.stream();
-        let mut link = Link::new(&self.server.url())?;
+        let mut link = Link::new(&self.server.url().into())?;
 
         // The workers that did each order.
         let mut doers = BTreeMap::<u64, Vec<usize>>::new();

@@ -12,7 +12,8 @@ use redis::{Client, Cmd, Connection, ConnectionInfo, RedisError, Value, cmd};
 
 use crate::{
     backoff::Backoff,
-    nodes::{Nodes, Redirect},
+    error::Fatal,
+    nodes::{Nodes, Redirect, Server},
 };
 
 /// How long an answer may take, and a new connection.
@@ -31,9 +32,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(url: &str) -> Result<Self, RedisError> {
+    pub(crate) fn new(server: &Server) -> Result<Self, Fatal> {
         Ok(Link {
-            nodes: Nodes::new(url)?,
+            nodes: Nodes::new(server)?,
             connection: None,
             next: None,
             backoff: Backoff::new(),

@@ -1,6 +1,62 @@
 //! Where the server is: one address, or those of the nodes of a cluster.
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, RedisError, ServerErrorKind, Value};
+use std::{fs, path::PathBuf};
+
+use redis::{
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ServerErrorKind, TlsCertificates,
+    Value,
+};
+
+use crate::error::Fatal;
+
+/// The server, or one node of the cluster, as the user names it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Server {
+    pub(crate) url: String,
+    // Files in PEM. Without the first, the certificates of the system are trusted.
+    pub(crate) cacert: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl From<String> for Server {
+    fn from(url: String) -> Self {
+        Server {
+            url,
+            ..Server::default()
+        }
+    }
+}
+
+impl Server {
+    fn client(&self) -> Result<Client, Fatal> {
+        let url = self.url.as_str();
+        let [root_cert, cert, key] = [&self.cacert, &self.cert, &self.key].map(|file| {
+            let read = |path: &PathBuf| {
+                fs::read(path).map_err(|error| Fatal::File {
+                    path: path.clone(),
+                    error,
+                })
+            };
+            file.as_ref().map(read).transpose()
+        });
+        let client_tls = cert?
+            .zip(key?)
+            .map(|(client_cert, client_key)| ClientTlsConfig {
+                client_cert,
+                client_key,
+            });
+        let certificates = TlsCertificates {
+            client_tls,
+            root_cert: root_cert?,
+        };
+        if certificates.client_tls.is_none() && certificates.root_cert.is_none() {
+            Ok(Client::open(url)?)
+        } else {
+            Ok(Client::build_with_tls(url, certificates)?)
+        }
+    }
+}
 
 /// The nodes that are known, and the one that is spoken to. A server that is in no cluster is the
 /// only one.
@@ -36,8 +92,13 @@ impl Redirect {
 }
 
 impl Nodes {
-    pub(crate) fn new(url: &str) -> Result<Self, RedisError> {
-        let first = Client::open(url)?.get_connection_info().clone();
+    pub(crate) fn new(server: &Server) -> Result<Self, Fatal> {
+        let first = server.client()?.get_connection_info().clone();
+        if matches!(first.addr(), ConnectionAddr::TcpTls { .. }) {
+            // Refused if there is one already, which does as well.
+            let provider = rustls::crypto::ring::default_provider();
+            provider.install_default().ok();
+        }
         Ok(Nodes {
             known: vec![first],
             current: 0,

@@ -13,7 +13,7 @@ use crate::{
 
 /// Until no message is new.
 pub(crate) fn run(args: &PlainArgs) -> Result<(), Fatal> {
-    let mut link = Link::new(&args.url)?;
+    let mut link = Link::new(&args.server)?;
     match link.ask_one(args.stream.create_group()) {
         Err(error) if !stream::is_group_there(&error) => return Err(error.into()),
         _ => {}

@@ -16,7 +16,7 @@ const BATCH: u64 = 1_000;
 /// done yet. If an answer is lost, it is not known whether the entries are there, and this ends
 /// with an error; sending them again may send them twice.
 pub(crate) fn run(args: &ProduceArgs) -> Result<u64, Fatal> {
-    let mut link = Link::new(&args.url)?;
+    let mut link = Link::new(&args.server)?;
     let mut sent = 0;
     while sent < args.count {
         let batch = BATCH.min(args.count - sent);

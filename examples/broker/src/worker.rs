@@ -27,7 +27,7 @@ use crate::{
 /// Runs until a signal, and then for at most the grace. True if everything is settled.
 pub(crate) fn run(args: &WorkerArgs) -> Result<bool, Fatal> {
     let begun = Instant::now();
-    let link = Link::new(&args.url)?;
+    let link = Link::new(&args.server)?;
     let config = Config::fixed(args.actors)
         .mailbox_size(args.mailbox)
         // All that the troupe can hold may be of one key.

@@ -25,11 +25,14 @@ mod redis_server;
 #[expect(dead_code, reason = "the other functions serve other tests")]
 #[path = "../../../tests/it/support.rs"]
 mod support;
+#[path = "broker/tls.rs"]
+mod tls;
 
 use cluster::{Cluster, STREAM};
 use fixture::{ALWAYS, Broker, Worker, effects, is_redis_missing, program};
 use programs::{assert_exit, assert_says, text};
 use support::eventually;
+use tls::TlsRedis;
 
 /// The figures at the end of a worker.
 fn last_line(output: &Output) -> String {
@@ -832,11 +835,66 @@ fn keys_in_several_slots_of_a_cluster_are_refused_at_the_start() {
     );
 }
 
+// --- TLS ----------------------------------------------------------------------------------------
+
+#[test]
+fn messages_are_sent_and_done_over_tls() {
+    let Some(redis) = TlsRedis::start("over") else {
+        return;
+    };
+    let certificates = redis.certificates();
+    let output = redis.produce(2_500, &certificates).output().unwrap();
+    assert_exit(&output, 0);
+    let file = redis.dir.0.join("effects");
+    let mut worker = program();
+    worker.args([
+        "worker",
+        "--until-empty",
+        "--url",
+        &redis.url(),
+        "--effects",
+    ]);
+    let output = Worker::start(worker.arg(&file).args(&certificates)).finish();
+    assert_exit(&output, 0);
+    let mut done = effects(&file);
+    done.sort_unstable();
+    assert_eq!(done, (0..2_500).collect::<Vec<_>>());
+}
+
+#[test]
+fn neither_side_of_tls_trusts_a_stranger() {
+    let Some(redis) = TlsRedis::start("trust") else {
+        return;
+    };
+    let trusted = redis.certificates();
+    let [authority, own] = [&trusted[..2], &trusted[2..]].map(<[String]>::to_vec);
+    let stranger = ["--cacert".to_owned(), redis.path("stranger.crt")];
+    let cases = [
+        // The certificates of the system, and one that signed nothing.
+        (own.clone(), "invalid peer certificate: UnknownIssuer"),
+        ([&stranger[..], &own].concat(), "invalid peer certificate: "),
+        (authority, "CertificateRequired"),
+    ];
+    for (options, complaint) in cases {
+        let output = redis.produce(1, &options).output().unwrap();
+        assert_exit(&output, 2);
+        assert_says(&output, complaint);
+        // A worker goes on trying, as if the server were not there.
+        let mut worker = program();
+        worker
+            .args(["worker", "--url", &redis.url()])
+            .args(&options);
+        let mut worker = Worker::start(&mut worker);
+        worker.until_it_complains(complaint);
+        assert_exit(&worker.stop(), 0);
+    }
+}
+
 // --- Command lines ------------------------------------------------------------------------------
 
 #[test]
 fn what_is_wrong_with_a_command_line_is_said() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 15] = [
         (&[], "no command given"),
         (&["dance"], "no such command: \"dance\""),
         (&["worker", "--actors", "0"], "--actors: "),
@@ -865,6 +923,24 @@ fn what_is_wrong_with_a_command_line_is_said() {
         (
             &["produce", "--first", "18446744073709551615"],
             "--first: it must be at most 2^64 - 1 less --count 1000: 18446744073709551615",
+        ),
+        (
+            &["worker", "--cert", "own.crt"],
+            "--cert, --key: each needs the other",
+        ),
+        (
+            &[
+                "worker",
+                "--url",
+                "rediss://localhost",
+                "--cacert",
+                "nowhere.crt",
+            ],
+            "\"nowhere.crt\": No such file",
+        ),
+        (
+            &["worker", "--cacert", "/dev/null"],
+            "requires a URL with the `rediss://` scheme",
         ),
         (
             &["worker", "--name", "given-back"],
