@@ -66,7 +66,7 @@ pub(crate) struct Nodes {
     current: usize,
 }
 
-/// Where a node of a cluster refers to, as `host:port`.
+/// The node that a node of a cluster refers to, as `host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Redirect {
     /// That node has the slot from now on.
@@ -125,6 +125,10 @@ impl Nodes {
     pub(crate) fn at(&self, address: &str) -> Option<ConnectionInfo> {
         let (host, port) = address.rsplit_once(':')?;
         let port = port.parse().ok()?;
+        if host == "?" {
+            // It is configured to be named by its host name, and has none.
+            return None;
+        }
         // A node that does not know its own address leaves it out: it is the one that was asked.
         let or_same = |same: &str| if host.is_empty() { same } else { host }.to_owned();
         let current = self.current();
@@ -183,5 +187,75 @@ fn text(answer: &Value) -> &str {
     match answer {
         Value::BulkString(bytes) => str::from_utf8(bytes).unwrap_or_default(),
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(url: &str) -> Nodes {
+        Nodes::new(&url.to_owned().into()).unwrap()
+    }
+
+    fn addresses(nodes: &Nodes) -> Vec<String> {
+        let known = nodes.known.iter();
+        known.map(|node| node.addr().to_string()).collect()
+    }
+
+    #[test]
+    fn a_redirect_goes_to_the_address_that_it_names() {
+        let mut nodes = nodes("redis://user:secret@first:7000");
+        let cases = [
+            ("10.0.0.2:7001", "10.0.0.2:7001"),
+            ("fd00::2:7002", "fd00::2:7002"),
+            // The node does not know its own address.
+            (":7003", "fd00::2:7003"),
+            // Nobody knows that name: it stays where it is.
+            ("?:7004", "fd00::2:7003"),
+            ("first:7000", "first:7000"),
+        ];
+        for (named, reached) in cases {
+            nodes.go_to(named);
+            assert_eq!(nodes.current().addr().to_string(), reached);
+            assert_eq!(nodes.current().redis_settings().username(), Some("user"));
+        }
+        assert_eq!(nodes.known.len(), 4);
+    }
+
+    #[test]
+    fn nodes_are_learned_once_and_take_turns() {
+        let text = |text: &str| Value::BulkString(text.into());
+        let node = |host: &str, port| {
+            let id = text("0123456789");
+            Value::Array(vec![
+                text(host),
+                Value::Int(port),
+                id,
+                Value::Array(Vec::new()),
+            ])
+        };
+        let range = |first, last, nodes: Vec<Value>| {
+            Value::Array([vec![Value::Int(first), Value::Int(last)], nodes].concat())
+        };
+        let answer = Value::Array(vec![
+            range(0, 8_191, vec![node("a", 1), node("b", 2)]),
+            range(8_192, 16_383, vec![node("b", 2), node("", 3)]),
+        ]);
+        let mut nodes = nodes("rediss://a:1");
+        nodes.learn(&answer);
+        nodes.learn(&answer);
+        assert_eq!(addresses(&nodes), ["a:1", "b:2", "a:3"]);
+        let mut tried = Vec::new();
+        for _ in 0..4 {
+            tried.push(nodes.current().addr().to_string());
+            nodes.advance();
+        }
+        assert_eq!(tried, ["a:1", "b:2", "a:3", "a:1"]);
+        let is_tls = |node: &ConnectionInfo| matches!(node.addr(), ConnectionAddr::TcpTls { .. });
+        assert!(nodes.known.iter().all(is_tls));
+        // A server that is in no cluster refuses the question.
+        nodes.learn(&Value::Okay);
+        assert_eq!(nodes.known.len(), 3);
     }
 }
