@@ -46,7 +46,7 @@ options:
 exit status:
   0    every link is good
   1    some are broken
-  2    the check could not be made
+  2    the check could not be made, or nothing was checked
   130  interrupted; what was found is printed, after half a second at most
   141  nobody reads the output any more, as in a pipe to head
 ";

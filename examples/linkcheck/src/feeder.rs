@@ -54,10 +54,12 @@ pub(crate) struct Plan {
     pub(crate) current: PathBuf,
 }
 
-/// How the pool was used.
+/// The work that was done, and how the pool was used.
 #[derive(Debug, Default)]
 pub(crate) struct Effort {
     pub(crate) documents: u64,
+    /// Documents that were not read to their end.
+    pub(crate) cut_off: Vec<String>,
     pub(crate) urls: usize,
     pub(crate) retries: u64,
     /// How often the troupe was full, so that the feeder had to wait.
@@ -306,17 +308,17 @@ impl<'c> Feeder<'c> {
 
     fn take_page(&mut self, id: Id, page: Page) {
         self.ledger.here(id, page.anchors);
+        if page.is_cut_off {
+            let name = self.name_of(self.ledger.url(id));
+            self.effort.cut_off.push(name);
+        }
         if !self.orders[id].is_followed {
             return;
         }
         self.effort.documents += u64::from(page.is_document);
-        let url = self.ledger.url(id).clone();
-        let document: Arc<str> = self.name_of(&url).into();
-        // A page of the web does not get to name this machine's files as its base.
-        let is_of_its_kind = |base: &Url| base.scheme() != "file" || url.scheme() == "file";
-        let base = page.base.and_then(|base| url.join(&base).ok());
-        let base = base.filter(is_of_its_kind);
-        let base = base.unwrap_or(url);
+        let url = self.ledger.url(id);
+        let document: Arc<str> = self.name_of(url).into();
+        let base = self.plan.resolver.base_of(url, page.base.as_deref());
         for (index, written) in page.links.into_iter().enumerate() {
             let target = self.plan.resolver.resolve(&base, &written.target);
             let mut link = Link {

@@ -160,7 +160,7 @@ impl Fetcher {
                 let read = response
                     .into_body()
                     .into_reader()
-                    .take(MAX_PAGE)
+                    .take(MAX_PAGE as u64 + 1)
                     .read_to_end(&mut bytes);
                 read.map_err(|error| self.explain(url, error.into()))?;
                 Ok(Answer::Here(format.parse(&bytes)))
@@ -285,7 +285,7 @@ fn read(url: &Url) -> Result<Page, Broken> {
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Broken> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(explain_file)?;
-    let read = file.take(MAX_PAGE).read_to_end(&mut bytes);
+    let read = file.take(MAX_PAGE as u64 + 1).read_to_end(&mut bytes);
     read.map_err(explain_file)?;
     Ok(bytes)
 }

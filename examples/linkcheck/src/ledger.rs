@@ -57,7 +57,11 @@ pub(crate) struct Verdicts {
 
 impl Verdicts {
     pub(crate) fn links(&self) -> u64 {
-        self.good + self.allowed + self.skipped + self.unchecked + self.broken.len() as u64
+        self.checked() + self.allowed + self.skipped + self.unchecked
+    }
+
+    pub(crate) fn checked(&self) -> u64 {
+        self.good + self.broken.len() as u64
     }
 }
 

@@ -32,6 +32,8 @@ mod markdown;
 #[expect(dead_code, reason = "the other functions serve other examples")]
 #[path = "../../support/options.rs"]
 mod options;
+#[cfg(test)]
+mod oracle;
 mod page;
 mod picture;
 mod queue;
@@ -39,6 +41,7 @@ mod report;
 mod server;
 #[path = "../../support/signals.rs"]
 mod signals;
+mod slug;
 mod target;
 mod watch;
 
@@ -110,6 +113,7 @@ fn run() -> Result<ExitCode, Fatal> {
     draw(&args, &outcome, &samples)?;
     Ok(ExitCode::from(match outcome.verdicts.broken.len() {
         _ if outcome.is_interrupted => 130,
+        0 if outcome.is_empty() => 2,
         0 => 0,
         _ => 1,
     }))

@@ -1,98 +1,194 @@
 //! The links and the anchors of a Markdown document, as GitHub shows it.
+//!
+//! A document is rendered, and then read as any HTML. So HTML in Markdown is what a browser takes
+//! it for, however Markdown has cut it up, and its headings are headings too.
 
-use std::collections::HashSet;
+use std::{
+    cell::Cell,
+    fmt::{self, Write},
+};
 
-use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
+use comrak::{
+    Arena, Node, Options,
+    html::{self as render, ChildRendering, Context},
+    nodes::NodeValue,
+    options::Plugins,
+    parse_document,
+};
 
 use crate::{
     html,
-    page::{Anchors, Lines, Page, Written},
+    page::{Format, Lines, Page},
 };
 
+/// Tags that GitHub shows as text.
+const SHOWN: [&str; 9] = [
+    "title",
+    "textarea",
+    "style",
+    "xmp",
+    "iframe",
+    "noembed",
+    "noframes",
+    "script",
+    "plaintext",
+];
+
 pub(crate) fn parse(text: &str) -> Page {
-    let options = Options::ENABLE_TABLES
-        | Options::ENABLE_FOOTNOTES
-        | Options::ENABLE_STRIKETHROUGH
-        | Options::ENABLE_TASKLISTS
-        | Options::ENABLE_GFM;
-    let lines = Lines::of(text);
-    let mut links = Vec::new();
-    let mut names = HashSet::new();
-    let mut heading: Option<String> = None;
-    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
-        match event {
-            Event::Start(
-                Tag::Link {
-                    link_type,
-                    dest_url,
-                    ..
-                }
-                | Tag::Image {
-                    link_type,
-                    dest_url,
-                    ..
-                },
-            ) if link_type != LinkType::Email => links.push(Written {
-                line: lines.at(range.start),
-                target: dest_url.into_string(),
-            }),
-            // A block as a whole: its events are its lines, and a tag may be longer than a line.
-            Event::Start(Tag::HtmlBlock) | Event::InlineHtml(_) => {
-                let line_of = |byte| lines.at(range.start + byte);
-                let (found, _) = html::scan(&text[range.clone()], &mut names, line_of);
-                links.extend(found);
-            }
-            Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
-            Event::End(TagEnd::Heading(_)) => {
-                if let Some(title) = heading.take() {
-                    add_anchor(&mut names, slug(&title));
-                }
-            }
-            Event::Text(piece) | Event::Code(piece) => {
-                if let Some(title) = &mut heading {
-                    title.push_str(&piece);
-                }
-            }
-            Event::SoftBreak | Event::HardBreak => {
-                if let Some(title) = &mut heading {
-                    title.push(' ');
-                }
-            }
-            _ => {}
+    let options = options();
+    let arena = Arena::new();
+    let document = parse_document(&arena, text, &options);
+    let length = Cell::new(0);
+    let mut output = Output {
+        html: String::new(),
+        length: &length,
+    };
+    let marks = Marks {
+        length: &length,
+        marks: Vec::new(),
+    };
+    let plugins = Plugins::default();
+    let rendered = render::format_document_with_formatter(
+        document,
+        &options,
+        &mut output,
+        &plugins,
+        format_node,
+        marks,
+    );
+    let marks = rendered.map(|marks| marks.marks).unwrap_or_default();
+    let html = output.html;
+    let lines = Lines::of(&html);
+    let mut page = html::scan(&html, Format::Markdown, |byte| {
+        let index = marks.partition_point(|mark| mark.byte <= byte);
+        let mark = marks[..index].last()?;
+        Some(mark.line? + lines.at(byte) - lines.at(mark.byte))
+    });
+    // GitHub takes out its `<base>`.
+    page.base = None;
+    // Footnotes are rendered at the end.
+    page.links.sort_by_key(|link| link.line);
+    page
+}
+
+fn options() -> Options<'static> {
+    let mut options = Options::default();
+    let extension = &mut options.extension;
+    extension.alerts = true;
+    extension.autolink = true;
+    extension.footnotes = true;
+    extension.front_matter_delimiter = Some("---".to_owned());
+    extension.strikethrough = true;
+    extension.table = true;
+    extension.tasklist = true;
+    options.render.r#unsafe = true;
+    options
+}
+
+/// The rendered document, whose length the formatter knows.
+struct Output<'l> {
+    html: String,
+    length: &'l Cell<usize>,
+}
+
+impl Write for Output<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.html.push_str(text);
+        self.length.set(self.html.len());
+        Ok(())
+    }
+}
+
+/// Tells which line of the source a byte of the rendered document comes from.
+struct Marks<'l> {
+    length: &'l Cell<usize>,
+    marks: Vec<Mark>,
+}
+
+struct Mark {
+    /// The first byte that it is about.
+    byte: usize,
+    /// None of the renderer's own, such as the links from and to a footnote.
+    line: Option<usize>,
+}
+
+fn format_node(
+    context: &mut Context<'_, '_, Marks<'_>>,
+    node: Node<'_>,
+    entering: bool,
+) -> Result<ChildRendering, fmt::Error> {
+    let data = node.data();
+    let line = data.sourcepos.start.line;
+    match &data.value {
+        NodeValue::Link(link) if entering => write_tag(context, line, "a href", &link.url)?,
+        NodeValue::Link(_) => context.write_str("</a>")?,
+        NodeValue::Image(image) if entering => {
+            write_tag(context, line, "img src", &image.url)?;
+            return Ok(ChildRendering::Skip);
+        }
+        NodeValue::Image(_) => {}
+        NodeValue::HtmlBlock(block) if entering => {
+            context.cr()?;
+            write_html(context, line, &block.literal)?;
+            context.cr()?;
+        }
+        NodeValue::HtmlInline(literal) if entering => write_html(context, line, literal)?,
+        NodeValue::HtmlBlock(_) | NodeValue::HtmlInline(_) => {}
+        _ => {
+            drop(data);
+            return render::format_node_default(context, node, entering);
         }
     }
-    Page {
-        is_document: true,
-        links,
-        anchors: Anchors::Named(names),
-        base: None,
-    }
+    Ok(ChildRendering::HTML)
 }
 
-/// The second heading of a name gets `-1`, the third `-2`.
-fn add_anchor(names: &mut HashSet<String>, slug: String) {
-    let mut name = slug.clone();
-    let mut times = 0;
-    while !names.insert(name) {
-        times += 1;
-        name = format!("{slug}-{times}");
-    }
+/// The address as it is written. comrak would encode it, and the user looks for what is in the
+/// document.
+fn write_tag(
+    context: &mut Context<'_, '_, Marks<'_>>,
+    line: usize,
+    tag: &str,
+    address: &str,
+) -> fmt::Result {
+    mark(context, Some(line));
+    write!(context, "<{tag}=\"")?;
+    context.escape(address)?;
+    context.write_str("\">")?;
+    mark(context, None);
+    Ok(())
 }
 
-/// GitHub's: lower case, punctuation left out, blanks to hyphens.
-fn slug(title: &str) -> String {
-    title
-        .trim()
-        .to_lowercase()
-        .chars()
-        .filter(|&symbol| symbol.is_alphanumeric() || matches!(symbol, '-' | '_' | ' '))
-        .map(|symbol| if symbol == ' ' { '-' } else { symbol })
-        .collect()
+fn write_html(context: &mut Context<'_, '_, Marks<'_>>, line: usize, html: &str) -> fmt::Result {
+    mark(context, Some(line));
+    let mut pieces = html.split('<');
+    context.write_str(pieces.next().unwrap_or_default())?;
+    for piece in pieces {
+        context.write_str(if is_shown(piece) { "&lt;" } else { "<" })?;
+        context.write_str(piece)?;
+    }
+    mark(context, None);
+    Ok(())
+}
+
+fn mark(context: &mut Context<'_, '_, Marks<'_>>, line: Option<usize>) {
+    let byte = context.user.length.get();
+    context.user.marks.push(Mark { byte, line });
+}
+
+/// Whether what follows a `<` is the name of a tag that is shown as text.
+fn is_shown(tag: &str) -> bool {
+    let tag = tag.strip_prefix('/').unwrap_or(tag);
+    let end = tag.find(|symbol: char| !symbol.is_ascii_alphanumeric());
+    let (name, rest) = tag.split_at(end.unwrap_or(tag.len()));
+    let is_whole = rest.starts_with(|symbol: char| symbol == '>' || symbol.is_ascii_whitespace())
+        || rest.starts_with("/>");
+    is_whole && SHOWN.iter().any(|shown| name.eq_ignore_ascii_case(shown))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{parse, slug};
+    use super::parse;
+    use crate::page::Anchors;
 
     #[test]
     fn finds_links_of_every_kind() {
@@ -114,33 +210,26 @@ mod tests {
                 (5, "b.md"),
                 (6, "c d.png"),
                 (8, "https://example.org/"),
+                (8, "mailto:me@example.org"),
                 (16, "d.html"),
                 (19, "e.png"),
             ]
         );
     }
 
+    /// A script is shown as text on GitHub, so what is in it is HTML.
     #[test]
-    fn anchors_are_those_of_github() {
+    fn tags_that_are_shown_as_text_have_no_links() {
         let page = parse(
-            "# One, `two`: *three*!\n## Same\n## Same\n### Same\nSetext\n===\n\n<a name=\"old\"></a>\n\
-             # [linked](x) title\n```\n# no heading\n```\n",
+            "<script src=no.js><a href=a.md></script>\n\na <ScRiPt\nsrc=no.js> <scripts id=b> </title>\n\n\
+             ## The <title> of <xmp/> it\n",
         );
-        for name in [
-            "one-two-three",
-            "same",
-            "same-1",
-            "same-2",
-            "setext",
-            "old",
-            "linked-title",
-        ] {
-            assert!(page.anchors.have(name), "{name}");
-        }
-        assert!(!page.anchors.have("no-heading"));
-        assert_eq!(
-            slug("What's new_in  C++ \u{e9}\u{c9}?"),
-            "whats-new_in--c-\u{e9}\u{e9}"
-        );
+        let targets: Vec<_> = page.links.iter().map(|link| &*link.target).collect();
+        assert_eq!(targets, ["a.md"]);
+        let Anchors::Named(_, names) = page.anchors else {
+            panic!("a document has anchors");
+        };
+        let expected = ["b", "the-title-of-xmp-it"];
+        assert_eq!(names, expected.map(String::from).into());
     }
 }

@@ -7,8 +7,9 @@ use url::Url;
 
 use crate::{html, markdown};
 
-/// Of longer documents only so much is parsed, so that memory stays bounded.
-pub(crate) const MAX_PAGE: u64 = 8 << 20;
+/// The bytes of a document that are parsed, so that memory stays bounded. The user is told of a
+/// longer one, so a reader gives [`Format::parse`] one byte more.
+pub(crate) const MAX_PAGE: usize = 8 << 20;
 
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -20,6 +21,8 @@ pub(crate) enum Answer {
 pub(crate) struct Page {
     /// Whether it has been parsed.
     pub(crate) is_document: bool,
+    /// Whether it is longer than what has been parsed.
+    pub(crate) is_cut_off: bool,
     pub(crate) links: Vec<Written>,
     pub(crate) anchors: Anchors,
     /// The base of its relative links, if the document names one.
@@ -39,19 +42,31 @@ pub(crate) enum Anchors {
     /// The resource is no document, or was not read: any fragment may be right.
     #[default]
     Unknown,
-    Named(HashSet<String>),
+    Named(Format, HashSet<String>),
 }
 
 impl Anchors {
     pub(crate) fn have(&self, fragment: &str) -> bool {
-        match self {
-            Anchors::Unknown => true,
-            Anchors::Named(names) => {
-                names.contains(fragment)
-                    || names.contains(&*percent_decode_str(fragment).decode_utf8_lossy())
+        let Anchors::Named(format, names) = self else {
+            return true;
+        };
+        let decoded = percent_decode_str(fragment).decode_utf8_lossy();
+        let is_here = |name| names.contains(name);
+        is_here(fragment)
+            || is_here(&*decoded)
+            || match format {
+                // How GitHub renames what it shows, so that it cannot meet a name of its own page.
+                Format::Markdown => decoded.strip_prefix("user-content-").is_some_and(is_here),
+                // Lines of a source file, as rustdoc links to them: the page marks them itself.
+                Format::Html => decoded.split_once('-').is_some_and(|(first, last)| {
+                    is_number(first) && is_number(last) && is_here(first) && is_here(last)
+                }),
             }
-        }
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,13 +95,15 @@ impl Format {
     }
 
     pub(crate) fn parse(self, bytes: &[u8]) -> Page {
-        let text = String::from_utf8_lossy(bytes);
+        let is_cut_off = bytes.len() > MAX_PAGE;
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_PAGE)]);
         let mut page = match self {
             Format::Markdown => markdown::parse(&text),
             Format::Html => html::parse(&text),
         };
-        // Anchors may be missing from what was cut off.
-        if bytes.len() as u64 >= MAX_PAGE {
+        page.is_cut_off = is_cut_off;
+        if is_cut_off {
+            // They may be in the rest.
             page.anchors = Anchors::Unknown;
         }
         page

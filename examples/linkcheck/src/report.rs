@@ -13,6 +13,7 @@ use troupe_pool::Stats;
 use crate::{
     feeder::Effort,
     ledger::{Finding, Verdicts},
+    page::MAX_PAGE,
     watch::Sample,
 };
 
@@ -34,6 +35,33 @@ pub(crate) struct Outcome {
     pub(crate) requests: u64,
     pub(crate) is_interrupted: bool,
     pub(crate) time: Duration,
+}
+
+impl Outcome {
+    /// Whether it says nothing about any link: a mistake in the command line, most of the time.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.verdicts.checked() == 0
+    }
+
+    /// Why a check without findings may not mean that everything is good.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let Effort {
+            documents, cut_off, ..
+        } = &self.effort;
+        let cut_off = cut_off.iter().map(|name| {
+            let limit = MAX_PAGE >> 20;
+            format!("only the first {limit} MiB are checked: {}", Plain(name))
+        });
+        let links = self.verdicts.links();
+        let nothing = match (documents, links) {
+            _ if self.is_interrupted || !self.is_empty() => None,
+            (0, _) => Some("there is no document".to_owned()),
+            (_, 0) => Some(format!("no links in {documents} documents")),
+            _ => Some(format!("all {links} links are skipped or allowed")),
+        };
+        let nothing = nothing.map(|why| format!("nothing was checked: {why}"));
+        cut_off.chain(nothing).collect()
+    }
 }
 
 impl Report {
@@ -106,6 +134,9 @@ impl Report {
             is_interrupted,
             time,
         } = outcome;
+        for warning in outcome.warnings() {
+            self.say(format_args!("warning: {warning}"));
+        }
         if *is_interrupted {
             self.say("interrupted: what was found so far is printed");
         }
@@ -179,6 +210,7 @@ pub(crate) fn print_json(outcome: &Outcome) -> io::Result<()> {
         "held": effort.held,
         "most_actors": stats.peak,
         "seconds": time.as_secs_f64(),
+        "warnings": outcome.warnings(),
         "findings": findings,
     });
     writeln!(io::stdout().lock(), "{report:#}")

@@ -30,6 +30,14 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
+    /// The base of the links of a document, which may name one.
+    pub(crate) fn base_of(&self, document: &Url, named: Option<&str>) -> Url {
+        let base = named.and_then(|base| self.join(document, base.trim()).ok());
+        // A page of the web does not get to name this machine's files as its base.
+        let base = base.filter(|base| base.scheme() != "file" || document.scheme() == "file");
+        base.unwrap_or_else(|| document.clone())
+    }
+
     pub(crate) fn resolve(&self, base: &Url, written: &str) -> Target {
         if self.allowed.allows(written) {
             return Target::Allowed;
@@ -49,30 +57,54 @@ impl Resolver {
         } else if !is_checked {
             return Target::Skipped;
         }
-        let fragment = url.fragment().and_then(anchor_of);
+        let mut fragment = url.fragment().and_then(anchor_of);
         url.set_fragment(None);
         if url.scheme() == "file" {
+            if shows_source(&url) {
+                fragment = fragment.filter(|fragment| !is_lines(fragment));
+            }
             url.set_query(None);
         }
         Target::At(url, fragment)
     }
 
     fn join(&self, base: &Url, written: &str) -> Result<Url, url::ParseError> {
-        let is_rooted = written.starts_with('/') && !written.starts_with("//");
         match written.strip_prefix('/') {
-            Some(rest) if is_rooted && base.scheme() == "file" => {
-                folder_url(&self.root)?.join(rest)
+            // The scheme is that of the page, which is a file only until it is published.
+            Some(rest) if rest.starts_with('/') && base.scheme() == "file" => {
+                Url::parse(&format!("https:{written}"))
             }
+            Some(rest) if base.scheme() == "file" => folder_url(&self.root)?.join(rest),
             _ => base.join(written),
         }
     }
 }
 
-/// The anchor that a fragment asks for; none for the top of the page, and for a piece of text.
+/// The anchor that a fragment asks for; none for the top of the page, for a piece of text, and for a
+/// route, which a script on the page understands.
 fn anchor_of(fragment: &str) -> Option<String> {
     let (anchor, _) = fragment.split_once(":~:").unwrap_or((fragment, ""));
     let is_top = anchor.is_empty() || anchor.eq_ignore_ascii_case("top");
-    (!is_top).then(|| anchor.to_owned())
+    let is_route = anchor.starts_with(['/', '!']);
+    (!is_top && !is_route).then(|| anchor.to_owned())
+}
+
+/// Whether GitHub is asked for the source of a document, whose anchors are its lines.
+fn shows_source(url: &Url) -> bool {
+    url.query_pairs()
+        .any(|pair| pair == ("plain".into(), "1".into()))
+}
+
+/// `L3`, `L3-L5` or `L3C1-L5C2`.
+fn is_lines(fragment: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_place = |text: &str| {
+        text.strip_prefix('L').is_some_and(|place| {
+            let (line, column) = place.split_once('C').unwrap_or((place, "1"));
+            is_number(line) && is_number(column)
+        })
+    };
+    fragment.splitn(2, '-').all(is_place)
 }
 
 /// The URL of a file, the same by whatever path it is reached.
@@ -110,13 +142,16 @@ pub(crate) fn display(url: &Url, current: &Path) -> String {
 mod tests {
     use super::{Resolver, Target, Url};
 
-    fn resolve(base: &str, written: &str) -> Target {
-        let resolver = Resolver {
+    fn resolver() -> Resolver {
+        Resolver {
             root: "/site".into(),
             is_offline: false,
             allowed: Default::default(),
-        };
-        resolver.resolve(&Url::parse(base).unwrap(), written)
+        }
+    }
+
+    fn resolve(base: &str, written: &str) -> Target {
+        resolver().resolve(&Url::parse(base).unwrap(), written)
     }
 
     fn at(url: &str, fragment: Option<&str>) -> Target {
@@ -131,9 +166,56 @@ mod tests {
         assert_eq!(resolve(page, "../../.."), at("http://host/", None));
         assert_eq!(resolve(page, "#top"), at(page, None));
         assert_eq!(resolve(page, "#a:~:text=b"), at(page, Some("a")));
+        assert_eq!(resolve(page, "#/users/1"), at(page, None));
+        assert_eq!(resolve(page, "#!users"), at(page, None));
         assert_eq!(resolve(page, "mailto:me@example.org"), Target::Skipped);
         assert_eq!(resolve(page, "file:///etc/passwd"), Target::Skipped);
         assert!(matches!(resolve(page, "http://["), Target::Bad(_)));
+    }
+
+    /// They lead to no heading, so they are good in whatever document there is.
+    #[test]
+    fn lines_of_the_source_are_no_anchors() {
+        let page = "file:///site/page.md";
+        for lines in ["L3", "L3-L5", "L3C1-L5C20"] {
+            let link = format!("other.md?plain=1#{lines}");
+            assert_eq!(resolve(page, &link), at("file:///site/other.md", None));
+        }
+        for link in [
+            "?plain=1#a",
+            "?plain=1#L3-5",
+            "?plain=1#L",
+            "?plain=0#L3",
+            "#L3",
+        ] {
+            let (_, fragment) = link.split_once('#').unwrap();
+            assert_eq!(resolve(page, link), at(page, Some(fragment)), "{link}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_the_scheme_of_the_web_where_none_is_named() {
+        let page = "file:///site/page.html";
+        assert_eq!(resolve(page, "//other/x"), at("https://other/x", None));
+        assert_eq!(
+            resolve("http://a/", "//other/x"),
+            at("http://other/x", None)
+        );
+    }
+
+    #[test]
+    fn a_document_may_name_a_base() {
+        let base_of = |document: &str, named| {
+            let document = Url::parse(document).unwrap();
+            resolver().base_of(&document, named).to_string()
+        };
+        let file = "file:///site/sub/page.html";
+        assert_eq!(base_of(file, None), file);
+        assert_eq!(base_of(file, Some("../")), "file:///site/");
+        assert_eq!(base_of(file, Some("/deep/")), "file:///site/deep/");
+        assert_eq!(base_of(file, Some("//cdn/x/")), "https://cdn/x/");
+        assert_eq!(base_of("http://a/b", Some("//cdn/")), "http://cdn/");
+        assert_eq!(base_of("http://a/b", Some("file:///etc/")), "http://a/b");
     }
 
     #[test]

@@ -115,10 +115,10 @@ fn watch(
             thin(&mut samples);
             interval *= 2;
         }
-        if let Some((rest, since)) = &rest {
-            if !picture || sample.actors <= rest.actors || since.elapsed() >= rest.at_most {
-                return samples;
-            }
+        if let Some((rest, since)) = &rest
+            && (!picture || sample.actors <= rest.actors || since.elapsed() >= rest.at_most)
+        {
+            return samples;
         }
         match done.recv_timeout(interval) {
             Ok(until) => rest = Some((until, Instant::now())),

@@ -315,6 +315,234 @@ fn what_cannot_be_run_is_two() {
     assert!(text(&help.stdout).contains("exit status:"));
 }
 
+/// A mistake in the command line, most of the time, and not to be taken for a clean bill.
+#[test]
+fn nothing_checked_is_two() {
+    let dir = Dir::new("nothing");
+    fs::create_dir(dir.0.join("empty")).unwrap();
+    dir.write("bare.md", "# No links\n");
+    dir.write("mail.md", "<mailto:me@example.org> [x](x.md)\n");
+    dir.write("allowed", "x.md\n");
+    for (args, why) in [
+        (&["empty"][..], "there is no document"),
+        (&["bare.md"], "no links in 1 documents"),
+        (
+            &["--allow-list", "allowed", "mail.md"],
+            "all 2 links are skipped or allowed",
+        ),
+    ] {
+        for quiet in [&[][..], &["--quiet"]] {
+            let output = linkcheck(&dir, &[quiet, args].concat());
+            assert_exit(&output, 2);
+            assert_says(&output, &format!("warning: nothing was checked: {why}"));
+        }
+        let output = linkcheck(&dir, &[&["--json"], args].concat());
+        let expected = format!("nothing was checked: {why}");
+        assert_eq!(parse(&output)["warnings"], serde_json::json!([expected]));
+    }
+    // A web page whose address has been asked, but which has nothing to say, is no different.
+    let (server, _) = site(|_, _| Some(Response::html("<p>")));
+    assert_exit(&linkcheck(&dir, &[&server.url()]), 2);
+}
+
+/// The part that is cut off may have links, and anchors that others ask for.
+#[test]
+fn a_document_that_is_cut_off_is_told_of() {
+    const LIMIT: usize = 8 << 20;
+    let (server, _) = site(|_, _| {
+        let filling = "<p>".repeat(LIMIT / 3 + 1);
+        Some(Response::html(format!(
+            "<a href='#end'>{filling}<p id=end>"
+        )))
+    });
+    let dir = Dir::new("cut-off-documents");
+    let line = "word ".repeat(15) + "\n";
+    let filling = line.repeat(LIMIT / line.len() + 1);
+    dir.write(
+        "long.md",
+        format!("[x](#end)\n{filling}\n\n[dead](nowhere.md)\n# End\n"),
+    );
+    // As long as can be, to the byte.
+    let exact = "[x](exact.md)\n";
+    dir.write(
+        "exact.md",
+        exact.to_owned() + &"x".repeat(LIMIT - exact.len()),
+    );
+    dir.write("other.md", "[x](long.md#end)");
+    let url = format!("{}/", server.url());
+    let report = report(&dir, &["--quiet", "exact.md", "other.md", "long.md", &url]);
+    assert_eq!(number(&report, "good"), 4);
+    let warnings = report["warnings"].as_array().unwrap();
+    let mut warnings: Vec<_> = warnings.iter().map(|text| text.as_str().unwrap()).collect();
+    warnings.sort_unstable();
+    let expected = [&*url, "long.md"];
+    assert_eq!(
+        warnings,
+        expected.map(|name| format!("only the first 8 MiB are checked: {name}"))
+    );
+    let output = linkcheck(&dir, &["--quiet", "long.md"]);
+    assert_says(
+        &output,
+        "warning: only the first 8 MiB are checked: long.md",
+    );
+    assert_exit(&output, 0);
+}
+
+/// Each heading has its own anchor, and finding it takes no longer for the ones before.
+#[test]
+fn equal_headings_take_linear_time() {
+    const HEADINGS: usize = 100_000;
+    let dir = Dir::new("equal");
+    let link = format!(
+        "[last](#fixed-{}) [none](#fixed-{HEADINGS})\n\n",
+        HEADINGS - 1
+    );
+    dir.write("a.md", link + &"## Fixed\n\nx\n\n".repeat(HEADINGS));
+    // It takes seconds in a debug build. With a search for each number it would take half an hour.
+    let report = report(&dir, &["--offline", "a.md"]);
+    let expected = [(format!("#fixed-{HEADINGS}"), "anchor".to_owned())];
+    assert_eq!(kinds(&report), expected.into());
+    assert_eq!(number(&report, "good"), 1);
+}
+
+/// Headings get the anchors that GitHub gives them.
+#[test]
+fn anchors_are_those_of_github() {
+    let dir = Dir::new("github");
+    dir.write("x.png", "");
+    for (document, good, dead) in [
+        // An image has no text, and what it stands beside keeps its blank.
+        (
+            "# Tool [![Build](x.png)](x.png)\n## Get ![it](x.png)\n# <img src=x.png> Kit",
+            &["tool-", "get-", "-kit"][..],
+            &["tool-build", "tool", "get-it", "kit"][..],
+        ),
+        ("## Use <a name=\"how\"></a>", &["use-", "how"], &["use"]),
+        // Marks belong to their letters.
+        (
+            "## \u{2699}\u{fe0f} Settings\n## हिन्दी\n## น้ำ\n## x\u{b2} + y",
+            &[
+                "\u{fe0f}-settings",
+                "%EF%B8%8F-settings",
+                "हिन्दी",
+                "น้ำ",
+                "x--y",
+            ],
+            &["-settings", "x\u{b2}--y", "हनद"],
+        ),
+        (
+            "<h1 align=center>My\n<b>Tool</b></h1>\n\n<h2>Start</h2>\n\n# Start",
+            &["mytool", "start", "start-1"],
+            &["my-tool"],
+        ),
+        ("\u{feff}# First", &["first"], &["-first"]),
+        // Lines of a heading are joined, a break leaves nothing.
+        (
+            "One\ntwo *three*\n====\n\nFour\\\nfive\n---",
+            &["onetwo-three", "fourfive"],
+            &["four-five"],
+        ),
+        (
+            "---\ntitle: '# No'\n---\n\n# Yes",
+            &["yes"],
+            &["no", "title--no"],
+        ),
+        (
+            "# A :tada: B & C &amp; D &copy;\n# `code` <b>bold</b> ~~gone~~",
+            &["a-tada-b--c--d-", "code-bold-gone"],
+            &["a--b"],
+        ),
+        // The page that shows a document has names of its own.
+        (
+            "# Title\n\nText[^1].\n\n[^1]: Note.",
+            &["title", "user-content-title", "user-content-fn-1", "fn-1"],
+            &["user-content-", "user-content-user-content-title"],
+        ),
+    ] {
+        let links = |names: &[&str]| -> Vec<_> {
+            names.iter().map(|name| format!("[x](#{name})\n")).collect()
+        };
+        let all = [links(good), links(dead)].concat().concat();
+        dir.write("a.md", format!("{document}\n\n{all}"));
+        let output = linkcheck(&dir, &["--json", "a.md"]);
+        let report = parse(&output);
+        let found: Vec<String> = kinds(&report).into_keys().collect();
+        let mut expected: Vec<_> = dead.iter().map(|name| format!("#{name}")).collect();
+        expected.sort();
+        assert_eq!(found, expected, "{document:?}: {report:#}");
+    }
+}
+
+#[test]
+fn links_are_found_wherever_github_has_them() {
+    let dir = Dir::new("everywhere");
+    dir.write(
+        "a.md",
+        "See http://127.0.0.1:1/bare. And www.127.0.0.1.invalid, (https://127.0.0.1:1/a_(b)).\n\n\
+         > <a\n> href=\"quote.md\">x</a>\n\n\
+         - <p>\n  <a\n  href=\"list.md\">y</a>\n  </p>\n\n\
+         <picture>\n<source srcset=\"dark.png\">\n<img srcset='one.png 1x, two.png 2x'>\n</picture>\n\
+         <video poster=poster.png></video>\n\n\
+         <div><!--\n\n[hidden](hidden.md)\n\n<p>-->\n</p></div>\n\n\
+         <title><a href=shown.md></title>\n\n\
+         Note[^a] [](//127.0.0.1:1/web)\n\n[^a]: [x](note.md)\n\n[^unused]: [x](unused.md)\n\n[end](end.md)\n",
+    );
+    let output = linkcheck(&dir, &["--retries", "0", "a.md"]);
+    assert_exit(&output, 1);
+    let found: Vec<String> = text(&output.stdout)
+        .lines()
+        .map(|line| line.splitn(4, ": ").take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    let expected = [
+        "a.md:1 http://127.0.0.1:1/bare",
+        "a.md:1 http://www.127.0.0.1.invalid",
+        "a.md:1 https://127.0.0.1:1/a_(b)",
+        "a.md:4 quote.md",
+        "a.md:8 list.md",
+        "a.md:12 dark.png",
+        "a.md:13 one.png",
+        "a.md:13 two.png",
+        "a.md:15 poster.png",
+        "a.md:24 shown.md",
+        "a.md:26 //127.0.0.1:1/web",
+        "a.md:28 note.md",
+        "a.md:32 end.md",
+    ];
+    assert_eq!(found, expected);
+}
+
+/// Lines of source files: those that rustdoc links to, and those of GitHub.
+#[test]
+fn lines_are_places() {
+    let dir = Dir::new("lines");
+    dir.write("src.html", "<a id=1>1</a> <a id=2>2</a> <a id=10>10</a>");
+    dir.write("other.md", "# Other\n\n# 1\n\n# 2");
+    dir.write("code.rs", "");
+    let good = [
+        "src.html#1",
+        "src.html#2-10",
+        "other.md?plain=1#L3",
+        "other.md?plain=1#L1-L3",
+        "other.md#2",
+        "code.rs#L3-L5",
+    ];
+    let dead = [
+        "src.html#2-3",
+        "src.html#3-10",
+        "src.html#2-",
+        "src.html#-2",
+        "src.html#1-2-10",
+        "other.md#L3",
+        "other.md#1-2",
+        "other.md?plain=1#none",
+    ];
+    dir.write("a.md", list(&good) + &list(&dead));
+    let report = report(&dir, &["a.md"]);
+    let expected = dead.map(|link| (link.to_owned(), "anchor".to_owned()));
+    assert_eq!(kinds(&report), expected.into());
+    assert_eq!(number(&report, "good"), good.len() as u64);
+}
+
 #[test]
 fn offline_asks_nobody() {
     let (server, counts) = site(|_, _| Some(Response::status(404)));
@@ -1181,7 +1409,7 @@ fn a_picture_that_fails_costs_no_findings() {
 #[test]
 fn a_picture_of_next_to_nothing() {
     let dir = Dir::new("svg");
-    dir.write("a.md", "");
+    dir.write("a.md", "[a](a.md)");
     let output = linkcheck(&dir, &["--svg", "a.svg", "--mailbox", "0", "a.md"]);
     assert_exit(&output, 0);
     assert_picture(&dir.0.join("a.svg"));
