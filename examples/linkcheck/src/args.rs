@@ -3,9 +3,16 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use lexopt::{Arg, Parser};
+use regex::{Regex, RegexSet};
 use troupe_pool::Config;
+use ureq::http::{HeaderMap, header};
 
-use crate::options::{at_least_1, some_seconds, value};
+use crate::{
+    filter::Filter,
+    header::{Header, USER_AGENT},
+    options::{at_least_1, some_seconds, value},
+    statuses::Statuses,
+};
 
 pub(crate) const HELP: &str = "\
 Checks the links of Markdown and HTML documents: whether what they lead to is
@@ -18,8 +25,8 @@ A folder is walked for .md and .html files; hidden folders, node_modules and
 folders with a CACHEDIR.TAG are passed over. From a URL on, the pages of the
 same origin, and of the one that it redirects to, are read that are at most
 --depth links away. Fragments are checked in local files and in pages that are
-read. Each URL is asked once: with GET if it is read, else with HEAD, and where
-that gets 403, 404, 405 or 501, with GET.
+read. Each URL is asked once: with GET if it is read, else with HEAD, and with GET
+if that gets no good answer.
 
 options:
   --demo             check a flaky site that this program serves on loopback, with
@@ -29,6 +36,13 @@ options:
   --depth N          how far from a URL pages are read (default: 1)
   --root DIR         where local links that begin with / start (default: .)
   --allow-list FILE  links that need not work, one pattern per line, * is any text
+  --exclude REGEX    pass over links with a match, as written or as a URL (repeatable)
+  --include REGEX    check links with a match although they are excluded; without
+                     --exclude, check no others (repeatable)
+  --accept LIST      statuses that are good, as 200..=299,403 (default: 200..=299)
+  --header LINE      a header for each request, to whichever host, as 'Name: value'
+                     (repeatable)
+  --user-agent TEXT  the name of the program that asks
   --ca FILE          for https, trust the certificates in FILE (PEM), and no others
   --per-host N       requests at once to one host (default: 4)
   --timeout S        seconds that a request may take (default: 10)
@@ -62,6 +76,9 @@ pub(crate) struct Args {
     pub(crate) depth: usize,
     pub(crate) root: PathBuf,
     pub(crate) allow_list: Option<PathBuf>,
+    pub(crate) filter: Filter,
+    pub(crate) accept: Statuses,
+    pub(crate) headers: HeaderMap,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) svg: Option<PathBuf>,
     pub(crate) per_host: usize,
@@ -87,6 +104,9 @@ impl Args {
             depth: 1,
             root: PathBuf::from("."),
             allow_list: None,
+            filter: Filter::default(),
+            accept: Statuses::default(),
+            headers: HeaderMap::new(),
             ca: None,
             svg: None,
             per_host: 4,
@@ -117,6 +137,7 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<Args>, lexopt::Error>
     let is_demo = words.iter().any(|word| word == "--demo");
     let parser = &mut Parser::from_args(words);
     let mut args = Args::new(is_demo);
+    let (mut exclude, mut include) = (Vec::new(), Vec::new());
     while let Some(arg) = parser.next()? {
         match arg {
             Arg::Long("demo") => {}
@@ -126,6 +147,17 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<Args>, lexopt::Error>
             Arg::Long("help") => return Ok(None),
             Arg::Long("root") => args.root = parser.value()?.into(),
             Arg::Long("allow-list") => args.allow_list = Some(parser.value()?.into()),
+            Arg::Long("exclude") => exclude.push(value("--exclude", parser)?),
+            Arg::Long("include") => include.push(value("--include", parser)?),
+            Arg::Long("accept") => args.accept = value("--accept", parser)?,
+            Arg::Long("header") => {
+                let Header { name, value } = value("--header", parser)?;
+                args.headers.append(name, value);
+            }
+            Arg::Long("user-agent") => {
+                let name = value("--user-agent", parser)?;
+                args.headers.insert(header::USER_AGENT, name);
+            }
             Arg::Long("ca") => args.ca = Some(parser.value()?.into()),
             Arg::Long("svg") => args.svg = Some(parser.value()?.into()),
             Arg::Long("depth") => args.depth = value("--depth", parser)?,
@@ -144,10 +176,17 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Option<Args>, lexopt::Error>
             other => return Err(other.unexpected()),
         }
     }
+    args.headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+    args.filter = Filter::new(set(&exclude)?, set(&include)?);
     match (args.is_demo, args.names.is_empty()) {
         (true, false) => Err("--demo takes no PATH and no URL".into()),
         (false, true) => Err("no PATH and no URL given".into()),
         (true, true) if args.is_offline => Err("--demo needs the web that it serves".into()),
         _ => Ok(Some(args)),
     }
+}
+
+/// Each has been parsed, so that its error names its option. All together may be too large.
+fn set(patterns: &[Regex]) -> Result<RegexSet, lexopt::Error> {
+    RegexSet::new(patterns.iter().map(Regex::as_str)).map_err(|error| error.to_string().into())
 }

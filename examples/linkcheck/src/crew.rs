@@ -63,7 +63,8 @@ impl Crew {
         let (fetcher, troupe) = (Arc::clone(&self.fetcher), self.troupe.handle());
         // Before the closure: one that is never run has its lease all the same.
         let lease = Lease::new(id, attempt, outbox);
-        let work = move || match fetcher.ask(&url, is_page, || troupe.is_shutdown()) {
+        let is_retry = attempt > 1;
+        let work = move || match fetcher.ask(&url, is_page, is_retry, || troupe.is_shutdown()) {
             Ok(answer) => {
                 lease.tell(|id| Message::Answer(id, answer));
                 Ok(())

@@ -5,13 +5,14 @@ use std::{
     io::{self, Read},
     path::Path,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use percent_encoding::{AsciiSet, percent_encode};
 use ureq::{
     Agent, Body, Error, Proxy, RequestBuilder,
     config::Config,
-    http::{Response, Uri, header},
+    http::{HeaderMap, Response, Uri, header},
     tls::{self, PemItem, RootCerts, TlsConfig},
     typestate::WithoutBody,
     unversioned::{
@@ -24,6 +25,7 @@ use url::Url;
 use crate::{
     error::{Broken, Fatal},
     page::{Answer, Format, MAX_PAGE, Page},
+    statuses::Statuses,
 };
 
 /// The longest that a server may make us wait before a retry.
@@ -44,32 +46,38 @@ impl From<Broken> for NoAnswer {
     }
 }
 
+/// How it asks, and what answer it takes for a good one.
+#[derive(Debug)]
+pub(crate) struct Manner {
+    pub(crate) timeout: Duration,
+    /// How many connections are kept for each host.
+    pub(crate) per_host: usize,
+    pub(crate) roots: RootCerts,
+    pub(crate) use_proxy: bool,
+    pub(crate) headers: HeaderMap,
+    pub(crate) accept: Statuses,
+}
+
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     agent: Agent,
-    timeout: Duration,
+    manner: Manner,
     requests: AtomicU64,
 }
 
 impl Fetcher {
-    /// `per_host` is how many connections are kept for each host.
-    pub(crate) fn new(
-        timeout: Duration,
-        per_host: usize,
-        roots: RootCerts,
-        use_proxy: bool,
-    ) -> Self {
+    pub(crate) fn new(manner: Manner) -> Self {
+        let tls = TlsConfig::builder().root_certs(manner.roots.clone());
         let config = Agent::config_builder()
-            .timeout_global(Some(timeout))
+            .timeout_global(Some(manner.timeout))
             .http_status_as_error(false)
             // Each step of a redirect is a resource of its own: asked once, by the feeder, who
             // keeps to the limit of the host that it leads to.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .max_idle_connections_per_host(per_host)
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .user_agent("linkcheck (example of troupe-pool)")
-            .proxy(if use_proxy {
+            .max_idle_connections_per_host(manner.per_host)
+            .tls_config(tls.build())
+            .proxy(if manner.use_proxy {
                 Proxy::try_from_env()
             } else {
                 None
@@ -77,7 +85,7 @@ impl Fetcher {
             .build();
         Fetcher {
             agent: Agent::with_parts(config, DefaultConnector::default(), Lookup::default()),
-            timeout,
+            manner,
             requests: AtomicU64::new(0),
         }
     }
@@ -87,12 +95,13 @@ impl Fetcher {
         &self,
         url: &Url,
         is_page: bool,
+        is_retry: bool,
         is_stopped: impl Fn() -> bool,
     ) -> Result<Answer, NoAnswer> {
         if url.scheme() == "file" {
             return Ok(read(url).map(Answer::Here)?);
         }
-        let answer = self.ask_host(url, is_page, &is_stopped);
+        let answer = self.ask_host(url, is_page, is_retry, &is_stopped);
         // A page that was cut off may look like an answer: without a length it just ends.
         if is_stopped() {
             return Err(NoAnswer::Stopped);
@@ -104,14 +113,20 @@ impl Fetcher {
         &self,
         url: &Url,
         is_page: bool,
+        is_retry: bool,
         is_stopped: impl Fn() -> bool,
     ) -> Result<Answer, NoAnswer> {
-        if !is_page {
-            let response = self.send(url, self.agent.head(url.as_str()))?;
-            // Some servers have no HEAD, or answer it otherwise than GET.
-            if !matches!(response.status().as_u16(), 403 | 404 | 405 | 501) {
-                return self.judge(url, response, is_page);
-            } else if is_stopped() {
+        if !is_page && !is_retry {
+            let head = self.send(url, self.agent.head(url.as_str()));
+            match head
+                .map_err(NoAnswer::from)
+                .and_then(|response| self.judge(url, response, is_page))
+            {
+                Err(NoAnswer::Broken(why, after)) if after.is_none() && is_about_head(&why) => {}
+                // Where the server names a time, the retry asks with GET.
+                verdict => return verdict,
+            }
+            if is_stopped() {
                 return Err(NoAnswer::Stopped);
             }
         }
@@ -132,9 +147,12 @@ impl Fetcher {
     fn send(
         &self,
         url: &Url,
-        request: RequestBuilder<WithoutBody>,
+        mut request: RequestBuilder<WithoutBody>,
     ) -> Result<Response<Body>, Broken> {
         self.requests.fetch_add(1, Relaxed);
+        for (name, value) in &self.manner.headers {
+            request = request.header(name, value);
+        }
         request.call().map_err(|error| self.explain(url, error))
     }
 
@@ -144,15 +162,26 @@ impl Fetcher {
         response: Response<Body>,
         is_page: bool,
     ) -> Result<Answer, NoAnswer> {
-        let text = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        match response.status().as_u16() {
-            200..=299 if is_page => {
-                let format = text(header::CONTENT_TYPE).and_then(Format::of_media_type);
+        let headers = response.headers();
+        let status = response.status().as_u16();
+        let location = headers.get(header::LOCATION);
+        let is_redirect = matches!(status, 301 | 302 | 303 | 307 | 308);
+        let is_good = self.manner.accept.contain(status);
+        match location {
+            Some(location) if is_redirect => {
+                let location = location_of(location.as_bytes());
+                let to = url.join(&location).ok();
+                let to =
+                    to.filter(|to| !location.is_empty() && matches!(to.scheme(), "http" | "https"));
+                let mut to = to.ok_or(Broken::Location(location))?;
+                to.set_fragment(None);
+                Ok(Answer::Moved(to))
+            }
+            None if is_redirect && !is_good => Err(Broken::Location(String::new()).into()),
+            _ if is_good && is_page => {
+                let media_type = headers.get(header::CONTENT_TYPE);
+                let media_type = media_type.and_then(|value| value.to_str().ok());
+                let format = media_type.and_then(Format::of_media_type);
                 let Some(format) = format else {
                     return Ok(Answer::Here(Page::default()));
                 };
@@ -165,23 +194,13 @@ impl Fetcher {
                 read.map_err(|error| self.explain(url, error.into()))?;
                 Ok(Answer::Here(format.parse(&bytes)))
             }
-            200..=299 => Ok(Answer::Here(Page::default())),
-            301 | 302 | 303 | 307 | 308 => {
-                let location = text(header::LOCATION).unwrap_or_default();
-                let to = url
-                    .join(location)
-                    .ok()
-                    .filter(|to| !location.is_empty() && matches!(to.scheme(), "http" | "https"));
-                let mut to = to.ok_or_else(|| Broken::Location(location.to_owned()))?;
-                to.set_fragment(None);
-                Ok(Answer::Moved(to))
+            _ if is_good => Ok(Answer::Here(Page::default())),
+            _ => {
+                let after = headers.get(header::RETRY_AFTER);
+                let after = after.and_then(|value| value.to_str().ok());
+                let after = after.and_then(|value| retry_after(value, SystemTime::now()));
+                Err(NoAnswer::Broken(Broken::Status(status), after))
             }
-            status => Err(NoAnswer::Broken(
-                Broken::Status(status),
-                text(header::RETRY_AFTER)
-                    .and_then(|seconds| seconds.trim().parse().ok())
-                    .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER)),
-            )),
         }
     }
 
@@ -192,14 +211,14 @@ impl Fetcher {
             other => other,
         };
         match error {
-            Error::Timeout(_) => Broken::Timeout(self.timeout),
+            Error::Timeout(_) => Broken::Timeout(self.manner.timeout),
             Error::HostNotFound => Broken::Dns,
             Error::Tls(what) => Broken::Tls(what.to_owned()),
             Error::Rustls(error) => Broken::Tls(error.to_string()),
             Error::Io(error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => Broken::Refused,
                 io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                    Broken::Timeout(self.timeout)
+                    Broken::Timeout(self.manner.timeout)
                 }
                 // Errors of rustls have this kind.
                 io::ErrorKind::InvalidData if url.scheme() == "https" => {
@@ -211,6 +230,34 @@ impl Fetcher {
             other => Broken::Connection(other.to_string()),
         }
     }
+}
+
+/// Whether GET may get a better answer than HEAD got: some servers have no HEAD, and refuse it in
+/// their own way, drop the connection or keep silent.
+fn is_about_head(why: &Broken) -> bool {
+    matches!(
+        why,
+        Broken::Status(_) | Broken::Timeout(_) | Broken::Connection(_)
+    )
+}
+
+/// The address in a `Location`. Servers send bytes that are no ASCII, though they should not, and
+/// browsers take each for itself.
+fn location_of(bytes: &[u8]) -> String {
+    percent_encode(bytes, &AsciiSet::EMPTY).to_string()
+}
+
+/// The time until a server wants to be asked again, which it names in seconds or by the date.
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    let wait = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = httpdate::parse_http_date(value).ok()?;
+            date.duration_since(now).unwrap_or_default()
+        }
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 /// `--ca FILE`: whom to trust. Mozilla's list, if nobody says otherwise.
@@ -294,5 +341,40 @@ fn explain_file(error: io::Error) -> Broken {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Broken::Missing,
         _ => Broken::Unreadable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{location_of, retry_after};
+
+    #[test]
+    fn a_location_may_have_bytes_that_are_no_ascii() {
+        assert_eq!(
+            location_of("/caf\u{e9}?a=%20#b".as_bytes()),
+            "/caf%C3%A9?a=%20#b"
+        );
+        assert_eq!(location_of(b"/caf\xe9"), "/caf%E9");
+    }
+
+    #[test]
+    fn a_retry_comes_after_seconds_or_at_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, expected) in [
+            (" 7 ", Some(7)),
+            ("61", Some(60)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sunday, 06-Nov-94 08:49:47 GMT", Some(10)),
+            ("Sun Nov  6 08:49:47 1994", Some(10)),
+            ("Sun, 06 Nov 1994 09:49:47 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ] {
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(value, now), expected, "{value:?}");
+        }
     }
 }

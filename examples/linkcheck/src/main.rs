@@ -24,6 +24,8 @@ mod demo;
 mod error;
 mod feeder;
 mod fetch;
+mod filter;
+mod header;
 mod html;
 mod inputs;
 mod lease;
@@ -42,6 +44,7 @@ mod server;
 #[path = "../../support/signals.rs"]
 mod signals;
 mod slug;
+mod statuses;
 mod target;
 mod watch;
 
@@ -52,7 +55,7 @@ use crate::{
     demo::Demo,
     error::Fatal,
     feeder::{Feeder, Plan},
-    fetch::Fetcher,
+    fetch::{Fetcher, Manner},
     inputs::Source,
     lease::Message,
     report::{Outcome, Report},
@@ -138,9 +141,15 @@ fn check(
     allowed: Arc<AllowList>,
     report: Arc<Report>,
 ) -> Result<(Outcome, Vec<Sample>), Fatal> {
-    let roots = fetch::roots(args.ca.as_deref())?;
-    // The demo is on this machine: no proxy leads there.
-    let fetcher = Fetcher::new(args.timeout, args.per_host, roots, !args.is_demo);
+    let fetcher = Fetcher::new(Manner {
+        timeout: args.timeout,
+        per_host: args.per_host,
+        roots: fetch::roots(args.ca.as_deref())?,
+        // The demo is on this machine: no proxy leads there.
+        use_proxy: !args.is_demo,
+        headers: args.headers.clone(),
+        accept: args.accept.clone(),
+    });
     let crew = Crew::new(
         args.config.clone(),
         args.retries,
@@ -190,6 +199,7 @@ fn check(
             root: args.root.clone(),
             is_offline: args.is_offline,
             allowed,
+            filter: args.filter.clone(),
         },
         starts,
         depth: args.depth,

@@ -7,14 +7,14 @@ use std::{
 
 use url::Url;
 
-use crate::{allow::AllowList, error::Broken};
+use crate::{allow::AllowList, error::Broken, filter::Filter};
 
 /// The target of a link.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A resource, by its URL without a fragment, and the fragment.
     At(Url, Option<String>),
-    /// Nothing that is checked: another scheme, or the web with `--offline`.
+    /// Nothing that is checked: another scheme, the web with `--offline`, or an excluded link.
     Skipped,
     /// The user says that it need not work.
     Allowed,
@@ -27,6 +27,7 @@ pub(crate) struct Resolver {
     pub(crate) root: PathBuf,
     pub(crate) is_offline: bool,
     pub(crate) allowed: Arc<AllowList>,
+    pub(crate) filter: Filter,
 }
 
 impl Resolver {
@@ -44,6 +45,7 @@ impl Resolver {
         }
         let mut url = match self.join(base, written.trim()) {
             Ok(url) => url,
+            Err(_) if !self.filter.lets_pass(written, written) => return Target::Skipped,
             Err(error) => return Target::Bad(Broken::Malformed(error.to_string())),
         };
         let is_checked = match url.scheme() {
@@ -51,7 +53,7 @@ impl Resolver {
             // A page of the web has no business with the files of this machine.
             "file" => base.scheme() == "file",
             _ => false,
-        };
+        } && self.filter.lets_pass(written, url.as_str());
         if self.allowed.allows(url.as_str()) {
             return Target::Allowed;
         } else if !is_checked {
@@ -147,6 +149,7 @@ mod tests {
             root: "/site".into(),
             is_offline: false,
             allowed: Default::default(),
+            filter: Default::default(),
         }
     }
 

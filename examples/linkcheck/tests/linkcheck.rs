@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -302,6 +302,18 @@ fn what_cannot_be_run_is_two() {
             &["--offline", "a.md", "http://127.0.0.1:1/"],
             "--offline takes no URL: http://127.0.0.1:1/",
         ),
+        (&["--exclude", "(", "a.md"], "--exclude: regex parse error"),
+        (&["--include", "[", "a.md"], "--include: regex parse error"),
+        (
+            &["--accept", "2xx", "a.md"],
+            "--accept: no list of statuses and ranges: \"2xx\"",
+        ),
+        (
+            &["--header", "none", "a.md"],
+            "--header: no colon after the name: \"none\"",
+        ),
+        (&["--header", "a b: c", "a.md"], "--header: invalid HTTP"),
+        (&["--user-agent", "a\nb", "a.md"], "--user-agent: "),
         (&["--demo", "a.md"], "--demo takes no PATH"),
         (&["--demo", "--offline"], "--demo needs the web"),
     ] {
@@ -328,6 +340,10 @@ fn nothing_checked_is_two() {
         (&["bare.md"], "no links in 1 documents"),
         (
             &["--allow-list", "allowed", "mail.md"],
+            "all 2 links are skipped or allowed",
+        ),
+        (
+            &["--exclude", "x", "mail.md"],
             "all 2 links are skipped or allowed",
         ),
     ] {
@@ -710,41 +726,228 @@ fn redirects_count_from_the_link() {
 fn get_where_head_is_refused() {
     let (server, counts) = site(|request, _| {
         let status = request.path[1..].parse().unwrap();
-        let is_refused = request.method == "HEAD" || status == 410;
+        let is_refused = request.method == "HEAD" || status == 451;
         Some(Response::status(if is_refused { status } else { 200 }))
     });
     let dir = Dir::new("head");
-    let statuses = ["403", "404", "405", "501", "410"];
+    let statuses = [
+        "400", "401", "403", "404", "405", "406", "410", "429", "451", "500", "501", "503",
+    ];
     let links = statuses.map(|status| format!("{}/{status}", server.url()));
     dir.write("a.md", list(&links));
     let report = report(&dir, &["a.md"]);
-    assert_eq!(kinds(&report), [(links[4].clone(), "status".into())].into());
-    for (status, gets) in statuses.iter().zip([1, 1, 1, 1, 0]) {
-        assert_eq!(count(&counts, &format!("HEAD /{status}")), 1);
-        assert_eq!(count(&counts, &format!("GET /{status}")), gets, "{status}");
+    assert_eq!(kinds(&report), [(links[8].clone(), "status".into())].into());
+    for status in statuses {
+        for method in ["HEAD", "GET"] {
+            assert_eq!(count(&counts, &format!("{method} /{status}")), 1);
+        }
     }
-    assert_eq!(number(&report, "requests"), 9);
+    assert_eq!(
+        (number(&report, "requests"), number(&report, "retries")),
+        (24, 0)
+    );
+}
+
+/// A server drops the connection of a HEAD, or keeps silent until GET has come.
+#[test]
+fn get_where_head_has_no_answer() {
+    let (asked, is_asked) = mpsc::channel();
+    let is_asked = Mutex::new(is_asked);
+    let (server, counts) = site(move |request, _| match (&*request.method, &*request.path) {
+        ("HEAD", "/drop") => None,
+        ("HEAD", _) => {
+            is_asked.lock().recv_timeout(HANG).ok();
+            None
+        }
+        (_, path) => {
+            if path == "/hang" {
+                asked.send(()).ok();
+            }
+            Some(Response::status(200))
+        }
+    });
+    let dir = Dir::new("no-head");
+    dir.write(
+        "a.md",
+        list(&["drop", "hang"].map(|path| format!("{}/{path}", server.url()))),
+    );
+    let report = report(&dir, &["--timeout", "1", "--retries", "0", "a.md"]);
+    assert_eq!(number(&report, "good"), 2);
+    let expected = ["GET /drop", "GET /hang", "HEAD /drop", "HEAD /hang"];
+    assert_eq!(
+        *counts.lock(),
+        expected.map(|request| (request.to_owned(), 1)).into()
+    );
 }
 
 #[test]
 fn a_retry_that_recovers() {
-    let (server, counts) = site(|request, count| match (&*request.path, count) {
-        ("/busy", 1) => Some(Response::status(503)),
-        ("/later", 1) => Some(Response::status(429).with("Retry-After", "0")),
-        ("/hang-up", 1 | 2) => None,
-        _ => Some(Response::status(200)),
+    let (server, counts) = site(|request, count| {
+        let is_head = request.method == "HEAD";
+        match (&*request.path, count) {
+            ("/busy", 1) => Some(Response::status(503)),
+            ("/later", 1) if is_head => Some(Response::status(429).with("Retry-After", "0")),
+            ("/date", 1) if is_head => {
+                let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+                Some(Response::status(429).with("Retry-After", date))
+            }
+            ("/hang-up", 1 | 2) => None,
+            _ => Some(Response::status(200)),
+        }
     });
     let dir = Dir::new("recovers");
-    let links = ["busy", "later", "hang-up"].map(|path| format!("{}/{path}", server.url()));
-    dir.write("a.md", list(&links));
+    let paths = ["busy", "later", "date", "hang-up"];
+    dir.write(
+        "a.md",
+        list(&paths.map(|path| format!("{}/{path}", server.url()))),
+    );
     let report = report(&dir, &["a.md"]);
     assert_eq!(
         (number(&report, "good"), number(&report, "retries")),
-        (3, 4)
+        (4, 5)
     );
-    assert_eq!(count(&counts, "HEAD /busy"), 2);
-    assert_eq!(count(&counts, "HEAD /later"), 2);
-    assert_eq!(count(&counts, "HEAD /hang-up"), 3);
+    // Only a server that names a time has not been asked with GET in the first attempt.
+    for (path, gets) in [("busy", 2), ("later", 1), ("date", 1), ("hang-up", 3)] {
+        assert_eq!(count(&counts, &format!("HEAD /{path}")), 1, "{path}");
+        assert_eq!(count(&counts, &format!("GET /{path}")), gets, "{path}");
+    }
+}
+
+/// A server names the second of the next request, and means it.
+#[test]
+fn a_retry_waits_for_its_date() {
+    let due: Arc<Mutex<Option<SystemTime>>> = Arc::default();
+    let due_here = Arc::clone(&due);
+    let (server, _) = site(move |_, _| {
+        let now = SystemTime::now();
+        let mut due = due_here.lock();
+        // A date has no fractions of a second.
+        let due = due.get_or_insert(now + Duration::from_secs(2));
+        if now + Duration::from_secs(1) < *due {
+            let date = httpdate::fmt_http_date(*due);
+            return Some(Response::status(503).with("Retry-After", date));
+        }
+        Some(Response::status(200))
+    });
+    let dir = Dir::new("date");
+    dir.write("a.md", list(&[server.url()]));
+    let report = report(&dir, &["a.md"]);
+    assert_eq!(
+        (number(&report, "good"), number(&report, "retries")),
+        (1, 1)
+    );
+}
+
+/// The bytes of a name that is no ASCII, as they are.
+#[test]
+fn a_redirect_may_name_its_target_in_utf8() {
+    let (server, _) = site(|request, _| match &*request.path {
+        "/" => Some(Response::redirect("/caf\u{e9} 1")),
+        "/caf%C3%A9%201" => Some(Response::status(200)),
+        _ => Some(Response::status(404)),
+    });
+    let dir = Dir::new("utf8-location");
+    dir.write("a.md", list(&[server.url()]));
+    assert_eq!(number(&report(&dir, &["a.md"]), "good"), 1);
+}
+
+#[test]
+fn statuses_that_are_accepted_are_good() {
+    let (server, _) = site(|request, _| Some(Response::status(request.path[1..].parse().ok()?)));
+    let dir = Dir::new("accept");
+    let links = ["200", "204", "403", "418", "301"].map(|path| format!("{}/{path}", server.url()));
+    dir.write("a.md", list(&links));
+    for (accept, good) in [
+        (&[][..], &[0, 1][..]),
+        (&["--accept", "200,403"], &[0, 2]),
+        (&["--accept=200..=299,301,400..410"], &[0, 1, 2, 4]),
+    ] {
+        let report = report(&dir, &[accept, &["a.md"]].concat());
+        let broken = kinds(&report);
+        let found = (0..links.len()).filter(|&index| !broken.contains_key(&links[index]));
+        assert_eq!(found.collect::<Vec<_>>(), good, "{accept:?}");
+    }
+}
+
+#[test]
+fn excluded_links_are_passed_over() {
+    let (server, counts) = site(|_, _| Some(Response::status(200)));
+    let dir = Dir::new("exclude");
+    let url = server.url();
+    let links = [
+        &format!("{url}/a"),
+        &format!("{url}/b"),
+        "sub/../bad.md",
+        "a.md",
+    ];
+    dir.write("a.md", list(&links));
+    let excluded = report(&dir, &["--exclude", "/b$", "--exclude=^sub/", "a.md"]);
+    assert_eq!(
+        (number(&excluded, "good"), number(&excluded, "skipped")),
+        (2, 2)
+    );
+    assert_eq!(*counts.lock(), [("HEAD /a".to_owned(), 1)].into());
+    let args = [
+        "--exclude",
+        "^http:",
+        "--include",
+        "/b$",
+        "--exclude",
+        "bad",
+        "a.md",
+    ];
+    assert_eq!(number(&report(&dir, &args), "good"), 2);
+    assert_eq!(count(&counts, "HEAD /b"), 1);
+    let only = report(&dir, &["--include", r"exclude[^/]*/bad\.md$", "a.md"]);
+    assert_eq!(
+        kinds(&only),
+        [("sub/../bad.md".into(), "missing".into())].into()
+    );
+    assert_eq!(number(&only, "skipped"), 3);
+}
+
+#[test]
+fn headers_are_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let serve = move || {
+        let heads = listener.incoming().take(2).map(|stream| {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            stream
+                .write_all(b"HTTP/1.1 204 \r\nConnection: close\r\n\r\n")
+                .unwrap();
+            text(&head).to_lowercase()
+        });
+        heads.collect::<Vec<_>>()
+    };
+    let server = thread::Builder::new()
+        .name("server".to_owned())
+        .spawn(serve)
+        .unwrap();
+    let dir = Dir::new("headers");
+    dir.write("a.md", list(&[url]));
+    report(&dir, &["a.md"]);
+    let args = [
+        "--header",
+        "X-One: 1: 2",
+        "--header=x-two:b",
+        "--user-agent",
+        "Mine/1",
+        "a.md",
+    ];
+    report(&dir, &args);
+    let heads = server.join().unwrap();
+    assert!(heads[0].contains("\r\nuser-agent: linkcheck"), "{heads:?}");
+    for line in ["x-one: 1: 2", "x-two: b", "user-agent: mine/1"] {
+        assert!(heads[1].contains(&format!("\r\n{line}\r\n")), "{heads:?}");
+    }
+    assert_eq!(heads[1].matches("user-agent").count(), 1);
 }
 
 #[test]
@@ -759,7 +962,8 @@ fn a_retry_that_gives_up() {
         counts.lock().clear();
         let report = report(&dir, &["--retries", retries, "a.md"]);
         assert_eq!((number(&report, "broken"), attempts(&report)), (1, asked));
-        assert_eq!(u64::from(count(&counts, "HEAD /down")), asked);
+        assert_eq!(count(&counts, "HEAD /down"), 1);
+        assert_eq!(u64::from(count(&counts, "GET /down")), asked);
     }
     let output = linkcheck(&dir, &["--retries", "1", "a.md"]);
     assert!(text(&output.stdout).ends_with("HTTP 500 Internal Server Error (2 attempts)\n"));
@@ -769,7 +973,8 @@ fn a_retry_that_gives_up() {
     assert_eq!((attempts(&report), number(&report, "retries")), (1, 0));
 }
 
-/// However often and however it is written, and although it was broken the first time.
+/// However often and however it is written, and although it was broken the first time, when HEAD
+/// and GET said so.
 #[test]
 fn each_url_is_asked_once() {
     let (server, counts) = site(|request, _| {
@@ -796,9 +1001,12 @@ fn each_url_is_asked_once() {
         (number(&report, "good"), number(&report, "broken")),
         (60, 20)
     );
-    let expected = [("HEAD /gone".to_owned(), 1), ("HEAD /x".to_owned(), 1)];
-    assert_eq!(*counts.lock(), expected.into());
-    assert_eq!(number(&report, "requests"), 2);
+    let expected = ["GET /gone", "HEAD /gone", "HEAD /x"];
+    assert_eq!(
+        *counts.lock(),
+        expected.map(|request| (request.to_owned(), 1)).into()
+    );
+    assert_eq!(number(&report, "requests"), 3);
 }
 
 /// One host keeps its requests until another has answered all of its own: then as many are with it
@@ -895,7 +1103,11 @@ fn the_allow_list_allows() {
         kinds(&report),
         expected.map(|(link, kind)| (link, kind.to_owned())).into()
     );
-    assert_eq!(*counts.lock(), [("HEAD /b".to_owned(), 1)].into());
+    let expected = ["GET /b", "HEAD /b"];
+    assert_eq!(
+        *counts.lock(),
+        expected.map(|request| (request.to_owned(), 1)).into()
+    );
 }
 
 /// From a URL on: what is near is read, what is farther or elsewhere is asked whether it is there.
@@ -981,7 +1193,7 @@ fn where_a_start_redirects_to_is_read() {
             let report = report(&dir, &[&args, &inputs[..]].concat());
             assert_eq!(kinds(&report), expected.clone().into(), "{inputs:?}");
             assert_eq!(number(&report, "documents"), 3);
-            let expected = ["GET /below", "GET /home", "HEAD /gone"];
+            let expected = ["GET /below", "GET /gone", "GET /home", "HEAD /gone"];
             assert_eq!(
                 *pages.lock(),
                 expected.map(|request| (request.to_owned(), 1)).into()
@@ -1024,6 +1236,8 @@ fn redirects_from_elsewhere_do_not_decide_what_is_read() {
     );
     let expected = [
         "GET /",
+        "GET /below",
+        "GET /gone",
         "GET /linked",
         "HEAD /alone",
         "HEAD /below",
@@ -1306,6 +1520,9 @@ fn nobody_reads_its_output() {
         let mut child = command(&dir, args).spawn().unwrap();
         receive(&is_asked);
         drop(child.stdout.take());
+        // With HEAD, and then with GET.
+        release.send(()).unwrap();
+        receive(&is_asked);
         release.send(()).unwrap();
         let output = end_of(child);
         assert_exit(&output, 141);
