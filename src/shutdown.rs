@@ -19,7 +19,8 @@
 //! begun its work, has given it back, or has left. That takes each actor a few instructions.
 //! Then `shutdown_now` collects the works that have been given back.
 //!
-//! The locks of all lines are held until NOW-2, so that no key is passed on (`pool/lines.rs`).
+//! The locks of all shards are held until the lines have been emptied, so no key is passed on
+//! meanwhile (`pool/lines.rs`).
 //!
 //! An actor that has taken a work loads *halt*. If it is set, the actor gives the work back.
 //! Otherwise its phase becomes odd, and it runs the work.

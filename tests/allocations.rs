@@ -102,7 +102,7 @@ fn an_assign_allocates_one_box() {
                 let answers = count_answers(&troupe, assign);
                 assert_eq!(answers, 2 * WORKS_IN_TURN, "{what}, by its {by}: answers");
             }
-            // The first key of each shard allocates the node for the entries.
+            // The first key of each shard allocates its table.
             count_free_keys(&troupe);
             let free = count_free_keys(&troupe);
             assert_eq!(free, 2 * WORKS_IN_TURN, "{what}: keys that are free");

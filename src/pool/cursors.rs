@@ -34,6 +34,8 @@
 //!   another thread is about to find (`README.md`).
 //! - *Retries*: a retry comes before all other work of its actor.
 //!
+//! With keys, the works at their turn are one more segment of each round.
+//!
 //! With max 1 there is one mailbox. A hand-off takes the oldest work there first, so the order
 //! is exact, except for retries.
 //!

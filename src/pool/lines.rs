@@ -5,8 +5,8 @@
 //!
 //! # Why a key loses no work, and runs one at a time
 //!
-//! Claim: works of one key begin one at a time, in the order of acceptance; each is begun or
-//! returned; `Full` is exact.
+//! Claim: works of one key begin one at a time, in the order of acceptance, except that a retry
+//! comes before the next work of its key; each is begun or returned; `Full` is exact.
 //!
 //! The taken keys and their lines are in shards, each of which has a lock.
 //!
@@ -18,18 +18,19 @@
 //!
 //! - *A work in line is never stranded.* It stands behind a work that has been accepted, since
 //!   KEY-1 holds the lock until its work is accepted or refused. The accepted work is begun, and
-//!   its actor does KEY-3 before the actor looks for other work, goes idle or leaves. So retiring
-//!   and `shutdown` do not have to look at lines.
+//!   its actor does KEY-3 before the actor looks for other work, goes idle or leaves. Or
+//!   `shutdown_now` returns it, and the line with it. So retiring and `shutdown` do not have to look
+//!   at lines.
 //! - *The next work begins at once, or waits at its turn.* If no other work is waiting, the actor
 //!   goes on with the popped work. Otherwise the work is put among those *at their turn*, which
 //!   are one more mailbox for every actor that looks for work: put, then the ready bit, then
 //!   SEND-3 and SEND-4. An actor takes as many of them as there were when it came to them, and
 //!   then moves the drain cursor on. So neither they nor the mailboxes wait without bound.
-//! - *`shutdown_now`* takes every shard's lock before the pool's, halts, and then empties lines,
-//!   turns, mailboxes and hand-offs, in this order. KEY-2 looks at the shutdown and KEY-3 at the
-//!   halt, under the shard's lock. An actor is
-//!   in KEY-3 while its phase is odd: a work that it goes on with has begun, so it does not ask
-//!   for the halt again, and `shutdown_now` does not wait for it.
+//! - *`shutdown_now`* takes every shard's lock before the pool's, halts, and then empties turns,
+//!   lines, mailboxes and hand-offs, in this order. KEY-2 looks at the shutdown and KEY-3 at the
+//!   halt, under the shard's lock. An actor is in KEY-3 while its phase is odd: a work that it goes
+//!   on with has begun, so it does not ask for the halt again, and `shutdown_now` does not wait
+//!   for it.
 //! - *`Full` is exact.* KEY-1 refuses a work as any other assign does. KEY-2 refuses it if every
 //!   place in line is taken. The key is taken at that instant, since the lock is held.
 //!
@@ -39,7 +40,8 @@
 //!
 //! KEY-1 may start a thread. If the system refuses the thread, that may end the pool, which drops
 //! the error handler. This is user code and must not run under a shard's lock, so the end is put
-//! off until the lock has been released.
+//! off until the lock has been released. The event of the refused thread is put off, too, since it
+//! calls the subscriber.
 //!
 //! Attacked by `shuttle::keys::a_key_against_its_end`,
 //! `shuttle::keys::a_key_against_shutdown_now`, `shuttle::keys::a_key_against_a_refused_growth`,
@@ -57,7 +59,7 @@ use crate::sync::{Mutex, MutexGuard, SHARDS, thread_local};
 use crate::work::Envelope;
 
 thread_local! {
-    /// Whether this thread holds a shard's lock, and owes the pool its end.
+    /// Whether this thread holds a [`Line`], and owes the pool its end.
     static HELD: Cell<Held> = const { Cell::new(Held::No) };
 }
 
@@ -335,13 +337,12 @@ impl<E> Line<'_, E> {
     }
 }
 
-/// Returns `true` if the calling thread holds a shard's lock.
-pub(super) fn holds_shard() -> bool {
+/// Returns `true` if the calling thread holds a [`Line`].
+pub(super) fn holds_line() -> bool {
     HELD.with(Cell::get) != Held::No
 }
 
-/// Returns `true` if the calling thread holds a shard's lock. It ends the pool when it releases
-/// the lock.
+/// Returns `true` if the calling thread holds a [`Line`]. It ends the pool when it releases it.
 pub(super) fn put_off_end() -> bool {
     HELD.with(|held| {
         let holds = held.get() != Held::No;

@@ -81,8 +81,9 @@ pub struct Pool<E> {
     slots: Box<[OnceLock<Box<Slot<E>>>]>,
     /// Works that wait for their keys.
     lines: Lines<E>,
-    /// Mailboxes that may hold work, and one bit for the works at their turn. A sender sets the bit after every send and before it
-    /// loads the counts. A bit is cleared only under the pool's lock.
+    /// Mailboxes that may hold work, and one bit for the works at their turn. A sender sets the
+    /// bit after every send and before it loads the counts. A bit is cleared only under the pool's
+    /// lock.
     ready: Bits,
     /// The mailboxes that may have room.
     pub room: Room,

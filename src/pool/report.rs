@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io;
 
 use super::Pool;
-use super::lines::holds_shard;
+use super::lines::holds_line;
 use crate::events::{self, Emitted};
 use crate::sync::thread_local;
 use crate::sync::unwind::Contained;
@@ -35,7 +35,7 @@ impl<E> Pool<E> {
 
     /// Reports that the system has refused the thread of this actor.
     pub fn report_refused(&self, actor: usize, error: &io::Error) {
-        if events::ENABLED && holds_shard() {
+        if events::ENABLED && holds_line() {
             // Not while the thread drops its thread-locals.
             let put =
                 |refused: &RefCell<Vec<_>>| refused.borrow_mut().push((actor, error.to_string()));

@@ -19,7 +19,7 @@ impl<E> Pool<E> {
     pub fn stats(&self) -> Stats {
         // The order of these loops is that of the argument above. They do not hold the lock,
         // since they take time in proportion to the number of actors.
-        // So are those that have been returned: they were waiting before.
+        // Returned works are read first, since they were waiting before.
         let locked = self.lock();
         let (given, returned) = (locked.roster().given(), locked.returned());
         drop(locked);

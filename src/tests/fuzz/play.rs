@@ -507,6 +507,8 @@ impl Stage {
         };
         let work = number;
         log::note(Event::Answer { work, answer });
+        // A waker or a hook may come back after all works have ended.
+        self.quiet();
         if let Some(refused) = refused {
             let is_dropped =
                 |event: &Event| matches!(event, Event::Dropped { work: other } if *other == work);
