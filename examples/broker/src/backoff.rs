@@ -10,7 +10,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 pub(crate) struct Backoff {
     /// Since the last success.
     failures: u32,
-    /// Not to be tried again before.
+    /// The earliest time of the next attempt.
     resume: Instant,
 }
 
@@ -34,12 +34,18 @@ impl Backoff {
         self.resume = Instant::now() + pause;
     }
 
+    /// Tests need not wait.
+    #[cfg(test)]
+    pub(crate) fn resume_at(&mut self, time: Instant) {
+        self.resume = time;
+    }
+
     /// Whether the last attempt was a success.
     pub(crate) fn is_well(&self) -> bool {
         self.failures == 0
     }
 
-    /// All is well again.
+    /// Records a success.
     pub(crate) fn succeed(&mut self) {
         self.failures = 0;
     }

@@ -19,10 +19,12 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct Untold {
-    /// Those that the next trip tells.
+    /// Verdicts that the next trip sends.
     next: Vec<Settlement>,
-    /// Those that the broker has refused, each by itself: a dead letter takes memory, which it may
-    /// not have. They wait here, so that they hold up no other.
+    /// How many verdicts in `next` were refused before.
+    retold: usize,
+    /// Verdicts that the broker has refused. A dead letter, for example, takes memory that the
+    /// broker may not have. They wait here, and do not delay other verdicts.
     refused: Vec<Settlement>,
     backoff: Backoff,
 }
@@ -31,24 +33,26 @@ impl Untold {
     pub(crate) fn new(capacity: usize) -> Self {
         Untold {
             next: Vec::with_capacity(capacity),
+            retold: 0,
             refused: Vec::new(),
             backoff: Backoff::new(),
         }
     }
 
-    /// Those that the next trip tells, to add to.
+    /// The verdicts that the next trip sends. The feeder appends new ones.
     pub(crate) fn next(&mut self) -> &mut Vec<Settlement> {
         &mut self.next
     }
 
-    /// Whether the next trip has verdicts to tell.
+    /// Whether the next trip has verdicts to send.
     pub(crate) fn has_next(&self) -> bool {
         !self.next.is_empty()
     }
 
-    /// How many the broker has refused.
+    /// How many verdicts the broker has refused. A verdict that is sent again counts until it is
+    /// accepted.
     pub(crate) fn refused(&self) -> usize {
-        self.refused.len()
+        self.refused.len() + self.retold
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -77,10 +81,11 @@ impl Untold {
         }
     }
 
-    /// The verdicts of a trip. Those that are done come first: one command for all of them, and one
-    /// for each of the others.
+    /// Returns the commands that send the verdicts: one for all messages that are done, and then one
+    /// for each other message.
     pub(crate) fn commands(&mut self, stream: &Stream, rule: &Rule) -> Vec<Cmd> {
         if self.backoff.pause().is_zero() {
+            self.retold += self.refused.len();
             self.next.append(&mut self.refused);
         }
         self.next.sort_by_key(|one| !one.is_done());
@@ -102,6 +107,7 @@ impl Untold {
         counts: &mut Counts,
     ) -> Result<(), Trouble> {
         let mut verdicts = mem::take(&mut self.next).into_iter().peekable();
+        self.retold = 0;
         let (mut trouble, mut refusal) = (Ok(()), None);
         for answer in answers {
             let Some(first) = verdicts.next() else { break };
@@ -126,7 +132,10 @@ impl Untold {
             }
         }
         self.next.extend(verdicts);
-        self.note(refusal);
+        // After other trouble, nobody knows whether verdicts would still be refused.
+        if trouble.is_ok() || refusal.is_some() {
+            self.note(refusal);
+        }
         trouble
     }
 
@@ -160,4 +169,85 @@ fn count(answer: Value, told: u64, counts: &mut Counts) -> Result<(), Trouble> {
         },
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSAL: &[u8] = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+
+    /// No test takes so long.
+    const HANG: Duration = Duration::from_secs(3_600);
+
+    fn untold(count: u32) -> Untold {
+        let mut untold = Untold::new(0);
+        untold.next().extend((1..=count).map(|number| Settlement {
+            delivery: Arc::new(Delivery::new("1-1".into(), number, Instant::now())),
+            verdict: Verdict::Failed("it failed".into()),
+        }));
+        untold
+    }
+
+    /// Sends the verdicts, and lets the broker give this answer to each command. Returns how many
+    /// commands there were.
+    fn trip(untold: &mut Untold, answer: &[u8]) -> (usize, Result<(), Trouble>) {
+        let commands = send(untold);
+        let answer = redis::parse_redis_value(answer).unwrap();
+        let answers = vec![answer; commands];
+        let (sent, counts) = (Instant::now(), &mut Counts::default());
+        let settled = untold.settle(answers, sent, Duration::from_secs(60), counts);
+        (commands, settled)
+    }
+
+    fn send(untold: &mut Untold) -> usize {
+        let stream = Stream {
+            name: "works".into(),
+            group: "workers".into(),
+            consumer: "a".into(),
+        };
+        let rule = Rule {
+            min_idle: Duration::from_secs(60),
+            retry_after: Duration::ZERO,
+            max_deliveries: 3,
+        };
+        untold.commands(&stream, &rule).len()
+    }
+
+    #[test]
+    fn verdicts_that_are_told_again_still_count_as_refused() {
+        let mut untold = untold(3);
+        let (commands, settled) = trip(&mut untold, REFUSAL);
+        assert!(commands == 3 && settled.is_ok());
+        assert_eq!((untold.refused(), untold.has_next()), (3, false));
+        // Too early to send them again.
+        untold.backoff.resume_at(Instant::now() + HANG);
+        assert_eq!(send(&mut untold), 0);
+        assert_eq!((untold.refused(), untold.has_next()), (3, false));
+        // While they are on their way, and after a trip that was lost.
+        untold.backoff.resume_at(Instant::now());
+        for _ in 0..2 {
+            assert_eq!(send(&mut untold), 3);
+            assert_eq!((untold.refused(), untold.len()), (3, 3));
+        }
+        let (commands, settled) = trip(&mut untold, REFUSAL);
+        assert!(commands == 3 && settled.is_ok());
+        assert_eq!((untold.refused(), untold.len()), (3, 3));
+        untold.backoff.resume_at(Instant::now());
+        let (commands, settled) = trip(&mut untold, b"+given_back\r\n");
+        assert!(commands == 3 && settled.is_ok());
+        assert_eq!((untold.refused(), untold.len()), (0, 0));
+        assert!(untold.backoff.is_well());
+    }
+
+    #[test]
+    fn a_refusal_is_not_over_because_another_error_comes() {
+        let mut untold = untold(1);
+        trip(&mut untold, REFUSAL).1.unwrap();
+        untold.backoff.resume_at(Instant::now());
+        let (_, settled) = trip(&mut untold, b"-READONLY it is a replica now\r\n");
+        assert!(matches!(settled, Err(Trouble::Lost(_))));
+        assert!(!untold.backoff.is_well());
+        assert_eq!(untold.len(), 1);
+    }
 }
