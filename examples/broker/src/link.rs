@@ -1,6 +1,6 @@
 //! The feeder's connection: many commands in one trip, and a new connection when one is lost.
 //!
-//! The client's synchronous connection stays broken once it is, so whoever owns it has to reopen it.
+//! The client's synchronous connection does not recover from an error, so its owner has to reopen it.
 //!
 //! In a cluster, all keys of a stream are in one slot, so one connection is enough, to the node that
 //! has the slot. The client's own cluster connection would not do: it sends a command again whose
@@ -19,8 +19,8 @@ use crate::{
 /// How long an answer may take, and a new connection.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// How often a command is sent on to another node. While a cluster changes, its nodes may refer to
-/// each other.
+/// The most redirects that a trip follows. While a cluster changes, its nodes may refer to each
+/// other.
 const MOST_REDIRECTS: usize = 5;
 
 pub(crate) struct Link {
@@ -58,19 +58,18 @@ impl Link {
         if self.connection.is_none() {
             let mut slots = cmd("CLUSTER");
             slots.arg("SLOTS");
-            let opened = connect(self.nodes.current()).and_then(|mut connection| {
-                let answers = exchange(&mut connection, &[&slots])?;
-                Ok((connection, answers))
-            });
-            let (connection, answers) = opened.inspect_err(|_| self.nodes.advance())?;
+            let mut connection = connect(self.nodes.current())?;
+            let answers = exchange(&mut connection, &[&slots])?;
             answers.iter().for_each(|answer| self.nodes.learn(answer));
             self.connection = Some(connection);
         }
         Ok(())
     }
 
-    /// Gives the connection up: what follows may be the answer to something else.
+    /// Gives the connection up: what follows may be the answer to something else. The next attempt
+    /// goes to another node, since this one may be loading or cut off, and still accept connections.
     pub(crate) fn lose(&mut self) {
+        self.nodes.advance();
         self.connection = None;
         self.next = None;
         self.backoff.fail();
@@ -81,7 +80,7 @@ impl Link {
         self.backoff.is_well()
     }
 
-    /// All is well again.
+    /// Records a success.
     pub(crate) fn succeed(&mut self) {
         self.backoff.succeed();
     }
@@ -170,5 +169,24 @@ impl fmt::Debug for Link {
             .field("is_open", &self.is_open())
             .field("backoff", &self.backoff)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node that is loading accepts connections, and serves nobody. This failed because only a
+    /// refused connection led to another node.
+    #[test]
+    fn after_a_loss_it_is_the_turn_of_another_node() {
+        let mut link = Link::new(&"redis://a:1".to_owned().into()).unwrap();
+        link.nodes.go_to("b:2");
+        let mut tried = Vec::new();
+        for _ in 0..3 {
+            tried.push(link.nodes.current().addr().to_string());
+            link.lose();
+        }
+        assert_eq!(tried, ["b:2", "a:1", "b:2"]);
     }
 }

@@ -109,11 +109,12 @@ impl Nodes {
         &self.known[self.current]
     }
 
-    /// After a failure, it is another one's turn.
+    /// Goes on to the next known node, after a failure.
     pub(crate) fn advance(&mut self) {
         self.current = (self.current + 1) % self.known.len();
     }
 
+    /// Makes the node at this address the current one. Ignores an address that cannot be used.
     pub(crate) fn go_to(&mut self, address: &str) {
         if let Some(node) = self.at(address) {
             self.current = self.add(node);
@@ -126,7 +127,7 @@ impl Nodes {
         let (host, port) = address.rsplit_once(':')?;
         let port = port.parse().ok()?;
         if host == "?" {
-            // It is configured to be named by its host name, and has none.
+            // The node announces its host name, and none is configured.
             return None;
         }
         // A node that does not know its own address leaves it out: it is the one that was asked.
@@ -152,21 +153,35 @@ impl Nodes {
     }
 
     /// Learns the nodes from an answer to `CLUSTER SLOTS`, so that there is somebody to ask when the
-    /// current one is gone. A server that is in no cluster refuses the question.
+    /// current one is gone. Nodes that have left the cluster are forgotten, but not the first, which
+    /// the user named. A server that is in no cluster refuses the question.
     pub(crate) fn learn(&mut self, answer: &Value) {
+        let mut named = Vec::new();
         for slots in items(answer) {
             // The first and the last slot, and then the nodes that have them.
             for node in items(slots).iter().skip(2) {
                 if let [host, Value::Int(port), ..] = items(node)
                     && let Some(node) = self.at(&format!("{}:{port}", text(host)))
                 {
-                    self.add(node);
+                    named.push(node);
                 }
             }
         }
+        if named.is_empty() {
+            return;
+        }
+        let (first, current) = (self.known[0].clone(), self.current().clone());
+        self.known.retain(|node| {
+            let mut kept = [&first, &current].into_iter().chain(&named);
+            kept.any(|one| one.addr() == node.addr())
+        });
+        self.current = self.add(current);
+        for node in named {
+            self.add(node);
+        }
     }
 
-    /// Returns its place.
+    /// Returns the node's index in `known`.
     fn add(&mut self, node: ConnectionInfo) -> usize {
         let place = self.known.iter().position(|one| one.addr() == node.addr());
         place.unwrap_or_else(|| {
@@ -257,5 +272,14 @@ mod tests {
         // A server that is in no cluster refuses the question.
         nodes.learn(&Value::Okay);
         assert_eq!(nodes.known.len(), 3);
+        // The first and the current one stay, whether they are named or not.
+        nodes.go_to("c:4");
+        nodes.learn(&Value::Array(vec![range(0, 16_383, vec![node("a", 3)])]));
+        assert_eq!(addresses(&nodes), ["a:1", "a:3", "c:4"]);
+        assert_eq!(nodes.current().addr().to_string(), "c:4");
+        nodes.go_to("a:3");
+        nodes.learn(&Value::Array(vec![range(0, 16_383, vec![node("a", 3)])]));
+        assert_eq!(addresses(&nodes), ["a:1", "a:3"]);
+        assert_eq!(nodes.current().addr().to_string(), "a:3");
     }
 }
