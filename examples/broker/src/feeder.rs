@@ -20,6 +20,7 @@ use crate::{
     order::Order,
     plan::Plan,
     say::say,
+    session::Session,
     stream::{self, Claimed, Ended, Message},
     untold::Untold,
     verdict::{Delivery, Settlement, Verdict},
@@ -47,7 +48,7 @@ const NAP: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(crate) struct Feeder {
     plan: Plan,
-    link: Link,
+    session: Session,
     troupe: Arc<Troupe<Failed>>,
     inbox: Arc<Inbox>,
     effects: Arc<Effects>,
@@ -66,8 +67,6 @@ pub(crate) struct Feeder {
     has_just_claimed: bool,
     /// How many looks in a row have found no message.
     vain_looks: u32,
-    /// Whether the keys are known to go together.
-    has_checked_keys: bool,
     trim_at: Option<Instant>,
     report_at: Option<Instant>,
     /// Set at the signal.
@@ -94,7 +93,7 @@ impl Feeder {
     ) -> Self {
         let (stats, now) = (troupe.stats(), Instant::now());
         Feeder {
-            link,
+            session: Session::new(link),
             troupe,
             inbox,
             effects,
@@ -107,7 +106,6 @@ impl Feeder {
             claim_at: now,
             has_just_claimed: false,
             vain_looks: 0,
-            has_checked_keys: false,
             trim_at: plan.trim_every.map(|every| now + every),
             report_at: plan.report_every.map(|every| now + every),
             deadline: None,
@@ -123,13 +121,13 @@ impl Feeder {
             if self.is_at_end() {
                 break;
             }
-            if self.link.pause().is_zero() {
+            if self.session.link.pause().is_zero() {
                 match self.turn() {
                     Ok(()) => {
-                        if !self.link.is_well() {
+                        if !self.session.link.is_well() {
                             say("redis: all is well again");
                         }
-                        self.link.succeed();
+                        self.session.link.succeed();
                     }
                     Err(Trouble::Lost(error)) => self.lose(&error),
                     Err(Trouble::Fatal(fatal)) => {
@@ -140,9 +138,9 @@ impl Feeder {
             }
             self.report()?;
         }
-        if self.is_settled() && self.link.is_open() {
+        if self.is_settled() && self.session.link.is_open() {
             // For the sake of order only: a name that stays in the group does no harm.
-            self.link.ask_one(self.plan.stream.leave()).ok();
+            self.session.link.ask_one(self.plan.stream.leave()).ok();
         }
         Ok(End {
             counts: self.counts,
@@ -200,7 +198,7 @@ impl Feeder {
 
     /// Takes verdicts in, and sleeps while there is nothing else to do.
     fn hear(&mut self) {
-        let pause = self.link.pause();
+        let pause = self.session.link.pause();
         if !pause.is_zero() {
             // One more than can come: nothing but the signal ends the pause early.
             return self.take(self.out + 1, pause);
@@ -277,7 +275,7 @@ impl Feeder {
             return Ok(());
         }
         // The lease runs from when the message is delivered, which is after `now`.
-        let mut answers = self.link.ask(&commands)?.into_iter();
+        let mut answers = self.session.link.ask(&commands)?.into_iter();
         let told = answers.by_ref().take(verdicts).collect();
         let ended = if checked.is_empty() {
             None
@@ -301,7 +299,7 @@ impl Feeder {
             {
                 say(format_args!("{error}: making it again"));
                 self.counts.groups_made += 1;
-                return self.make_group();
+                return self.session.make_group(&self.plan.stream);
             }
         }
         settled.and(revoked).and(taken)?;
@@ -309,52 +307,17 @@ impl Feeder {
     }
 
     fn connect(&mut self) -> Result<(), Trouble> {
-        if self.link.is_open() {
+        if self.session.link.is_open() {
             return Ok(());
         }
-        self.link.open()?;
-        if !self.has_checked_keys {
-            self.check_keys()?;
-            self.has_checked_keys = true;
-        }
-        if self.counts.lost_connections == 0 {
-            // Later only if it is gone: to ask for it takes memory, which Redis may not have.
-            self.make_group()?;
-        } else {
+        let is_first = self.counts.lost_connections == 0;
+        self.session.open(&self.plan.stream, is_first)?;
+        if !is_first {
             // After a restart, the other workers have verdicts to tell about what they hold, old as
             // it may be by now.
             self.claim_at = Instant::now() + backoff::LONGEST * 2;
         }
         Ok(())
-    }
-
-    /// In a cluster, a script can use keys of one slot only. Without this check, the worker would learn
-    /// that when the first work fails.
-    fn check_keys(&mut self) -> Result<(), Trouble> {
-        let mut slots = Vec::<u64>::new();
-        for answer in self.link.ask(&self.plan.stream.slots())? {
-            match answer.extract_error() {
-                Ok(slot) => slots.push(stream::read(slot)?),
-                Err(error) if stream::is_transient(&error) => return Err(error.into()),
-                // A server that is in no cluster refuses the question.
-                Err(_) => {}
-            }
-        }
-        if slots.iter().all(|slot| Some(slot) == slots.first()) {
-            return Ok(());
-        }
-        let stream = &self.plan.stream;
-        Err(Trouble::Fatal(Fatal::Slots {
-            keys: [stream.name.clone(), stream.dead(), stream.tally()],
-            slots,
-        }))
-    }
-
-    fn make_group(&mut self) -> Result<(), Trouble> {
-        match self.link.ask_one(self.plan.stream.create_group()) {
-            Err(error) if !stream::is_group_there(&error) => Err(error.into()),
-            _ => Ok(()),
-        }
     }
 
     /// Keeps from being begun what somebody else has settled.
@@ -411,7 +374,7 @@ impl Feeder {
         }
         if self.plan.is_until_empty && is_empty && self.is_settled() {
             // Some may have been given back, or be with another worker, which may give them back.
-            let pending = self.link.ask_one(self.plan.stream.pending())?;
+            let pending = self.session.link.ask_one(self.plan.stream.pending())?;
             if stream::read_pending(pending)? == 0 {
                 self.stop();
             }
@@ -511,7 +474,7 @@ impl Feeder {
             && at <= now
         {
             self.trim_at = Some(now + every);
-            self.link.ask_one(self.plan.stream.trim())?;
+            self.session.link.ask_one(self.plan.stream.trim())?;
         }
         Ok(())
     }
@@ -519,11 +482,11 @@ impl Feeder {
     // --- Trouble, and news ----------------------------------------------------------------------
 
     fn lose(&mut self, error: &RedisError) {
-        if self.link.is_well() {
+        if self.session.link.is_well() {
             say(format_args!("redis: {error}; trying again"));
             self.counts.lost_connections += 1;
         }
-        self.link.lose();
+        self.session.link.lose();
     }
 
     fn report(&mut self) -> Result<(), Fatal> {

@@ -40,6 +40,7 @@ mod plan;
 mod produce;
 mod redis_server;
 mod say;
+mod session;
 #[path = "../../support/signals.rs"]
 mod signals;
 mod stream;
