@@ -1,14 +1,15 @@
 //! A Redis Cluster of one test: nodes on ports of the loopback interface.
 
-use std::{
-    array,
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use redis::{Client, Connection, FromRedisValue, cmd};
 
-use crate::{fixture::is_redis_missing, programs::Dir, support::eventually};
+use crate::{
+    fixture::is_redis_missing,
+    ports::{Process, on_free_ports},
+    programs::Dir,
+    support::eventually,
+};
 
 /// The key of the stream. Its slot is among the first half of all.
 pub(crate) const STREAM: &str = "{works}";
@@ -20,9 +21,8 @@ pub(crate) struct Cluster {
     pub(crate) dir: Dir,
 }
 
-/// Killed at its drop.
 pub(crate) struct Node {
-    process: Child,
+    process: Process,
     port: u16,
     connection: Connection,
     id: String,
@@ -107,51 +107,30 @@ impl Cluster {
 
 impl Node {
     fn start(dir: &Dir) -> Self {
-        // Ports that nobody else has: held at the same time, and then let go.
-        let free: [TcpListener; 2] = array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, bus] = free.each_ref().map(|one| one.local_addr().unwrap().port());
-        drop(free);
-        let process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-            .args([
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                &bus.to_string(),
-            ])
-            .args(["--cluster-config-file", &format!("nodes-{port}.conf")])
-            .args([
-                "--cluster-require-full-coverage",
-                "no",
-                "--repl-diskless-sync-delay",
-                "0",
-            ])
-            // A node that is gone is not voted out in the middle of a test.
-            .args([
-                "--cluster-node-timeout",
-                "60000",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
-            .arg("--dir")
-            .arg(&dir.0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let client = Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
-        let mut connection = None;
-        eventually(|| {
-            connection = client.get_connection().ok();
-            connection.is_some()
+        let (process, [port, _]) = on_free_ports(|[port, bus]| {
+            Command::new("redis-server")
+                .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+                .args(["--cluster-enabled", "yes"])
+                .args(["--cluster-port", &bus.to_string()])
+                .args(["--cluster-config-file", &format!("nodes-{port}.conf")])
+                .args(["--cluster-require-full-coverage", "no"])
+                .args(["--repl-diskless-sync-delay", "0"])
+                // A node that is gone is not voted out in the middle of a test.
+                .args(["--cluster-node-timeout", "60000"])
+                .args(["--save", "", "--appendonly", "no"])
+                .arg("--dir")
+                .arg(&dir.0)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
         });
+        let client = Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
         let mut node = Node {
             process,
             port,
-            connection: connection.unwrap(),
+            connection: client.get_connection().unwrap(),
             id: String::new(),
         };
         node.id = node.cluster("MYID", &[]);
@@ -204,14 +183,6 @@ impl Node {
     }
 
     pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
+        self.process.kill();
     }
 }

@@ -1,4 +1,4 @@
-//! A way to Redis on which an answer can be lost.
+//! A proxy in front of Redis that can lose an answer.
 
 use std::{
     io::{Read, Write},

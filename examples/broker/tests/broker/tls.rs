@@ -1,21 +1,17 @@
 //! A Redis with TLS, which asks its clients for certificates, too.
 
-use std::{
-    net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::{
     fixture::{is_redis_missing, program},
+    ports::{Process, on_free_ports},
     programs::Dir,
-    support::eventually,
 };
 
-/// Killed at its drop.
 pub(crate) struct TlsRedis {
-    process: Child,
+    _process: Process,
     port: u16,
     pub(crate) dir: Dir,
 }
@@ -34,28 +30,26 @@ impl TlsRedis {
         }
         // Trusted by nobody.
         self::authority(&dir, "stranger");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
-        let process = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--port", "0"])
-            .args(["--tls-port", &port.to_string(), "--tls-auth-clients", "yes"])
-            .args(["--tls-ca-cert-file", "authority.crt"])
-            .args([
-                "--tls-cert-file",
-                "server.crt",
-                "--tls-key-file",
-                "server.key",
-            ])
-            .args(["--save", "", "--appendonly", "no"])
-            .current_dir(&dir.0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let redis = TlsRedis { process, port, dir };
-        eventually(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(redis)
+        let (process, [port]) = on_free_ports(|[port]| {
+            Command::new("redis-server")
+                .args(["--bind", "127.0.0.1", "--port", "0"])
+                .args(["--tls-port", &port.to_string(), "--tls-auth-clients", "yes"])
+                .args(["--tls-ca-cert-file", "authority.crt"])
+                .args(["--tls-cert-file", "server.crt"])
+                .args(["--tls-key-file", "server.key"])
+                .args(["--save", "", "--appendonly", "no"])
+                .current_dir(&dir.0)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        });
+        Some(TlsRedis {
+            _process: process,
+            port,
+            dir,
+        })
     }
 
     pub(crate) fn url(&self) -> String {
@@ -93,13 +87,6 @@ impl TlsRedis {
         ]);
         command.args(options);
         command
-    }
-}
-
-impl Drop for TlsRedis {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
     }
 }
 
