@@ -46,8 +46,8 @@ worker:
   --effects FILE        append a line for each work that is done
   --trim S              remove what every group has settled from the stream so often; 0 is never
                         (default: 0)
-  --until-empty         end when no message is left: none is new, and none is pending, be it given back
-                        or with another worker
+  --until-empty         end when no message is left: none is new or pending, and no other worker has
+                        one
 
 produce:
   --count N             works (default: 1000)

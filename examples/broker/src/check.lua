@@ -3,7 +3,7 @@
 -- and numbers of deliveries: first of what has ended, then of what is deleted.
 local stream, tally = KEYS[1], KEYS[2]
 local group, consumer = ARGV[1], ARGV[2]
--- In milliseconds. No message is idle for so long.
+-- Longer than any message can be idle, in milliseconds.
 local never = 1e15
 
 local function pending(id)

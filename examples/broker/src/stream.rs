@@ -297,8 +297,8 @@ pub(crate) fn is_group_there(error: &RedisError) -> bool {
     error.code() == Some("BUSYGROUP")
 }
 
-/// Whether the error says nothing about other commands on the same connection: this one takes memory,
-/// or needs several keys while their slot moves to another node of a cluster.
+/// Returns `true` if the error concerns this command only: it needs memory, or several keys whose
+/// slot is moving to another node.
 pub(crate) fn is_of_one_command(error: &RedisError) -> bool {
     matches!(error.code(), Some("OOM" | "TRYAGAIN"))
 }

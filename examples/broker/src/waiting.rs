@@ -8,20 +8,19 @@ use std::{
 
 use crate::verdict::{Delivery, Settlement, Verdict};
 
-/// How long a message waits before the broker is asked about it, and how long until it is asked
-/// again. Where works are short, nothing waits for so long.
+/// A message is checked once it has waited this long, and then at this interval. Short works never
+/// leave a message waiting this long.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 
-/// The broker is asked about this many at once: the oldest, which are begun next. Each takes it some
-/// microseconds, and there may be many workers. Where more than these begin before the next check,
-/// nothing waits for long.
+/// The most messages in one check. The oldest come first, since they usually begin next. Each costs
+/// the broker some microseconds, and there may be many workers.
 const CHECKED: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    /// The oldest first. Some of them wait no more.
+    /// The oldest first. Some may have begun.
     deliveries: Vec<Arc<Delivery>>,
-    /// Those that wait no more are removed when there are this many.
+    /// At this length, deliveries that have begun are removed.
     most: usize,
     check_at: Instant,
     /// Deliveries that were revoked, and whose leases have not come back.
@@ -65,7 +64,7 @@ impl Waiting {
         is_revoked
     }
 
-    /// Removes what the leases of revoked deliveries say: there is nobody to tell it to.
+    /// Removes the verdicts of revoked deliveries, which the broker does not need.
     pub(crate) fn remove_revoked(&mut self, settlements: &mut Vec<Settlement>) {
         if self.revoked == 0 {
             return;
