@@ -9,9 +9,9 @@ use troupe_pool::{AssignError, BuildError, Config, Failure, Troupe};
 use url::Url;
 
 use crate::{
-    error::{Failed, Fatal},
+    error::Fatal,
     fetch::{Fetcher, NoAnswer},
-    lease::{Id, Lease, Message},
+    lease::{Failed, Id, Lease, Message},
     report::Report,
 };
 

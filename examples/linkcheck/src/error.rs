@@ -5,7 +5,6 @@ use std::{io, path::PathBuf, time::Duration};
 use troupe_pool::{BoxError, BuildError, JoinError};
 use ureq::http::StatusCode;
 
-use crate::lease::Lease;
 use crate::options::refused;
 
 /// A fault of a link.
@@ -78,18 +77,6 @@ fn reason_of(status: u16) -> String {
         .and_then(|status| status.canonical_reason())
         .map(|reason| format!(" {reason}"))
         .unwrap_or_default()
-}
-
-/// The `E` of the troupe: a work returns it, and the error handler gets it by value.
-///
-/// It carries the lease of the work that failed, so the handler can answer for it.
-#[derive(Debug, thiserror::Error)]
-#[error("{why}")]
-pub(crate) struct Failed {
-    pub(crate) lease: Lease,
-    pub(crate) why: Broken,
-    /// When the server wants to be asked again.
-    pub(crate) after: Option<Duration>,
 }
 
 /// The options behind settings of the library.

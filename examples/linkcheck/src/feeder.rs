@@ -17,7 +17,7 @@ use crate::{
     error::Fatal,
     inputs::Input,
     lease::{Id, Message},
-    ledger::{Ledger, Link, Verdicts},
+    ledger::{Effort, Ledger, Link, Verdicts},
     page::{Answer, Page},
     queue::Queue,
     target::{self, Resolver, Target},
@@ -52,18 +52,6 @@ pub(crate) struct Plan {
     pub(crate) max_redirects: usize,
     /// Documents in here are named by their path from here.
     pub(crate) current: PathBuf,
-}
-
-/// The work that was done, and how the pool was used.
-#[derive(Debug, Default)]
-pub(crate) struct Effort {
-    pub(crate) documents: u64,
-    /// Documents that were not read to their end.
-    pub(crate) cut_off: Vec<String>,
-    pub(crate) urls: usize,
-    pub(crate) retries: u64,
-    /// How often the troupe was full, so that the feeder had to wait.
-    pub(crate) held: u64,
 }
 
 /// The questions that are asked of a resource.

@@ -23,8 +23,9 @@ use ureq::{
 use url::Url;
 
 use crate::{
+    document::{self, MAX_PAGE},
     error::{Broken, Fatal},
-    page::{Answer, Format, MAX_PAGE, Page},
+    page::{Answer, Format, Page},
     statuses::Statuses,
 };
 
@@ -192,7 +193,7 @@ impl Fetcher {
                     .take(MAX_PAGE as u64 + 1)
                     .read_to_end(&mut bytes);
                 read.map_err(|error| self.explain(url, error.into()))?;
-                Ok(Answer::Here(format.parse(&bytes)))
+                Ok(Answer::Here(document::parse(format, &bytes)))
             }
             _ if is_good => Ok(Answer::Here(Page::default())),
             _ => {
@@ -324,7 +325,7 @@ fn read(url: &Url) -> Result<Page, Broken> {
         }
     }
     match Format::of_path(&path) {
-        Some(format) if kind.is_file() => Ok(format.parse(&bytes_of(&path)?)),
+        Some(format) if kind.is_file() => Ok(document::parse(format, &bytes_of(&path)?)),
         _ => Ok(Page::default()),
     }
 }

@@ -29,9 +29,9 @@ pub(crate) enum Message {
 
 /// Held by the closure of a work, and by its error.
 ///
-/// It ends by [`tell`](Lease::tell), or else by its drop: in a work that panics, in a work that
-/// was refused, that `shutdown_now` gave back, or that has nothing to tell. So no path can forget the feeder, and none can
-/// tell it twice.
+/// It ends by [`tell`](Lease::tell), or else by its drop: in a work that panics, that was refused,
+/// that `shutdown_now` gave back, or that has nothing to tell. So no path can forget the feeder, and
+/// none can tell it twice.
 #[derive(Debug)]
 pub(crate) struct Lease {
     id: Id,
@@ -77,6 +77,18 @@ impl Drop for Lease {
     }
 }
 
+/// The `E` of the troupe: a work returns it, and the error handler gets it by value.
+///
+/// It carries the lease of the work that failed, so the handler can answer for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct Failed {
+    pub(crate) lease: Lease,
+    pub(crate) why: Broken,
+    /// When the server wants to be asked again.
+    pub(crate) after: Option<Duration>,
+}
+
 /// The channel to a feeder that has at most so many leases out.
 ///
 /// Each lease sends once, so neither a work nor the error handler ever waits for room here: a
@@ -91,11 +103,8 @@ mod tests {
 
     use troupe_pool::{Config, Failure, Troupe};
 
-    use super::{Broken, Lease, Message, mail};
-    use crate::{
-        error::Failed,
-        page::{Answer, Page},
-    };
+    use super::{Broken, Failed, Lease, Message, mail};
+    use crate::page::{Answer, Page};
 
     /// A wait that takes longer is a failed test.
     const HANG: Duration = Duration::from_secs(60);

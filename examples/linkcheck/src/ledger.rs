@@ -65,6 +65,18 @@ impl Verdicts {
     }
 }
 
+/// The work that was done, and how the pool was used.
+#[derive(Debug, Default)]
+pub(crate) struct Effort {
+    pub(crate) documents: u64,
+    /// Documents that were not read to their end.
+    pub(crate) cut_off: Vec<String>,
+    pub(crate) urls: usize,
+    pub(crate) retries: u64,
+    /// How often the troupe was full, so that the feeder had to wait.
+    pub(crate) held: u64,
+}
+
 #[derive(Debug)]
 enum Fate {
     Open,

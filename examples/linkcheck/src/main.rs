@@ -21,6 +21,7 @@ mod allow;
 mod args;
 mod crew;
 mod demo;
+mod document;
 mod error;
 mod feeder;
 mod fetch;
@@ -40,6 +41,7 @@ mod page;
 mod picture;
 mod queue;
 mod report;
+mod sample;
 mod server;
 #[path = "../../support/signals.rs"]
 mod signals;
@@ -59,8 +61,9 @@ use crate::{
     inputs::Source,
     lease::Message,
     report::{Outcome, Report},
+    sample::Sample,
     target::Resolver,
-    watch::{Gauges, Sample, Watch},
+    watch::{Gauges, Watch},
 };
 
 fn main() -> ExitCode {

@@ -5,12 +5,6 @@ use std::{collections::HashSet, path::Path};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::{html, markdown};
-
-/// The bytes of a document that are parsed, so that memory stays bounded. The user is told of a
-/// longer one, so a reader gives [`Format::parse`] one byte more.
-pub(crate) const MAX_PAGE: usize = 8 << 20;
-
 #[derive(Debug)]
 pub(crate) enum Answer {
     Here(Page),
@@ -92,21 +86,6 @@ impl Format {
             "text/html" | "application/xhtml+xml" => Some(Format::Html),
             _ => None,
         }
-    }
-
-    pub(crate) fn parse(self, bytes: &[u8]) -> Page {
-        let is_cut_off = bytes.len() > MAX_PAGE;
-        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_PAGE)]);
-        let mut page = match self {
-            Format::Markdown => markdown::parse(&text),
-            Format::Html => html::parse(&text),
-        };
-        page.is_cut_off = is_cut_off;
-        if is_cut_off {
-            // They may be in the rest.
-            page.anchors = Anchors::Unknown;
-        }
-        page
     }
 }
 

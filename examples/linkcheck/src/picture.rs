@@ -13,7 +13,7 @@ use plotters::{
 };
 use troupe_pool::Config;
 
-use crate::watch::Sample;
+use crate::sample::Sample;
 
 type Drawn = Result<(), Box<dyn Error>>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;

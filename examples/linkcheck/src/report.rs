@@ -11,10 +11,9 @@ use serde_json::{Value, json};
 use troupe_pool::Stats;
 
 use crate::{
-    feeder::Effort,
-    ledger::{Finding, Verdicts},
-    page::MAX_PAGE,
-    watch::Sample,
+    document::MAX_PAGE,
+    ledger::{Effort, Finding, Verdicts},
+    sample::Sample,
 };
 
 /// Shared by the feeder, the watch and the error handler.

@@ -13,7 +13,7 @@ use std::{
 
 use troupe_pool::Handle;
 
-use crate::{error::Failed, report::Report};
+use crate::{lease::Failed, report::Report, sample::Sample};
 
 /// More than these in a picture nobody can see.
 const MAX_SAMPLES: usize = 1200;
@@ -34,16 +34,6 @@ impl Gauges {
         self.broken.store(broken, Relaxed);
         self.retrying.store(retrying, Relaxed);
     }
-}
-
-/// The pool at one instant.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sample {
-    pub(crate) at: Duration,
-    pub(crate) actors: usize,
-    pub(crate) busy: usize,
-    pub(crate) queued: usize,
-    pub(crate) retrying: usize,
 }
 
 /// A thread that samples until it is told that the work is done.
