@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{
     error::Fatal,
-    fetch::{Fetcher, NoAnswer},
+    fetch::{Attempt, Fetcher, NoAnswer},
     lease::{Failed, Id, Lease, Message},
     report::Report,
 };
@@ -19,6 +19,7 @@ use crate::{
 pub(crate) struct Crew {
     pub(crate) troupe: Arc<Troupe<Failed>>,
     pub(crate) fetcher: Arc<Fetcher>,
+    retries: u32,
 }
 
 impl Crew {
@@ -46,6 +47,7 @@ impl Crew {
         Ok(Crew {
             troupe: Arc::new(troupe),
             fetcher: Arc::new(fetcher),
+            retries,
         })
     }
 
@@ -63,8 +65,11 @@ impl Crew {
         let (fetcher, troupe) = (Arc::clone(&self.fetcher), self.troupe.handle());
         // Before the closure: one that is never run has its lease all the same.
         let lease = Lease::new(id, attempt, outbox);
-        let is_retry = attempt > 1;
-        let work = move || match fetcher.ask(&url, is_page, is_retry, || troupe.is_shutdown()) {
+        let attempt = Attempt {
+            is_first: attempt == 1,
+            is_last: attempt > self.retries,
+        };
+        let work = move || match fetcher.ask(&url, is_page, attempt, || troupe.is_shutdown()) {
             Ok(answer) => {
                 lease.tell(|id| Message::Answer(id, answer));
                 Ok(())

@@ -47,7 +47,7 @@ impl From<Broken> for NoAnswer {
     }
 }
 
-/// How it asks, and what answer it takes for a good one.
+/// The settings of requests, and the statuses of a good answer.
 #[derive(Debug)]
 pub(crate) struct Manner {
     pub(crate) timeout: Duration,
@@ -57,6 +57,14 @@ pub(crate) struct Manner {
     pub(crate) use_proxy: bool,
     pub(crate) headers: HeaderMap,
     pub(crate) accept: Statuses,
+}
+
+/// Which of the attempts at a resource it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) is_first: bool,
+    /// Whatever comes of it, no retry follows.
+    pub(crate) is_last: bool,
 }
 
 #[derive(Debug)]
@@ -96,13 +104,13 @@ impl Fetcher {
         &self,
         url: &Url,
         is_page: bool,
-        is_retry: bool,
+        attempt: Attempt,
         is_stopped: impl Fn() -> bool,
     ) -> Result<Answer, NoAnswer> {
         if url.scheme() == "file" {
             return Ok(read(url).map(Answer::Here)?);
         }
-        let answer = self.ask_host(url, is_page, is_retry, &is_stopped);
+        let answer = self.ask_host(url, is_page, attempt, &is_stopped);
         // A page that was cut off may look like an answer: without a length it just ends.
         if is_stopped() {
             return Err(NoAnswer::Stopped);
@@ -114,17 +122,21 @@ impl Fetcher {
         &self,
         url: &Url,
         is_page: bool,
-        is_retry: bool,
+        attempt: Attempt,
         is_stopped: impl Fn() -> bool,
     ) -> Result<Answer, NoAnswer> {
-        if !is_page && !is_retry {
+        if !is_page && attempt.is_first {
+            // If the server names a time, the retry asks with GET.
+            let awaits_retry = |why: &Broken, after: Option<Duration>| {
+                after.is_some() && !attempt.is_last && why.is_transient()
+            };
             let head = self.send(url, self.agent.head(url.as_str()));
             match head
                 .map_err(NoAnswer::from)
                 .and_then(|response| self.judge(url, response, is_page))
             {
-                Err(NoAnswer::Broken(why, after)) if after.is_none() && is_about_head(&why) => {}
-                // Where the server names a time, the retry asks with GET.
+                Err(NoAnswer::Broken(why, after))
+                    if is_about_head(&why) && !awaits_retry(&why, after) => {}
                 verdict => return verdict,
             }
             if is_stopped() {
@@ -242,8 +254,8 @@ fn is_about_head(why: &Broken) -> bool {
     )
 }
 
-/// The address in a `Location`. Servers send bytes that are no ASCII, though they should not, and
-/// browsers take each for itself.
+/// Returns the address in a `Location`. Some servers send bytes outside ASCII, although they should
+/// not. Browsers percent-encode each of these bytes.
 fn location_of(bytes: &[u8]) -> String {
     percent_encode(bytes, &AsciiSet::EMPTY).to_string()
 }

@@ -771,13 +771,41 @@ fn get_where_head_has_no_answer() {
         "a.md",
         list(&["drop", "hang"].map(|path| format!("{}/{path}", server.url()))),
     );
-    let report = report(&dir, &["--timeout", "1", "--retries", "0", "a.md"]);
+    let report = report(&dir, &["--timeout", "5", "--retries", "0", "a.md"]);
     assert_eq!(number(&report, "good"), 2);
     let expected = ["GET /drop", "GET /hang", "HEAD /drop", "HEAD /hang"];
     assert_eq!(
         *counts.lock(),
         expected.map(|request| (request.to_owned(), 1)).into()
     );
+}
+
+/// A time for a retry means nothing if there is none. This failed because the refusal of HEAD was the
+/// verdict.
+#[test]
+fn get_comes_at_once_where_no_retry_follows() {
+    let (server, counts) = site(|request, _| {
+        let refused = |status| Some(Response::status(status).with("Retry-After", "60"));
+        match (&*request.method, &*request.path) {
+            ("HEAD", "/none") => refused(405),
+            ("HEAD", _) => refused(429),
+            _ => Some(Response::status(200)),
+        }
+    });
+    let dir = Dir::new("no-retry");
+    let links = ["none", "later"].map(|path| format!("{}/{path}", server.url()));
+    dir.write("a.md", list(&links));
+    dir.write("b.md", list(&links[..1]));
+    let none = report(&dir, &["--retries", "0", "a.md"]);
+    assert_eq!(number(&none, "good"), 2);
+    // No retry can follow on such a status.
+    let some = report(&dir, &["--retries", "2", "b.md"]);
+    assert_eq!(number(&some, "good"), 1);
+    assert_eq!(number(&some, "retries"), 0);
+    let once = ["GET /later", "HEAD /later"].map(|request| (request.to_owned(), 1));
+    let in_each = ["GET /none", "HEAD /none"].map(|request| (request.to_owned(), 2));
+    let expected = once.into_iter().chain(in_each);
+    assert_eq!(*counts.lock(), expected.collect());
 }
 
 #[test]
