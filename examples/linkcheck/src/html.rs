@@ -20,8 +20,8 @@ pub(crate) fn parse(text: &str) -> Page {
     scan(text, Format::Html, |byte| Some(lines.at(byte)))
 }
 
-/// Scans HTML that is a document of this format, or what one is rendered to: headings of Markdown
-/// have anchors. `line_of` gives the line of a byte, and `None` if the author did not write it.
+/// Scans HTML: a document, or what a Markdown document is rendered to, whose headings have anchors.
+/// `line_of` returns the line of a byte, or `None` if the author did not write it.
 pub(crate) fn scan(text: &str, format: Format, line_of: impl Fn(usize) -> Option<usize>) -> Page {
     let mut reader = Reader {
         line_of,
@@ -50,7 +50,7 @@ pub(crate) fn scan(text: &str, format: Format, line_of: impl Fn(usize) -> Option
         is_document: true,
         is_cut_off: false,
         links: reader.links,
-        // A page that leads to another at once has the anchors of that one.
+        // Fragments of links to this page mean the page that it leads to.
         anchors: if reader.is_refreshed {
             Anchors::Unknown
         } else {
@@ -252,8 +252,16 @@ fn candidates(srcset: &str) -> impl Iterator<Item = &str> {
 
 /// The address in `<meta http-equiv="refresh" content="0; url='..'">`.
 fn refresh(content: &str) -> Option<&str> {
-    let (_, rest) = content.split_once([';', ','])?;
-    let rest = rest.trim();
+    let content = content.trim_ascii();
+    let after = content.trim_start_matches(|symbol: char| symbol == '.' || symbol.is_ascii_digit());
+    let rest = after.trim_ascii_start();
+    let is_separated = rest.len() < after.len() || rest.starts_with([';', ',']);
+    if after.len() == content.len() || !is_separated {
+        // There is no time, or no separator after it.
+        return None;
+    }
+    let rest = rest.strip_prefix([';', ',']).unwrap_or(rest);
+    let rest = rest.trim_ascii_start();
     let address = match rest.split_once('=') {
         Some((name, address)) if name.trim_end().eq_ignore_ascii_case("url") => {
             address.trim_start()
@@ -319,14 +327,21 @@ mod tests {
         assert_eq!(apart("a 1x,b 2x , c\n3x"), ["a", "b", "c"]);
     }
 
-    /// Where it leads to is checked, and the fragments of links to it mean the page there.
+    /// Its target is checked as a link, and any fragment of the page itself is good.
     #[test]
     fn a_page_that_leads_to_another_is_no_end() {
         for (content, expected) in [
             ("0; URL=new", Some("new")),
             ("0;url='new'", Some("new")),
             ("5, new", Some("new")),
+            ("0 url=new", Some("new")),
+            (" .5\tnew", Some("new")),
+            ("1.5 ; 'new' ", Some("new")),
+            ("5;;new", Some(";new")),
             ("5", None),
+            ("; url=new", None),
+            ("url=new", None),
+            ("0url=new", None),
             ("0; url=", None),
         ] {
             let page = parse(&format!("<meta http-equiv=Refresh content=\"{content}\">"));

@@ -33,7 +33,7 @@ impl FromStr for Statuses {
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let number = |text: &str, default| match text {
         "" => Some(default),
-        _ => text.parse().ok().filter(|number| *number <= LAST),
+        _ => text.parse().ok(),
     };
     let range = if let Some((start, end)) = text.split_once("..=") {
         number(start, FIRST)?..=end.parse().ok()?
@@ -73,8 +73,22 @@ mod tests {
         }
         assert!("..=200".parse::<Statuses>().unwrap().contain(100));
         assert!("..300".parse::<Statuses>().unwrap().contain(299));
+        let last: Statuses = "500..1000".parse().unwrap();
+        assert!(last.contain(999) && !last.contain(1000));
         for wrong in [
-            "", "2xx", "200,", "99", "1000", "300..200", "200..200", "200..=", "-1",
+            "",
+            "2xx",
+            "200,",
+            "99",
+            "1000",
+            "1000..",
+            "500..1001",
+            "500..=1000",
+            "500..70000",
+            "300..200",
+            "200..200",
+            "200..=",
+            "-1",
         ] {
             assert!(wrong.parse::<Statuses>().is_err(), "{wrong}");
         }

@@ -34,6 +34,8 @@ impl Resolver {
     /// The base of the links of a document, which may name one.
     pub(crate) fn base_of(&self, document: &Url, named: Option<&str>) -> Url {
         let base = named.and_then(|base| self.join(document, base.trim()).ok());
+        // Browsers ignore these.
+        let base = base.filter(|base| !matches!(base.scheme(), "data" | "javascript"));
         // A page of the web does not get to name this machine's files as its base.
         let base = base.filter(|base| base.scheme() != "file" || document.scheme() == "file");
         base.unwrap_or_else(|| document.clone())
@@ -218,6 +220,8 @@ mod tests {
         assert_eq!(base_of(file, Some("/deep/")), "file:///site/deep/");
         assert_eq!(base_of(file, Some("//cdn/x/")), "https://cdn/x/");
         assert_eq!(base_of("http://a/b", Some("//cdn/")), "http://cdn/");
+        assert_eq!(base_of(file, Some("data:text/plain,a")), file);
+        assert_eq!(base_of(file, Some("JavaScript:void(0)")), file);
         assert_eq!(base_of("http://a/b", Some("file:///etc/")), "http://a/b");
     }
 
