@@ -25,8 +25,8 @@ A folder is walked for .md and .html files; hidden folders, node_modules and
 folders with a CACHEDIR.TAG are passed over. From a URL on, the pages of the
 same origin, and of the one that it redirects to, are read that are at most
 --depth links away. Fragments are checked in local files and in pages that are
-read. Each URL is asked once: with GET if it is read, else with HEAD, and with GET
-if that gets no good answer.
+read. Each URL is checked once: with GET if it is read, otherwise with HEAD, and
+then with GET if HEAD gets no good answer.
 
 options:
   --demo             check a flaky site that this program serves on loopback, with

@@ -14,8 +14,8 @@ impl Filter {
         Filter { exclude, include }
     }
 
-    /// An included link is checked although it is excluded too. Where some are included and none
-    /// excluded, all others are excluded.
+    /// An included link is checked even if it is also excluded. If only `--include` is given, all
+    /// other links are excluded.
     pub(crate) fn lets_pass(&self, written: &str, url: &str) -> bool {
         let fits = |set: &RegexSet| set.is_match(written) || set.is_match(url);
         if self.exclude.is_empty() {

@@ -64,7 +64,7 @@ pub(crate) fn parse(text: &str) -> Page {
         let mark = marks[..index].last()?;
         Some(mark.line? + lines.at(byte) - lines.at(mark.byte))
     });
-    // GitHub takes out its `<base>`.
+    // GitHub removes `<base>`.
     page.base = None;
     // Footnotes are rendered at the end.
     page.links.sort_by_key(|link| link.line);
@@ -108,7 +108,7 @@ struct Marks<'l> {
 struct Mark {
     /// The first byte that it is about.
     byte: usize,
-    /// None of the renderer's own, such as the links from and to a footnote.
+    /// `None` for what the renderer adds, such as the links to and from a footnote.
     line: Option<usize>,
 }
 

@@ -16,8 +16,8 @@ pub(crate) struct Slugs {
 }
 
 impl Slugs {
-    /// The second heading of a name gets `-1`, the third `-2`. Numbers are passed over that another
-    /// heading has as its name.
+    /// The second heading with a name gets `-1`, the third `-2`. A number is skipped if another
+    /// heading already has that anchor.
     pub(crate) fn anchor(&mut self, title: &str) -> String {
         let slug = slug(title);
         let mut anchor = slug.clone();

@@ -259,7 +259,8 @@ impl Author {
                 let fence = self.one(&["```", "~~~~"]);
                 format!("{fence}md\n{heading}{line}\n{fence}\n")
             }
-            // After a rule, for it would go on with a footnote. GitHub ends one in a quote before.
+            // The rule comes first because indented lines would continue a footnote. GitHub would
+            // end a footnote in a quote earlier.
             18 => format!("* * *\n\n    {}\n\n    # none\n", self.line()),
             19 => {
                 let (target, line, inner) = (self.target(), self.line(), self.block());
