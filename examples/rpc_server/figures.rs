@@ -7,7 +7,7 @@ use troupe_pool::Stats;
 
 use crate::{counters::Counters, server::Server};
 
-/// The figures of `/stats`. Each figure is right for an instant of its own.
+/// The figures of `/stats`. Each figure is right for a different instant.
 #[derive(Debug, Serialize)]
 pub(crate) struct Figures<'s> {
     pub(crate) pool: &'static str,

@@ -24,9 +24,9 @@ pub(crate) struct Frames<'s>(Source<'s>);
 
 #[derive(Debug)]
 pub(crate) enum Frame {
-    /// And when its end counts as having come.
+    /// A value, and the time at which its end counts as having arrived.
     Value(Box<RawValue>, Instant),
-    /// Why the bytes are no value. Nobody can tell where the next one begins.
+    /// The bytes are not JSON, too long or too late, for this reason. The next value cannot be found.
     Broken(String),
     /// The client has closed, at least for writing, or this server reads no more.
     End,
@@ -44,7 +44,6 @@ impl<'s> Frames<'s> {
             start: 0,
             end: 0,
             taken: 0,
-            length: 0,
             due: None,
             is_timed: false,
             arrived: Instant::now(),
@@ -55,10 +54,15 @@ impl<'s> Frames<'s> {
     /// Waits for the next value.
     pub(crate) fn next(&mut self) -> Frame {
         let source = &mut self.0;
+        source.begin();
+        match source.skip_blanks() {
+            Ok(true) => {}
+            Ok(false) => return Frame::End,
+            Err(_) => return Frame::Failed,
+        }
         if let Some(value) = source.take_whole() {
             return Frame::Value(value, source.arrived);
         }
-        source.begin();
         let mut values = Deserializer::from_reader(&mut *source).into_iter::<Box<RawValue>>();
         let value = values.next();
         let used = values.byte_offset();
@@ -97,16 +101,14 @@ struct Source<'s> {
     buffer: Box<[u8; BUFFER]>,
     start: usize,
     end: usize,
-    /// Bytes taken for this value, blanks before it included.
+    /// Bytes taken for this value. It has begun if this is not 0.
     taken: usize,
-    /// Those behind the blanks: if there are any, the value has begun.
-    length: usize,
     /// When the value that has begun must be whole.
     due: Option<Instant>,
     /// The stream has a read timeout.
     is_timed: bool,
-    /// The time at which the bytes read last count as having come. Bytes that already wait behind a
-    /// read have come with what that returns; else only the read itself tells.
+    /// The time at which the bytes of the last read count as having arrived. Bytes that were already
+    /// waiting behind a read share its time.
     arrived: Instant,
     /// The last read filled its buffer: more may have been waiting.
     is_more: bool,
@@ -128,17 +130,35 @@ impl Source<'_> {
     }
 
     fn begin(&mut self) {
-        (self.taken, self.length, self.due) = (0, 0, None);
+        (self.taken, self.due) = (0, None);
     }
 
-    /// Takes back the byte behind a number, without which nobody knows that the number has ended.
+    /// Waits for the first byte of a value. `false` at the end.
+    fn skip_blanks(&mut self) -> io::Result<bool> {
+        loop {
+            let bytes = &self.buffer[self.start..self.end];
+            let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+            if let Some(blanks) = bytes.iter().position(|byte| !is_blank(byte)) {
+                self.start += blanks;
+                return Ok(true);
+            }
+            match self.fill() {
+                Ok(()) if self.end == 0 => return Ok(false),
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {} // After a glance.
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes back the byte behind a number, which was read only to see that the number had ended.
     fn give_back(&mut self, used: usize) {
         self.start -= self.taken - used;
     }
 
     fn fill(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        if self.length > 0 {
+        if self.taken > 0 {
             self.due = self.due.or(Some(now + self.patience));
         }
         let mut rest = self.due.map(|due| due.saturating_duration_since(now));
@@ -156,8 +176,8 @@ impl Source<'_> {
         let read = match (&*self.stream).read(&mut *self.buffer) {
             Ok(read) => read,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                // Systems differ in what they call it. After a glance there was no more, so bytes
-                // that come from now on had not come before.
+                // Systems differ in the error. No more was there at the glance, so later bytes get a
+                // later time.
                 let kind = match self.is_more {
                     true => ErrorKind::Interrupted,
                     false => ErrorKind::TimedOut,
@@ -187,16 +207,12 @@ impl Read for Source<'_> {
                 return Ok(0);
             }
         }
-        let byte = self.buffer[self.start];
-        if self.length > 0 || !byte.is_ascii_whitespace() {
-            if self.length == self.limit {
-                return Err(ErrorKind::FileTooLarge.into());
-            }
-            self.length += 1;
+        if self.taken == self.limit {
+            return Err(ErrorKind::FileTooLarge.into());
         }
+        *room = self.buffer[self.start];
         self.start += 1;
         self.taken += 1;
-        *room = byte;
         Ok(1)
     }
 }

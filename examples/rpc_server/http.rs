@@ -1,12 +1,12 @@
 //! The part of HTTP/1.1 that the operations port needs: one request on each connection, of which
 //! only the head matters.
 //!
-//! The parser is that of hyper. A server crate would be less code here, but none of the small ones
-//! lets nobody starve. tiny_http, and rouille on top of it, read a head of any length for any time.
-//! touche does so too, and answers nothing to what it cannot parse. oxhttp bounds the length, but a
-//! byte now and then buys any time, and while its last thread waits nobody else is served. khttp
-//! leaves the stream to its caller, but passes over header lines that end in a bare LF. hyper lacks
-//! only the check of `Host`, and would bring half a dozen crates and a runtime into a pool's example.
+//! The parser is that of hyper. A server crate would need less code here, but every small one lets a
+//! slow client starve the others, or misreads requests. tiny_http, and rouille on top of it, read a
+//! head of any length for any time. touche does the same, and sends no answer to a request that it
+//! cannot parse. oxhttp bounds the length but not the time, and serves nobody else while its last
+//! thread waits. khttp leaves the stream to its caller, but skips header lines that end in a bare LF.
+//! hyper lacks only the check of `Host`, but brings half a dozen crates and a runtime.
 
 use std::{
     fmt::Display,
@@ -80,14 +80,14 @@ pub(crate) struct Request {
 pub(crate) fn read_request(stream: &mut impl Read) -> io::Result<Result<Request, Response>> {
     let mut head = [0; LONGEST_HEAD];
     let mut length = 0;
-    loop {
+    let request = loop {
         match stream.read(&mut head[length..]) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(read) => length += read,
             Err(error) => match error.kind() {
                 ErrorKind::Interrupted => continue,
                 ErrorKind::WouldBlock | ErrorKind::TimedOut if length > 0 => {
-                    return Ok(Err(Response::text(408, "a faster request, please\n")));
+                    break Err(Response::text(408, "a faster request, please\n"));
                 }
                 _ => return Err(error),
             },
@@ -95,7 +95,7 @@ pub(crate) fn read_request(stream: &mut impl Read) -> io::Result<Result<Request,
         let head = &head[..length];
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
-        return Ok(match request.parse(head) {
+        break match request.parse(head) {
             Ok(Status::Complete(_)) => understand(&request),
             Ok(Status::Partial) if length < LONGEST_HEAD => continue,
             Ok(Status::Partial) if !head.contains(&b'\n') => {
@@ -105,8 +105,14 @@ pub(crate) fn read_request(stream: &mut impl Read) -> io::Result<Result<Request,
             Err(Error::TooManyHeaders) => Err(Response::text(431, "fewer headers, please\n")),
             Err(Error::Version) => Err(Response::text(505, "HTTP/1.1, please\n")),
             Err(error) => Err(Response::bad_request(error)),
-        });
-    }
+        };
+    };
+    // An answer to HEAD has no body, whatever it says (RFC 9110, section 9.3.2).
+    let is_head = head[..length].trim_ascii_start().starts_with(b"HEAD ");
+    Ok(request.map_err(|refusal| match is_head {
+        true => refusal.without_body(),
+        false => refusal,
+    }))
 }
 
 fn understand(request: &httparse::Request<'_, '_>) -> Result<Request, Response> {
@@ -161,7 +167,7 @@ fn path(target: &str) -> Option<&str> {
     path.starts_with('/').then_some(path)
 }
 
-/// A response, as it is sent.
+/// A response, as it is sent. It has no `Date`, which caches would need: nothing here may be cached.
 #[derive(Debug)]
 pub(crate) struct Response(String);
 
@@ -171,7 +177,7 @@ impl Response {
             200 => "OK",
             400 => "Bad Request",
             404 => "Not Found",
-            405 => "Method Not Allowed\r\nAllow: GET, HEAD",
+            405 => "Method Not Allowed",
             408 => "Request Timeout",
             414 => "URI Too Long",
             431 => "Request Header Fields Too Large",
@@ -179,9 +185,14 @@ impl Response {
             505 => "HTTP Version Not Supported",
             _ => "Internal Server Error",
         };
+        let allow = match status {
+            405 => "Allow: GET, HEAD\r\n",
+            _ => "",
+        };
         let length = body.len();
         Response(format!(
             "HTTP/1.1 {status} {reason}\r\n\
+             {allow}\
              Content-Type: {kind}\r\n\
              Content-Length: {length}\r\n\
              Content-Security-Policy: {POLICY}\r\n\

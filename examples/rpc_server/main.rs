@@ -29,7 +29,7 @@
 //!   answered `overloaded` when its turn comes, and costs the back end nothing.
 //! - **No actor waits for a client.** An answer goes into the connection's outbox, which always has
 //!   room for it, because the reader takes a place there before it takes a call (`outbox`).
-//! - **Health whatever comes.** A troupe of its own serves the operations port, an actor for each
+//! - **Health under any load.** A separate troupe serves the operations port, with an actor for each
 //!   connection. When that troupe is full, it hands the new work back, and the connection that has
 //!   least to lose is closed for it: one that only holds its place keeps nobody out (`ops`).
 //! - **An end.** The first SIGTERM or SIGINT drains, the second takes back, the third kills
@@ -45,14 +45,14 @@
 //! | a call that failed, also in its last retry | `failed` |
 //! | a call that panicked | `panicked` |
 //! | a call during the shutdown, a retry that is refused for it, a work that was taken back | `shutting down` |
-//! | a method that there is not | `rpc: can't find` |
+//! | a method that there is not | `rpc: can't find`, or `rpc: service/method request ill-formed` if its name has no dot |
 //! | a call without parameters | `jsonrpc: request body missing params` |
 //! | any other value that is no call | `bad request` |
 //! | what is no JSON, or a value longer than `--frame`, or not whole within `--stall` | `bad request` |
 //! | half a value, behind which the client closes | `bad request` |
 //! | a connection beyond `--connections`, or for which there is no thread | `overloaded` |
 //!
-//! The id is that of the call, or null where none can be told, as for a connection too many. Half a
+//! The id is that of the call, or null if none can be told, as for a connection too many. Half a
 //! value that the client had not finished when the server stops to take calls, at its end, is no
 //! request and gets no answer. A client that takes nothing for `--stall` is cut off. The calls of a
 //! client that has gone are run, and their answers dropped. A client that has closed may wait for
@@ -72,13 +72,14 @@
 //! next value begins behind one that is broken, too long or late: the calls before it are answered,
 //! then it is, and the connection ends.
 //!
-//! The tests compare this with a server in Go. Where Go is lenient or silent, this server is not:
+//! The tests compare this server with one in Go. This one is stricter in five cases:
 //!
 //! | | Go | here |
 //! |---|---|---|
 //! | before the connection ends for what is no JSON | nothing | `bad request` |
 //! | a value that is no object | the connection ends | `bad request`, and the next value is served |
-//! | a field twice, names in other letter case | the last one, the same | `bad request` |
+//! | a field twice | the last one counts | `bad request` |
+//! | field names in other letter case | the same fields | unknown fields, so the error is that of a missing field |
 //! | parameters that are not an array with one object | what is missing is zero, what is too much is ignored | `bad request` |
 //!
 //! # How it ends

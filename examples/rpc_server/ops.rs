@@ -26,8 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The most connections that are served at once.
 const ACTORS: usize = 32;
 
-/// How long an actor stays that nobody needs.
+/// How long an idle actor stays.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// How long a new connection waits for a place before another one is closed.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The files that this port needs: the listener, a connection that waits for an actor, and for each
 /// actor a connection and the one file that it may read.
@@ -41,11 +44,12 @@ pub(crate) struct Ops {
 }
 
 impl Ops {
-    /// A troupe of its own serves this port, however busy the other is.
+    /// A separate troupe serves this port, however busy the other is.
     ///
-    /// Each connection has an actor, so none waits for another. When the troupe is full, one is
-    /// closed for the new one. So a client that asks as soon as it has connected is answered, though
-    /// any number of others do nothing but hold their connections.
+    /// Each connection has an actor, so none waits for another. When the troupe is full, the
+    /// connection that has least to lose is closed for the new one, but none before its actor has had
+    /// time to read a request. A client that asks as soon as it has connected is therefore answered,
+    /// even if any number of others only hold their connections, or ask at the same time.
     pub(crate) fn start(server: &Arc<Server>, address: &str) -> Result<Self, Fatal> {
         let config = Config::dynamic(0, ACTORS)
             .mailbox_size(0)
@@ -66,11 +70,10 @@ impl Ops {
                 };
                 let visitor = visitors.admit(stream);
                 let server = Arc::clone(&server);
-                if let Err(AssignError::Full(work)) =
-                    troupe.assign(move || serve(&server, &visitor))
-                {
+                let mut assigned = troupe.assign(move || serve(&server, &visitor));
+                while let Err(AssignError::Full(work)) = assigned {
                     visitors.make_room();
-                    troupe.assign_wait(work).ok();
+                    assigned = troupe.assign_timeout(work, LOOK_AGAIN);
                 }
                 // Any other error means that the system has no thread for even one actor. The
                 // connection has been closed, for it went with the work.
@@ -88,6 +91,7 @@ impl Ops {
 /// another needs its place.
 fn serve(server: &Server, visitor: &Visitor) -> io::Result<()> {
     let stream = visitor.stream();
+    visitor.enter(Phase::Asking);
     let request = http::read_request(&mut Timed::new(stream, PATIENCE))?;
     visitor.enter(Phase::Answering);
     let response = match request {

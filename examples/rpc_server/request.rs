@@ -10,10 +10,10 @@ use crate::wire::{Argument, METHOD, Object};
 /// An id is sent back, so its length is part of what an answer can cost.
 const LONGEST_ID: usize = 64;
 
-/// Likewise for a complaint, which may quote what the client has sent: in bytes of JSON.
+/// The longest complaint, in bytes of JSON. A complaint may quote what the client has sent.
 const LONGEST_COMPLAINT: usize = 200;
 
-/// The longest work that a call may ask for: none shall hold an actor for ever.
+/// The longest work that a call may ask for: none may hold an actor longer.
 const LONGEST_WORK_US: u64 = 10_000_000;
 
 /// A value that is no call, and the id to say so.
