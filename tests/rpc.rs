@@ -5,9 +5,12 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
-    net::Shutdown,
+    net::{Shutdown, TcpListener, TcpStream},
     process::{Command, Stdio},
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -29,15 +32,20 @@ mod serving;
 #[path = "it/support.rs"]
 #[expect(dead_code, reason = "the other functions serve other tests")]
 mod support;
+#[path = "../examples/rpc_server/visitors.rs"]
+#[expect(dead_code, reason = "`stream` serves the actors")]
+mod visitors;
 
 use browser::Browser;
 use process::skip;
 use programs::{assert_exit, assert_says, example, text};
 use reference::{Reference, answers};
 use server::{
-    Client, Server, Tally, after, call, finish, number, run, run_by, with_files, with_threads,
+    Client, Server, Tally, after, call, connect, finish, number, run, run_by, with_files,
+    with_threads,
 };
 use support::{HANG, eventually, within};
+use visitors::{Phase, Visitor, Visitors};
 
 /// Fails unless the figures agree with what the only client of a server has counted.
 #[track_caller]
@@ -260,7 +268,7 @@ fn what_was_accepted_is_drained_and_the_rest_is_turned_down() {
     assert_eq!(server.stats()["shutting_down"], true);
     client.call(3, 0);
     assert_eq!(client.error(), (json!(3), "shutting down".into()));
-    eventually(|| std::net::TcpStream::connect(server.calls).is_err());
+    eventually(|| TcpStream::connect(server.calls).is_err());
     for id in 0..3 {
         assert_eq!(client.answer().unwrap()["result"]["id"], id);
     }
@@ -615,7 +623,7 @@ fn an_array_of_its_fields_is_no_call_and_no_argument() {
 /// As little does the client take one for an answer.
 #[test]
 fn the_client_takes_no_array_for_an_answer() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = Command::new(example("rpc_client"))
         .args(["--connect", &listener.local_addr().unwrap().to_string()])
         .args(["--connections", "1", "--window", "3", "--duration", "60"])
@@ -648,7 +656,7 @@ fn the_client_takes_no_array_for_an_answer() {
 /// The same bytes to this server and to one in Go.
 #[test]
 fn calls_are_framed_and_answered_as_by_the_server_of_go() {
-    let Some(reference) = Reference::start() else {
+    let Some(reference) = Reference::start("as-go") else {
         return skip("there is no Go");
     };
     let server = Server::start(&["--max", "1", "--mailbox", "64"]);
@@ -661,7 +669,7 @@ fn calls_are_framed_and_answered_as_by_the_server_of_go() {
         format!("{whole} {}\r\n\n\t{}", good("2"), good("3")),
         serde_json::to_string_pretty(&pretty).unwrap(),
         " \n".into(),
-        // Not calls, and answered all the same.
+        // Not calls, but answered.
         "{}".into(),
         "{\"id\":7}".into(),
         "{\"method\":\"Worker.Do\",\"params\":[{\"id\":1}]}".into(),
@@ -730,7 +738,7 @@ fn calls_are_framed_and_answered_as_by_the_server_of_go() {
 /// The table in the header of the server.
 #[test]
 fn where_go_is_lenient_this_server_is_strict() {
-    let Some(reference) = Reference::start() else {
+    let Some(reference) = Reference::start("stricter-than-go") else {
         return skip("there is no Go");
     };
     let server = Server::start(&["--max", "1"]);
@@ -740,28 +748,33 @@ fn where_go_is_lenient_this_server_is_strict() {
     };
     let whole = request("Worker.Do", "[{\"id\":1}]", "1");
     let twice = whole.replacen('{', "{\"id\":5,", 1);
+    let cased = whole
+        .replace("method", "Method")
+        .replace("params", "PARAMS");
+    let ill_formed = Some("\"rpc: service/method request ill-formed: \"");
+    let wrong = Some("\"wrong params\"");
+    // With the complaint of this server, unless its id is null: `answers` leaves those out.
     let lenient = [
-        (twice, 1),
-        (
-            whole
-                .replace("method", "Method")
-                .replace("params", "PARAMS"),
-            1,
-        ),
-        (request("Worker.Do", "[{\"ID\":1}]", "1"), 1),
-        (request("Worker.Do", "[{\"id\":1},2]", "1"), 1),
-        (request("Worker.Do", "[]", "1"), 0),
-        (request("Worker.Do", "[{}]", "1"), 0),
-        (request("Worker.Do", "[null]", "1"), 0),
+        (twice, 1, None),
+        (cased, 1, ill_formed),
+        (request("Worker.Do", "[{\"ID\":1}]", "1"), 1, wrong),
+        (request("Worker.Do", "[{\"id\":1},2]", "1"), 1, wrong),
+        (request("Worker.Do", "[]", "1"), 0, wrong),
+        (request("Worker.Do", "[{}]", "1"), 0, wrong),
+        (request("Worker.Do", "[null]", "1"), 0, wrong),
     ];
-    for (case, argument) in lenient {
+    for (case, argument, complaint) in lenient {
         let bytes = format!("{case}{next}");
         let mut expected = [done(1, argument), done(9, 9)];
         expected.sort_unstable();
         assert_eq!(reference.answers(&[bytes.as_bytes()]), expected, "{case}");
         let found = answers(server.calls, &[bytes.as_bytes()]);
-        assert_eq!(found.iter().filter(|line| **line == done(9, 9)).count(), 1);
-        assert!(!found.contains(&done(1, argument)), "{case}: {found:?}");
+        let (good, others): (Vec<_>, Vec<_>) = found.iter().partition(|line| **line == done(9, 9));
+        assert_eq!(good.len(), 1, "{case}: {found:?}");
+        assert_eq!(others.len(), complaint.iter().count(), "{case}: {found:?}");
+        let is_complaint =
+            |line: &&String| complaint.is_some_and(|complaint| line.contains(complaint));
+        assert!(others.iter().all(is_complaint), "{case}: {found:?}");
     }
     for case in ["[\"Worker.Do\",[{\"id\":1}],1]", "5", "\"x\"", "[]"] {
         let bytes = format!("{case} {next}");
@@ -948,7 +961,7 @@ fn half_a_value_is_given_up_in_time() {
     assert_eq!(answers[0]["error"], complaint);
     assert_eq!(answers[1]["result"]["id"], 1);
     assert_eq!(client.answer(), None);
-    // A client that says nothing at all may do that for ever.
+    // A client that says nothing at all may do that for any time.
     idle.succeed(2);
     // So may one that sends blanks.
     idle.send(" \n");
@@ -1533,6 +1546,27 @@ fn the_operations_port_speaks_http() {
     }
 }
 
+/// RFC 9110, section 9.3.2. This failed because complaints came with their text.
+#[test]
+fn no_answer_to_head_has_a_body() {
+    let server = Server::start(&["--max", "1"]);
+    let with = |fields: &str| format!("HEAD /healthz HTTP/1.1\r\n{fields}\r\n");
+    for (request, status) in [
+        (with("Host: test\r\n"), 200),
+        (with("Host: test\r\n").replace("healthz", "nothing"), 404),
+        (with(""), 400),
+        (with(&"X: y\r\n".repeat(65)), 431),
+        ("HEAD /heal".into(), 408),
+    ] {
+        let answer = server.say_to_ops(&request);
+        let start = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&start), "{answer} to {request:?}");
+        let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
+        assert!(head.contains("\r\nContent-Length: "), "{answer}");
+        assert_eq!(body, "", "to {request:?}");
+    }
+}
+
 #[test]
 fn half_a_request_is_given_up_in_time() {
     let server = Server::start(&["--max", "1"]);
@@ -1598,6 +1632,83 @@ fn half_requests_starve_nobody_on_the_operations_port() {
     assert_is_healthy_at_once(&server);
     drop(idle);
     assert_eq!(server.stat("/calls/accept_errors"), 0);
+}
+
+/// Many more than there are actors.
+#[test]
+fn requests_that_come_together_are_all_answered_on_the_operations_port() {
+    let server = Server::start(&["--max", "1"]);
+    server.signal("STOP");
+    let clients: Vec<_> = (0..100)
+        .map(|_| {
+            let mut stream = connect(server.ops);
+            stream
+                .write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+                .unwrap();
+            stream
+        })
+        .collect();
+    server.signal("CONT");
+    for (index, mut client) in clients.into_iter().enumerate() {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("\r\n\r\nok\n"), "{answer:?} to {index}");
+    }
+    assert_eq!(server.stat("/calls/accept_errors"), 0);
+}
+
+/// A connection in a phase: the client's end, and the server's.
+fn visit(
+    visitors: &Arc<Visitors>,
+    listener: &TcpListener,
+    phase: Option<Phase>,
+) -> (TcpStream, Visitor) {
+    let client = connect(listener.local_addr().unwrap());
+    client.set_nonblocking(true).unwrap();
+    let visitor = visitors.admit(listener.accept().unwrap().0);
+    if let Some(phase) = phase {
+        visitor.enter(phase);
+    }
+    (client, visitor)
+}
+
+/// Whether the server has closed the connection.
+fn is_closed(client: &TcpStream) -> bool {
+    match client.peek(&mut [0]) {
+        Ok(0) => true,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One that no actor has taken has had no chance to ask, so it is never closed: not even if it is
+/// the oldest, or the only one. This failed because such a connection counted as one that asks.
+#[test]
+fn the_connection_with_least_to_lose_makes_room() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let visitors = Arc::new(Visitors::default());
+    let visit = |phase| visit(&visitors, &listener, phase);
+    let (oldest, _oldest) = visit(None);
+    let mut others = vec![
+        visit(Some(Phase::Answering)),
+        visit(Some(Phase::Answering)),
+        visit(Some(Phase::Asking)),
+        visit(Some(Phase::Asking)),
+        visit(Some(Phase::Leaving)),
+        visit(Some(Phase::Leaving)),
+    ];
+    let (newcomer, _newcomer) = visit(None);
+    for index in [4, 4, 2, 2, 0, 0] {
+        eventually(|| {
+            visitors.make_room();
+            is_closed(&others[index].0)
+        });
+        // Its actor has noticed.
+        drop(others.remove(index));
+        assert!(others.iter().all(|(client, _)| !is_closed(client)));
+    }
+    visitors.make_room();
+    assert!(!is_closed(&oldest) && !is_closed(&newcomer));
 }
 
 /// Each time it is answered; at once in one of five times, for the machine may be busy.

@@ -14,12 +14,12 @@ use signal_hook::{
 /// Signals this soon after a request belong to it.
 ///
 /// One request often comes as two signals: GNU `timeout` signals the program and then its group,
-/// which contains the program, and supervisors and shells do the same. Nobody is impatient before
-/// a second has passed.
+/// which contains the program, and supervisors and shells do the same. A user who is impatient waits
+/// longer than a second.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 
-/// Calls `act` at each request to stop, on a thread of its own. `act` must not wait: the next
-/// request would.
+/// Calls `act` at each request to stop, on a separate thread. `act` must not block, because it would
+/// delay the next request.
 pub(crate) fn on_each(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let watch = move || {

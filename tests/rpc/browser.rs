@@ -26,7 +26,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// One for a test. `None` where there is no Chromium.
+    /// Opens a browser for one test, named `test`. `None` if there is no Chromium.
     pub(crate) fn open(test: &str) -> Option<Self> {
         let runs = |program: &&str| {
             let version = Command::new(program)

@@ -22,10 +22,10 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// `None` where there is no Go.
-    pub(crate) fn start() -> Option<Self> {
+    /// Starts one for a test, named `test`. `None` if there is no Go.
+    pub(crate) fn start(test: &str) -> Option<Self> {
         Command::new("go").arg("version").output().ok()?;
-        let dir = Dir::new("reference");
+        let dir = Dir::new(test);
         let program = dir.0.join("reference");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rpc/reference.go");
         let output = run("go", &["build", "-o", program.to_str().unwrap(), source]);
@@ -43,9 +43,9 @@ impl Reference {
     }
 }
 
-/// All that a server answers to a client that sends these pieces and closes: in an order of its own,
-/// for works overtake each other. Servers differ in how they put it that parameters are wrong, and
-/// only some say why a connection ends.
+/// All that a server answers to a client that sends these pieces and closes, sorted, because works
+/// overtake each other. Servers differ in how they put it that parameters are wrong, and only some
+/// say why a connection ends.
 pub(crate) fn answers(server: SocketAddr, pieces: &[&[u8]]) -> Vec<String> {
     let stream = connect(server);
     stream.set_nodelay(true).unwrap();

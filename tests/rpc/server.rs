@@ -301,7 +301,7 @@ pub(crate) fn with_files(files: u64) -> Command {
     command
 }
 
-/// The server as a user of its own who may have so many threads; and where it lies, for anybody to
+/// The server as a separate user who may have so many threads; and where it lies, for anybody to
 /// execute. An error says why that cannot be had.
 pub(crate) fn with_threads(threads: usize) -> Result<(Command, Dir), String> {
     let dir = Dir::new(&format!("threads-{threads}"));
