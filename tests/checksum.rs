@@ -31,10 +31,14 @@ mod support;
 use crate::{
     ordered::{Outcome, ordered},
     programs::{Dir, assert_exit, assert_says, example, signal, signal_twice, text},
+    support::{HANG, eventually, within},
 };
 
 /// SHA-256 of `abc`, from FIPS 180-2.
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+/// SHA-256 of nothing.
+const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 // --- Helpers ------------------------------------------------------------------------------------
 
@@ -53,6 +57,13 @@ impl Dir {
     fn mkfifo(&self, name: &str) {
         let made = Command::new("mkfifo").arg(self.0.join(name)).status();
         assert!(made.unwrap().success());
+    }
+
+    /// Opens a FIFO for writing, which waits for its reader. Fails if none comes.
+    #[track_caller]
+    fn writer(&self, name: &str) -> File {
+        let path = self.0.join(name);
+        within(HANG, move || File::create(path).unwrap())
     }
 
     /// Starts `checksum` in here.
@@ -87,6 +98,13 @@ impl Dir {
                 .unwrap(),
         )
     }
+}
+
+/// Waits for the end of a program that says no more than a pipe holds. Fails if it does not end.
+#[track_caller]
+fn finish(mut child: Child) -> Output {
+    eventually(|| child.try_wait().unwrap().is_some());
+    child.wait_with_output().unwrap()
 }
 
 /// Names that a list must escape, could confuse with its own marks, or cannot decode.
@@ -230,14 +248,10 @@ fn what_is_named_is_read_whatever_it_is() {
     dir.mkfifo("fifo");
 
     let child = dir.start(["--quiet", "link", "fifo", "/dev/fd/0", "/dev/null"]);
-    File::create(dir.0.join("fifo"))
-        .unwrap()
-        .write_all(b"abc")
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
+    dir.writer("fifo").write_all(b"abc").unwrap();
+    let output = finish(child);
     assert_exit(&output, 0);
-    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    let list = format!("{ABC}  link\n{ABC}  fifo\n{nothing}  /dev/fd/0\n{nothing}  /dev/null\n");
+    let list = format!("{ABC}  link\n{ABC}  fifo\n{NOTHING}  /dev/fd/0\n{NOTHING}  /dev/null\n");
     assert_eq!(text(&output.stdout), list);
     assert_eq!(text(&output.stderr), "");
 
@@ -281,8 +295,7 @@ fn standard_input_named_twice_is_read_in_turn() {
     dir.write("abc", "abc");
     let output = dir.checksum_reading("abc", &["--actors", "4", "-", "abc", "-", "-"]);
     assert_exit(&output, 0);
-    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    let list = format!("{ABC}  -\n{ABC}  abc\n{nothing}  -\n{nothing}  -\n");
+    let list = format!("{ABC}  -\n{ABC}  abc\n{NOTHING}  -\n{NOTHING}  -\n");
     assert_eq!(text(&output.stdout), list);
 }
 
@@ -363,7 +376,7 @@ fn list_from_standard_input() {
     }
 }
 
-/// But not where the list itself comes from there.
+/// Standard input cannot be listed if the list itself comes from there.
 #[test]
 fn standard_input_can_be_listed() {
     let dir = Dir::new("listed-dash");
@@ -380,7 +393,7 @@ fn standard_input_can_be_listed() {
     );
 }
 
-/// Each list has warnings of its own, and one that is missing does not hold up the others.
+/// Each list has its own warnings, and a missing list does not hold up the others.
 #[test]
 fn several_lists_are_verified_in_their_order() {
     let dir = Dir::new("several");
@@ -461,7 +474,7 @@ fn improper_lines_are_an_error_if_it_is_strict() {
     assert_exit(&dir.checksum(["-c", "--strict", "list"]), 0);
 }
 
-/// But not all of them, and a file that is there must still match.
+/// Missing files may be ignored, but not if all are missing. A file that exists must still match.
 #[test]
 fn missing_files_can_be_ignored() {
     let dir = Dir::new("ignored");
@@ -520,17 +533,13 @@ fn malformed_lines_are_a_warning_unless_there_is_nothing_else() {
 fn listed_fifo_and_device_are_read() {
     let dir = Dir::new("listed-fifo");
     dir.mkfifo("fifo");
-    let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     dir.write(
         "list",
-        format!("{ABC}  fifo\n{nothing}  /dev/null\n{ABC}  .\n"),
+        format!("{ABC}  fifo\n{NOTHING}  /dev/null\n{ABC}  .\n"),
     );
     let child = dir.start(["--check", "list"]);
-    File::create(dir.0.join("fifo"))
-        .unwrap()
-        .write_all(b"abc")
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
+    dir.writer("fifo").write_all(b"abc").unwrap();
+    let output = finish(child);
     assert_exit(&output, 1);
     assert_eq!(
         text(&output.stdout),
@@ -608,8 +617,11 @@ fn interrupt_in_the_middle(test: &str, interrupt: impl Fn(&Child)) {
 
     let (child, mut lines, mut stdout) = start_and_read_a_line(&dir);
     interrupt(&child);
-    stdout.read_to_string(&mut lines).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let lines = within(HANG, move || {
+        stdout.read_to_string(&mut lines).unwrap();
+        lines
+    });
+    let output = finish(child);
 
     assert_exit(&output, 130);
     let names: Vec<_> = lines.lines().map(|line| &line[66..]).collect();
@@ -638,9 +650,9 @@ fn interrupt_does_not_wait_for_a_file_without_an_end() {
     }
     let child = dir.start(["--actors", "2", "never-opened", "abc", "never-closed"]);
     // The first occupies an actor, and the other one has opened the last.
-    let fifo = File::create(dir.0.join("never-closed")).unwrap();
+    let fifo = dir.writer("never-closed");
     signal(&child, "INT");
-    let output = child.wait_with_output().unwrap();
+    let output = finish(child);
     drop(fifo);
     assert_exit(&output, 130);
     assert_eq!(text(&output.stdout), format!("{ABC}  abc\n"));
@@ -664,15 +676,15 @@ fn interrupt_does_not_wait_for_the_rest_of_a_list() {
     list.write_all(format!("{ABC}  abc\n{ABC}  fifo\n").as_bytes())
         .unwrap();
     // It has read the list that far, and verified what comes before.
-    let fifo = File::create(dir.0.join("fifo")).unwrap();
+    let fifo = dir.writer("fifo");
     signal(&child, "TERM");
-    let output = child.wait_with_output().unwrap();
+    let output = finish(child);
     drop((list, fifo));
     assert_exit(&output, 130);
     assert_eq!(text(&output.stdout), "abc: OK\n");
 }
 
-/// Where even printing does not come to its end.
+/// Even if the program waits for a reader of its output.
 #[test]
 fn second_request_to_stop_ends_it_at_once() {
     let dir = Dir::new("second");
@@ -682,7 +694,7 @@ fn second_request_to_stop_ends_it_at_once() {
     let mut first = [0];
     stdout.read_exact(&mut first).unwrap();
     // Its output is more than a pipe holds, and nobody reads it.
-    support::eventually(|| {
+    eventually(|| {
         signal(&child, "INT");
         child.try_wait().unwrap().is_some()
     });
@@ -695,7 +707,7 @@ fn closed_output_ends_quietly() {
     many_files(&dir, 'a', 4000);
     let (child, _, stdout) = start_and_read_a_line(&dir);
     drop(stdout);
-    let output = child.wait_with_output().unwrap();
+    let output = finish(child);
     assert_exit(&output, 141);
     assert_eq!(text(&output.stderr), "");
 }
@@ -796,7 +808,7 @@ fn one_blank_or_tab_is_enough_between_digest_and_name() {
     }
 }
 
-/// Or ` abc` could pass for `abc`.
+/// Otherwise ` abc` could pass for `abc`.
 #[test]
 fn first_line_decides_how_names_begin() {
     let (short, long) = (format!("{ABC} abc"), format!("{ABC}  abc"));

@@ -38,6 +38,8 @@ exit status:
   1    a file could not be read, did not match, or a list has no valid line
   2    the command line is wrong
   130  interrupted; what was finished is printed, after half a second at most
+
+A second Ctrl-C or SIGTERM ends it immediately. Signals within a second count as one.
 ";
 
 /// Lines that wait to be printed cost about 200 bytes each, so a long mailbox is cheap;

@@ -50,7 +50,7 @@ impl Crew {
     /// Hashes the files that some of `items` come with, and hands each item to `settle`, in the order
     /// of `items`, with the outcome. An error of `settle`, which writes the output, ends it at once.
     ///
-    /// `items` are taken on a thread of their own. A request to stop does not wait for it.
+    /// A separate thread takes the `items`. A request to stop does not wait for it.
     pub(crate) fn hash_all<T: Send + 'static>(
         self: &Arc<Self>,
         items: impl Iterator<Item = (T, Option<PathBuf>)> + Send + 'static,
@@ -95,7 +95,7 @@ impl Crew {
         match path {
             None => feed.item(item),
             Some(path) => {
-                // If it is named twice, the second gets what the first has left.
+                // If standard input is named twice, the second job reads what the first has left.
                 let key = is_standard_input(&path).then_some("standard input");
                 feed.job(item, key, self.job(path, ignore_missing))
             }

@@ -80,8 +80,9 @@ pub(crate) fn hash_open(
     Ok(Some(Sum { digest, bytes }))
 }
 
-/// Fails if the length is another now. If it is not, it never was the size of the content, as
-/// under `/proc` (0), of `/sys` (4096) and of a pipe (0), and there is nothing wrong with what was read.
+/// Fails if the length has changed since the file was opened. If it has not, it never was the size of
+/// the content, and what was read is correct: the length is 0 for a pipe and under `/proc`, and 4096
+/// under `/sys`.
 fn check_length(file: &File, opened: u64, read: u64) -> Result<(), Reason> {
     let meta = file.metadata().map_err(Reason::Read)?;
     if meta.len() == opened {

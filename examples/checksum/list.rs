@@ -118,7 +118,8 @@ impl Parser {
             {
                 (Separator::BlankAndMark, name)
             }
-            // A mark with nothing behind it is a name, and so is one where there are no marks.
+            // A mark with nothing behind it is a name. Without marks, everything behind the separator
+            // is.
             (_, Some(Separator::BlankAndMark)) => return None,
             (name, _) => (Separator::Blank, name),
         };

@@ -6,10 +6,10 @@
 //! million lines. It is as wide as the troupe's capacity: if it were narrower, the mailboxes
 //! could not fill.
 //!
-//! Each job has a channel of its own for its one result. That is what makes every path settle
-//! its place exactly once: whether the job panics, is taken back by `shutdown_now` or is refused,
-//! its sender is dropped, and the receiver learns that there will be no result. An error takes the
-//! sender along, to the error handler. Nothing can be forgotten.
+//! Each job has a separate channel for its one result. That settles the place of every job exactly
+//! once: if the job panics, is taken back by `shutdown_now` or is refused, its sender is dropped, and
+//! the receiver learns that there will be no result. An error takes the sender along, to the error
+//! handler. Nothing can be forgotten.
 //!
 //! Feeding and taking are for two threads. The feeder waits for room, for a directory and for a
 //! list; the taker waits for results only, and a request to stop ends that wait. So what is

@@ -11,7 +11,7 @@ use troupe_pool::Stats;
 
 use crate::{args::Say, tally::Tally};
 
-/// Shared by the feeder, the actors and the error handler.
+/// Shared by the main thread, the actors and the error handler.
 #[derive(Debug)]
 pub(crate) struct Report {
     say: Say,

@@ -25,7 +25,7 @@ pub(crate) fn run(paths: Vec<PathBuf>, crew: &Arc<Crew>) -> Result<Tally, Fatal>
     let tally = crew.hash_all(files, false, |found, outcome| {
         match found {
             Found::File(path) => {
-                // Where there is no sum, the error handler has said why.
+                // If there is no sum, the error handler has said why.
                 if let Some(Outcome::Done(Hashed::Sum(sum))) = outcome {
                     output.line(|line| list::write_entry(line, &sum.digest, &path))?;
                 }

@@ -12,7 +12,8 @@ pub(crate) enum Hashed {
     Missing,
 }
 
-/// The feeder counts what it sees; how many works failed, the troupe has counted already.
+/// Counted by the main thread as it takes the results. The troupe counts works that failed or
+/// panicked.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) files: u64,
@@ -20,7 +21,8 @@ pub(crate) struct Tally {
     /// Files whose work did not end, or panicked.
     pub(crate) undone: u64,
     pub(crate) skipped: u64,
-    /// Faults that the troupe does not see: unlisted directories, digests that do not match.
+    /// Faults that the troupe does not see: directories that cannot be listed, digests that do not
+    /// match, faulty lists.
     pub(crate) faults: u64,
 }
 

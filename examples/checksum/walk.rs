@@ -38,8 +38,8 @@ pub(crate) fn walk(paths: Vec<PathBuf>) -> impl Iterator<Item = Found> {
     })
 }
 
-/// The type comes with the listing: no `stat` but for a path itself, which may be a link. Any other
-/// is made by the actor.
+/// The listing tells the type of an entry. Only a named path costs a `stat` here, because it may be a
+/// link.
 fn classify(entry: walkdir::Result<DirEntry>) -> Option<Found> {
     let entry = match entry {
         Ok(entry) => entry,
