@@ -29,13 +29,13 @@ serve:
                        load shed and a concurrency limit of --max x (--mailbox + 1)
                        (default: troupe)
   --header-timeout SECS
-                       how long a client may take for the head of a request; a connection on which
-                       nothing is asked for as long is closed (default: 10)
+                       how long a client may take for the head of a request, and how long a
+                       connection may be idle (default: 10)
   --grace SECS         how long a shutdown may take; what is late then has one second more
                        (default: 30)
 
 load:
-  --requests N         each on a connection of its own (default: 400)
+  --requests N         each on a separate connection (default: 400)
   --leave N            besides, clients that ask and go away after half a --work-ms (default: 0)
   --over SECS          in which the requests come, evenly (default: 0, all at once)
 

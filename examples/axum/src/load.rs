@@ -68,7 +68,7 @@ pub(crate) fn run(both: &Both, load: &Load) -> Result<bool, Fatal> {
     Ok(complaints.is_empty())
 }
 
-/// A server as a process of its own, so that the threads and the memory are its own.
+/// A server as a separate process, whose threads and memory nobody else uses.
 struct Server {
     child: Child,
     /// Kept open: the server has its report to write.

@@ -22,7 +22,7 @@ pub enum Pool {
     /// runtime owns nothing that would have to be joined.
     Troupe(Handle<Rejected>),
     /// Up to 512 threads, then a queue without a bound; nothing is ever refused, and a work whose
-    /// client has gone is run all the same.
+    /// client has gone is still run.
     SpawnBlocking,
     /// The same behind tower's load shed and its limit of so many requests at once. It counts
     /// requests: that of a client that has gone frees its place, though its work still runs.

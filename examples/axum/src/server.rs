@@ -21,11 +21,11 @@ use tokio::{
 /// How long the last answers may take on their way, when time is up.
 pub const LAST: Duration = Duration::from_secs(1);
 
-/// How long the server has patience.
+/// The time limits of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// A client may take as long for the head of a request, from the beginning of the connection or
-    /// the answer before.
+    /// How long a client may take for the head of a request, counted from the beginning of the
+    /// connection or from the previous answer.
     pub head: Duration,
     /// From the signal to the last answer.
     pub grace: Duration,
@@ -57,8 +57,8 @@ impl Ended {
     }
 }
 
-/// Serves until `stop` resolves; then listens no more, and returns when the requests that are
-/// there have been answered.
+/// Serves until `stop` resolves. Then it listens no more, and returns when every request that it has
+/// begun to read has been answered. A connection from which nothing has been read yet is closed.
 ///
 /// When the grace is over, `give_up` is called once. It may take back what has not started
 /// (`shutdown_now`), so that at least this is answered. It must not wait (`join`): nothing else

@@ -95,7 +95,7 @@ fn what_is_taken_back_is_told_so() {
     end(&troupe);
 }
 
-/// The captures of a work that nobody waits for are dropped all the same.
+/// The captures of a work are dropped even if nobody waits for it.
 #[test]
 fn a_work_that_was_left_does_not_start() {
     let troupe = troupe(Config::fixed(1).mailbox_size(1));
@@ -146,7 +146,7 @@ fn it_wakes_whoever_waits_on_another_thread() {
     end(&troupe);
 }
 
-/// A caller that waited for readiness here would wait for ever, since nothing wakes it.
+/// A caller that waited for readiness here would never return, since nothing wakes it.
 #[test]
 fn the_service_is_ready_while_the_troupe_is_full_and_its_call_refuses() {
     let troupe = troupe(Config::fixed(1).mailbox_size(0));

@@ -51,7 +51,7 @@ fn join_and_wait_idle_on_a_runtime_thread_hold_up_what_they_wait_for() {
         assert_eq!(troupe.wait_idle_timeout(BLOCKED), Err(JoinError::Timeout));
         troupe.shutdown();
         // The work needs the future, the future needs this thread, and this thread waits for the
-        // work. Without the timeout it would be for ever.
+        // work. Without the timeout nothing would end that.
         assert_eq!(troupe.join_timeout(BLOCKED), Err(JoinError::Timeout));
         assert!(!was_polled.load(SeqCst), "another future has run meanwhile");
         opened.await.unwrap();

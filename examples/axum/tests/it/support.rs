@@ -108,7 +108,7 @@ impl Served {
         }
     }
 
-    /// One question on a connection of its own, to be awaited later. Dropped, it hangs up.
+    /// One question on a separate connection, to be awaited later. Its drop hangs up.
     pub(crate) fn ask(&self, path: &str) -> Question {
         Question::ask(&self.runtime, self.address, path)
     }
