@@ -61,7 +61,7 @@ pub(crate) enum Bar {
     /// A quotient of two figures of this run, which says something on every
     /// machine.
     Ratio(String, f64, f64),
-    /// A figure with a unit, which depends on the machine.
+    /// A figure with a unit, which depends on the machine. A ratio may be one, too.
     Absolute(String, f64, f64, &'static str),
     /// A ratio that is only shown.
     Shown(String, f64),
@@ -90,7 +90,7 @@ impl Bar {
     fn bar(&self) -> String {
         match self {
             Self::Ratio(_, _, bar) => format!("{bar:.2}"),
-            Self::Absolute(_, _, bar, unit) => format!("{bar:.0} {unit}").trim_end().to_owned(),
+            Self::Absolute(_, _, bar, unit) => format!("{bar} {unit}").trim_end().to_owned(),
             Self::Shown(..) => "none".to_owned(),
         }
     }

@@ -77,6 +77,10 @@ pub(super) fn report(figures: &Figures, _: Mode) -> Section {
         if row.starts_with(IN_FLIGHT) || row == format!("{STREAM}, awaited") {
             return Some(Bar::Shown(what, to_peers(row)?));
         }
+        // It depends on where the system lets a woken thread run.
+        if row == format!("{HOT}, awaited") {
+            return Some(Bar::Absolute(what, to_peers(row)?, 0.9, "times"));
+        }
         Bar::ratio(what, to_peers(row), 0.9)
     });
     Section {
