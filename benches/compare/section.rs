@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::figures::Figures;
+use crate::mode::Mode;
 
 /// The report on one workload.
 #[derive(Default)]
@@ -61,7 +62,7 @@ pub(crate) enum Bar {
     /// A quotient of two figures of this run, which says something on every
     /// machine.
     Ratio(String, f64, f64),
-    /// A figure with a unit, which depends on the machine. A ratio may be one, too.
+    /// A figure with a unit, which depends on the machine.
     Absolute(String, f64, f64, &'static str),
     /// A ratio that is only shown.
     Shown(String, f64),
@@ -71,6 +72,25 @@ impl Bar {
     /// A ratio, if all that it is made of has been measured.
     pub(crate) fn ratio(what: impl Into<String>, figure: Option<f64>, bar: f64) -> Option<Self> {
         Some(Self::Ratio(what.into(), figure?, bar))
+    }
+
+    /// A ratio that differs from machine to machine, and so is no reason to fail.
+    pub(crate) fn times(what: impl Into<String>, figure: Option<f64>, bar: f64) -> Option<Self> {
+        Some(Self::Absolute(what.into(), figure?, bar, "times"))
+    }
+
+    /// A ratio of works that cost some nanoseconds. On several CPUs these differ by several times,
+    /// with what the CPUs share.
+    pub(crate) fn ratio_of_costs(
+        mode: Mode,
+        what: impl Into<String>,
+        figure: Option<f64>,
+        bar: f64,
+    ) -> Option<Self> {
+        match mode {
+            Mode::All => Self::times(what, figure, bar),
+            Mode::One => Self::ratio(what, figure, bar),
+        }
     }
 
     pub(crate) fn what(&self) -> &str {

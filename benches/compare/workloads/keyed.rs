@@ -240,7 +240,7 @@ impl HotKey {
     }
 }
 
-pub(super) fn report(figures: &Figures, _: Mode) -> Section {
+pub(super) fn report(figures: &Figures, mode: Mode) -> Section {
     let (cost, order, hot) = (
         figures.of_columns(&COST),
         figures.of_columns(&ORDER),
@@ -250,14 +250,15 @@ pub(super) fn report(figures: &Figures, _: Mode) -> Section {
     for row in cost.rows() {
         for (column, bar) in [("own key each", 4.0), ("one key", 3.0)] {
             let ratio = cost.ratio(row, column, "plain");
-            bars.push(Bar::ratio(format!("{row}: {column} / plain"), ratio, bar));
+            let what = format!("{row}: {column} / plain");
+            bars.push(Bar::ratio_of_costs(mode, what, ratio, bar));
         }
     }
     let to_queues = |row: &str| order.ratio(row, "keyed", "queues by hand");
     for row in order.rows() {
         let what = format!("{row}: keyed / queues by hand");
         // It depends on what two processors cost that share the lock of a queue.
-        bars.push(to_queues(row).map(|ratio| Bar::Absolute(what, ratio, 0.9, "times")));
+        bars.push(Bar::times(what, to_queues(row), 0.9));
     }
     for row in hot.rows() {
         let what = |to: &str| format!("others, {row}: beside keyed / {to}");

@@ -50,12 +50,13 @@ fn round(troupe: &Troupe, kind: &str, works: usize) -> f64 {
     }
 }
 
-pub(super) fn report(figures: &Figures, _: Mode) -> Section {
+pub(super) fn report(figures: &Figures, mode: Mode) -> Section {
     let mut bars = Vec::new();
     for row in figures.rows() {
         let against_plain = |kind: &str| figures.ratio(row, kind, "plain");
         bars.extend([("label", 2.0), ("deadline", 2.5)].map(|(kind, bar)| {
-            Bar::ratio(format!("{row}: {kind} / plain"), against_plain(kind), bar)
+            let what = format!("{row}: {kind} / plain");
+            Bar::ratio_of_costs(mode, what, against_plain(kind), bar)
         }));
         bars.extend(["both", "expired"].map(|kind| {
             let what = format!("{row}: {kind} / plain");

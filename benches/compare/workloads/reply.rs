@@ -79,7 +79,7 @@ pub(super) fn report(figures: &Figures, _: Mode) -> Section {
         }
         // It depends on where the system lets a woken thread run.
         if row == format!("{HOT}, awaited") {
-            return Some(Bar::Absolute(what, to_peers(row)?, 0.9, "times"));
+            return Bar::times(what, to_peers(row), 0.9);
         }
         Bar::ratio(what, to_peers(row), 0.9)
     });
