@@ -9,7 +9,7 @@
 //! | step | `shutdown_now`, under the lock |
 //! |---|---|
 //! | NOW-1 | sets *shutting down* and *halt* |
-//! | NOW-2 | empties the lines of all keys, the works at their turn, and every mailbox |
+//! | NOW-2 | empties the works at their turn, the lines of all keys, and every mailbox |
 //! | NOW-3 | empties every hand-off |
 //! | NOW-4 | pops every idle actor |
 //!

@@ -24,8 +24,9 @@
 //! - *The next work begins at once, or waits at its turn.* If no other work is waiting, the actor
 //!   goes on with the popped work. Otherwise the work is put among those *at their turn*, which
 //!   are one more mailbox for every actor that looks for work: put, then the ready bit, then
-//!   SEND-3 and SEND-4. An actor takes as many of them as there were when it came to them, and
-//!   then moves the drain cursor on. So neither they nor the mailboxes wait without bound.
+//!   SEND-3 and SEND-4. Actors take at most as many of them as there were when the first of these
+//!   was taken, and then move the drain cursor on. So neither they nor the mailboxes wait without
+//!   bound.
 //! - *`shutdown_now`* takes every shard's lock before the pool's, halts, and then empties turns,
 //!   lines, mailboxes and hand-offs, in this order. KEY-2 looks at the shutdown and KEY-3 at the
 //!   halt, under the shard's lock. An actor is in KEY-3 while its phase is odd: a work that it goes
