@@ -708,12 +708,14 @@ impl<T, E> Future for Reply<T, E> {
 
 impl<T, E> Drop for Reply<T, E> {
     fn drop(&mut self) {
-        // The task that has polled this reply waits no more, so the end need not wake it.
-        let waker = self.desk.state.lock().waker.take();
-        if self.cancels_on_drop {
-            self.cancel();
-        }
         let mut state = self.desk.state.lock();
+        // The task that has polled this reply waits no more, so the end need not wake it.
+        let waker = state.waker.take();
+        if self.cancels_on_drop {
+            drop(state);
+            self.cancel();
+            state = self.desk.state.lock();
+        }
         state.has_caller = false;
         let answer = state.answer.take();
         drop(state);
