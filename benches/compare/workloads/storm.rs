@@ -227,14 +227,7 @@ pub(super) fn report(figures: &Figures, _: Mode) -> Section {
     let ratio = |row: &str| figures.ratio(row, "troupe", "bare threads");
     let bars = [
         // A few threads more or less that wake first decide it: no quick pass fails by it.
-        ratio("worst").map(|figure| {
-            Bar::Absolute(
-                "worst, troupe / bare threads".to_owned(),
-                figure,
-                5.0,
-                "times",
-            )
-        }),
+        Bar::times("worst, troupe / bare threads", ratio("worst"), 5.0),
         figures
             .get("worst", "troupe")
             .map(|worst| Bar::Absolute("worst assign".to_owned(), worst / 1e3, 1.0, "ms")),

@@ -71,10 +71,10 @@ pub(super) fn report(figures: &Figures, mode: Mode) -> Section {
         }
         // The bar is for two CPUs, and the figure scatters too much for a quick pass to fail.
         let what = format!("{row}: troupe / threadpool");
-        Some(match mode {
-            Mode::All => Bar::Absolute(what, ratio(&row)?, 1.5, "times"),
-            Mode::One => Bar::Shown(what, ratio(&row)?),
-        })
+        match mode {
+            Mode::All => Bar::times(what, ratio(&row), 1.5),
+            Mode::One => Some(Bar::Shown(what, ratio(&row)?)),
+        }
     });
     Section {
         about: format!(
