@@ -1712,13 +1712,16 @@ fn the_connection_with_least_to_lose_makes_room() {
 /// Each time it is answered; at once in one of five times, for the machine may be busy.
 #[track_caller]
 fn assert_is_healthy_at_once(server: &Server) {
-    let times = (0..5).map(|_| {
+    let mut times = [(); 5].map(|()| {
         let start = Instant::now();
         assert_eq!(server.get("/healthz"), (200, "ok\n".into()));
         start.elapsed()
     });
-    let best = times.min().unwrap();
-    assert!(best < Duration::from_millis(100), "{best:?}");
+    times.sort_unstable();
+    let [best, .., worst] = times;
+    assert!(best < Duration::from_millis(100), "{times:?}");
+    // Half of what an actor waits for the rest of a request: none was waited for.
+    assert!(worst < Duration::from_secs(1), "{times:?}");
 }
 
 #[test]
