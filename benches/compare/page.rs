@@ -31,7 +31,23 @@ struct ModeResults {
 /// A ratio that is more than twice its bar.
 pub(crate) struct Missed {
     pub(crate) key: Key,
-    pub(crate) text: String,
+    what: String,
+    figure: String,
+}
+
+impl Missed {
+    /// Is this the same ratio, whatever its figure?
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.key, &self.what) == (other.key, &other.what)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let ((mode, workload), what, figure) = (self.key, &self.what, &self.figure);
+        let mode = mode.name();
+        format!(
+            "{mode}: {workload}: {what} was {figure} at first, and in no try within twice its bar"
+        )
+    }
 }
 
 impl Page {
@@ -87,12 +103,8 @@ impl Page {
                 let bars = section.bars.iter().filter(|bar| bar.is_missed_by_far());
                 missed.extend(bars.map(|bar| Missed {
                     key: (results.mode, *workload),
-                    text: format!(
-                        "{}: {workload}: {} is {}, more than twice its bar",
-                        results.mode.name(),
-                        bar.what(),
-                        bar.figure()
-                    ),
+                    what: bar.what().to_owned(),
+                    figure: bar.figure(),
                 }));
             }
         }
