@@ -4,7 +4,7 @@ use crate::support::{Gate, HANG, Log, Rng, end, eventually, occupy, rounds, sett
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
-use troupe_pool::{Config, Failure, Troupe};
+use troupe_pool::{Config, Failure, Troupe, Work};
 
 /// Feeds numbered works through `assign_wait`, resting at random so that the actor goes idle, and checks the order.
 fn in_order(config: Config, works: usize, salt: u64) {
@@ -185,36 +185,61 @@ fn a_work_behind_the_oldest_ones_sends_nobody_away_from_them() {
 }
 
 /// While works queue all the time, and room is only where one is taken, each is overtaken by no more later ones than the
-/// troupe can hold.
+/// troupe can hold. Each kind of work carries the mark of the visit by itself.
 #[test]
 fn what_queues_all_the_time_runs_nearly_in_order() {
-    within(HANG, || {
+    let kinds: [fn(Log<usize>, usize) -> Work; 4] = [
+        |log, index| {
+            Work::new(move || {
+                log.push(index);
+                Ok(())
+            })
+        },
+        |log, index| {
+            Work::with(index, move |index| {
+                log.push(index);
+                Ok(())
+            })
+        },
+        |log, index| {
+            let (work, _) = Work::with_reply(move || {
+                log.push(index);
+                Ok(())
+            });
+            work
+        },
+        |log, index| {
+            let work = Work::new(move || {
+                log.push(index);
+                Ok(())
+            });
+            work.label("numbered")
+        },
+    ];
+    within(HANG, move || {
         for (actors, mailbox_size) in [(2, 1), (2, 8), (3, 4), (4, 1), (4, 3), (8, 2)] {
-            let config = Config::fixed(actors).mailbox_size(mailbox_size);
-            let troupe: Troupe = Troupe::new(config).expect("valid");
-            let (held, free) = hold(&troupe, actors);
-            let log = Log::new();
-            let work = |index| {
-                let log = log.clone();
-                move || {
-                    log.push(index);
-                    Ok(())
+            for kind in kinds {
+                let config = Config::fixed(actors).mailbox_size(mailbox_size);
+                let troupe: Troupe = Troupe::new(config).expect("valid");
+                let (held, free) = hold(&troupe, actors);
+                let log = Log::new();
+                let places = actors * mailbox_size;
+                for index in 0..places {
+                    let work = kind(log.clone(), index);
+                    troupe.assign(work).expect("a mailbox with room");
                 }
-            };
-            let places = actors * mailbox_size;
-            for index in 0..places {
-                troupe.assign(work(index)).expect("a mailbox with room");
+                free.open();
+                let works = places + 1_000;
+                for index in places..works {
+                    let work = kind(log.clone(), index);
+                    troupe.assign_wait(work).expect("it waits for room");
+                }
+                held.open();
+                end(&troupe);
+                let most = most_overtaken(&log.entries());
+                assert!(most <= places + actors, "{most} overtook one");
+                assert_eq!(log.entries().len(), works);
             }
-            free.open();
-            let works = places + 1_000;
-            for index in places..works {
-                troupe.assign_wait(work(index)).expect("it waits for room");
-            }
-            held.open();
-            end(&troupe);
-            let most = most_overtaken(&log.entries());
-            assert!(most <= places + actors, "{most} overtook one");
-            assert_eq!(log.entries().len(), works);
         }
     });
 }

@@ -564,39 +564,42 @@ fn a_wait_that_times_out_keeps_the_answer() {
 /// `WouldDeadlock` at once if the answer is not there; `wait_timeout` keeps the reply [...]; `wait` has let it go."
 #[test]
 fn on_the_troupes_own_thread_waiting_would_deadlock() {
-    let (troupe, failures) = listening(Config::fixed(1).mailbox_size(2));
-    let handle = troupe.handle();
-    let (sender, receiver) = mpsc::channel();
-    let ask = move || {
-        let (work, mut reply) = Work::with_reply(|| Ok(7_u32));
-        handle.assign(work).expect("room");
-        let mut said = Vec::new();
-        for timeout in [Duration::ZERO, HANG, Duration::MAX] {
-            said.push(reply.wait_timeout(timeout).map(in_words));
-        }
-        said.push(reply.try_wait().map(in_words));
-        said.push(poll(&mut reply, Waker::noop()).map(in_words));
-        let (work, let_go) = Work::with_reply(|| Err::<u32, Fault>("nobody waits"));
-        handle.assign(work).expect("room");
-        said.push(Some(in_words(let_go.wait())));
-        sender.send((said, reply)).expect("the test listens");
-        Ok(())
-    };
-    troupe.assign(ask).expect("an idle actor");
-    let (said, mut reply) = receive(&receiver);
-    let deadlock = Some("woulddeadlock".to_owned());
-    let expected = [
-        None,
-        deadlock.clone(),
-        deadlock.clone(),
-        None,
-        None,
-        deadlock,
-    ];
-    assert_eq!(said, expected);
-    assert_eq!(in_words(answer(&mut reply)), "value 7");
-    end(&troupe);
-    assert_eq!(failures.entries(), ["error nobody waits"]);
+    let options: [fn(Work<Fault>) -> Work<Fault>; 2] = [|work| work, |work| work.label("asks")];
+    for with_options in options {
+        let (troupe, failures) = listening(Config::fixed(1).mailbox_size(2));
+        let handle = troupe.handle();
+        let (sender, receiver) = mpsc::channel();
+        let ask = move || {
+            let (work, mut reply) = Work::with_reply(|| Ok(7_u32));
+            handle.assign(with_options(work)).expect("room");
+            let mut said = Vec::new();
+            for timeout in [Duration::ZERO, HANG, Duration::MAX] {
+                said.push(reply.wait_timeout(timeout).map(in_words));
+            }
+            said.push(reply.try_wait().map(in_words));
+            said.push(poll(&mut reply, Waker::noop()).map(in_words));
+            let (work, let_go) = Work::with_reply(|| Err::<u32, Fault>("nobody waits"));
+            handle.assign(with_options(work)).expect("room");
+            said.push(Some(in_words(let_go.wait())));
+            sender.send((said, reply)).expect("the test listens");
+            Ok(())
+        };
+        troupe.assign(ask).expect("an idle actor");
+        let (said, mut reply) = receive(&receiver);
+        let deadlock = Some("woulddeadlock".to_owned());
+        let expected = [
+            None,
+            deadlock.clone(),
+            deadlock.clone(),
+            None,
+            None,
+            deadlock,
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(in_words(answer(&mut reply)), "value 7");
+        end(&troupe);
+        assert_eq!(failures.entries(), ["error nobody waits"]);
+    }
 }
 
 /// ... "if the answer is not there".
