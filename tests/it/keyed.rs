@@ -994,6 +994,40 @@ fn plain_works_starve_no_key() {
     });
 }
 
+/// While a key has a long line, its actor goes from the works at their turn to the mailboxes and back. A plain work
+/// waits for two works of the line at most.
+#[test]
+fn a_line_and_the_mailboxes_take_turns() {
+    let (troupe, _) = listening(Config::fixed(2).mailbox_size(2).line_size(8));
+    let (first, other) = (hold(&troupe, "key"), occupy(&troupe, 1));
+    let (gate, log) = (Gate::new(), Log::new());
+    for _ in 0..8 {
+        let work = noting(&log, "in line").keyed("key");
+        troupe.assign(work).expect("a place in line");
+    }
+    for _ in 0..2 {
+        troupe.assign(noting(&log, "before")).expect("room");
+    }
+    troupe.assign(gate.work()).expect("room");
+    first.open();
+    // The drain cursor is at the last mailbox that holds work, and will be at the works at their turn after it.
+    gate.wait_for(1);
+    for _ in 0..2 {
+        troupe.assign(noting(&log, "plain")).expect("room");
+    }
+    gate.open();
+    eventually(|| log.entries().len() == 12);
+    let ran = log.entries();
+    let last = ran.iter().rposition(|name| *name == "plain");
+    let line = ran.iter().take(last.unwrap_or_default());
+    assert!(
+        line.filter(|name| **name == "in line").count() <= 2,
+        "{ran:?}"
+    );
+    other.open();
+    end(&troupe);
+}
+
 /// "If the actor has nothing else to do [...], it goes on with it at once. Otherwise that work waits for an actor with
 /// all others": it is still counted in line, and an idle actor takes it.
 #[test]
