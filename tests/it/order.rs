@@ -1,8 +1,11 @@
 //! `max` 1: works run in order of acceptance, a retry first. With more actors, nearly so.
 
-use crate::support::{Gate, HANG, Log, Rng, end, eventually, occupy, rounds, settle, within};
-use std::sync::Arc;
+use crate::support::{
+    Gate, HANG, Log, Rng, end, eventually, occupy, receive, rounds, settle, within,
+};
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use troupe_pool::{Config, Failure, Troupe, Work};
 
@@ -185,63 +188,87 @@ fn a_work_behind_the_oldest_ones_sends_nobody_away_from_them() {
 }
 
 /// While works queue all the time, and room is only where one is taken, each is overtaken by no more later ones than the
-/// troupe can hold. Each kind of work carries the mark of the visit by itself.
+/// troupe can hold.
 #[test]
 fn what_queues_all_the_time_runs_nearly_in_order() {
-    let kinds: [fn(Log<usize>, usize) -> Work; 4] = [
-        |log, index| {
-            Work::new(move || {
-                log.push(index);
-                Ok(())
-            })
-        },
-        |log, index| {
-            Work::with(index, move |index| {
-                log.push(index);
-                Ok(())
-            })
-        },
-        |log, index| {
-            let (work, _) = Work::with_reply(move || {
-                log.push(index);
-                Ok(())
-            });
-            work
-        },
-        |log, index| {
-            let work = Work::new(move || {
-                log.push(index);
-                Ok(())
-            });
-            work.label("numbered")
-        },
-    ];
-    within(HANG, move || {
+    within(HANG, || {
         for (actors, mailbox_size) in [(2, 1), (2, 8), (3, 4), (4, 1), (4, 3), (8, 2)] {
-            for kind in kinds {
-                let config = Config::fixed(actors).mailbox_size(mailbox_size);
-                let troupe: Troupe = Troupe::new(config).expect("valid");
-                let (held, free) = hold(&troupe, actors);
-                let log = Log::new();
-                let places = actors * mailbox_size;
-                for index in 0..places {
-                    let work = kind(log.clone(), index);
-                    troupe.assign(work).expect("a mailbox with room");
+            let config = Config::fixed(actors).mailbox_size(mailbox_size);
+            let troupe: Troupe = Troupe::new(config).expect("valid");
+            let (held, free) = hold(&troupe, actors);
+            let log = Log::new();
+            let work = |index| {
+                let log = log.clone();
+                move || {
+                    log.push(index);
+                    Ok(())
                 }
-                free.open();
-                let works = places + 1_000;
-                for index in places..works {
-                    let work = kind(log.clone(), index);
-                    troupe.assign_wait(work).expect("it waits for room");
-                }
-                held.open();
-                end(&troupe);
-                let most = most_overtaken(&log.entries());
-                assert!(most <= places + actors, "{most} overtook one");
-                assert_eq!(log.entries().len(), works);
+            };
+            let places = actors * mailbox_size;
+            for index in 0..places {
+                troupe.assign(work(index)).expect("a mailbox with room");
             }
+            free.open();
+            let works = places + 1_000;
+            for index in places..works {
+                troupe.assign_wait(work(index)).expect("it waits for room");
+            }
+            held.open();
+            end(&troupe);
+            let most = most_overtaken(&log.entries());
+            assert!(most <= places + actors, "{most} overtook one");
+            assert_eq!(log.entries().len(), works);
         }
     });
+}
+
+/// Each kind of work carries the mark of the visit by itself. The only room is in the mailbox that is being drained, so
+/// the works that come now would overtake those in the others for ever.
+#[test]
+fn room_in_the_drained_mailbox_starves_no_other() {
+    type Kind = fn(Box<dyn FnOnce() + Send>) -> Work;
+    let kinds: [Kind; 4] = [
+        |run| Work::new(move || Ok(run())),
+        |run| Work::with(run, |run| Ok(run())),
+        |run| Work::with_reply(move || Ok(run())).0,
+        |run| Work::new(move || Ok(run())).label("numbered"),
+    ];
+    for (actors, mailbox_size) in [(2, 1), (2, 8), (3, 4), (8, 2)] {
+        for kind in kinds {
+            let config = Config::fixed(actors).mailbox_size(mailbox_size);
+            let troupe: Troupe = Troupe::new(config).expect("valid");
+            let (held, free) = hold(&troupe, actors);
+            let log = Log::new();
+            let (start, started) = mpsc::channel();
+            let (go_on, goes_on) = mpsc::channel();
+            let goes_on = Arc::new(Mutex::new(goes_on));
+            let work = |index: usize| {
+                let (log, start, goes_on) = (log.clone(), start.clone(), Arc::clone(&goes_on));
+                kind(Box::new(move || {
+                    log.push(index);
+                    start.send(()).expect("the test listens");
+                    goes_on.lock().recv().expect("the test says so");
+                }))
+            };
+            let places = actors * mailbox_size;
+            for index in 0..places {
+                troupe.assign(work(index)).expect("a mailbox with room");
+            }
+            free.open();
+            let works = 4 * places;
+            for index in places..works {
+                receive(&started);
+                troupe.assign(work(index)).expect("one place is free");
+                go_on.send(()).expect("a work listens");
+            }
+            (0..places).for_each(|_| go_on.send(()).expect("a work listens"));
+            eventually(|| log.entries().len() == works);
+            held.open();
+            end(&troupe);
+            let most = most_overtaken(&log.entries());
+            assert!(most < places, "{most} overtook one: {:?}", log.entries());
+        }
+    }
 }
 
 /// "(A retry first)": before everything that waits.
