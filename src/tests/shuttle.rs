@@ -1509,6 +1509,51 @@ fn an_actor_that_retires_strands_nothing() {
     });
 }
 
+/// `shutdown_now` does not wait for the hook of an actor that was started for a work in a mailbox,
+/// and holds none. The hook waits for the end of the call, so that would be a deadlock.
+///
+/// Fails when an actor that runs its hook counts as between two works.
+#[test]
+fn shutdown_now_against_a_hook() {
+    check(|| {
+        let (end_hooks, hooks_end) = mpsc::channel::<()>();
+        let hooks_end = shuttle::sync::Mutex::new(hooks_end);
+        let hooks_wait = Arc::new(AtomicUsize::new(0));
+        let may_wait = Arc::clone(&hooks_wait);
+        let config = Config::dynamic(0, 2)
+            .initial(2)
+            .mailbox_size(2)
+            .idle_timeout(Duration::ZERO)
+            .thread_name("sure");
+        let troupe = Troupe::<Error>::builder(config)
+            .on_start(move |_| {
+                if may_wait.load(Ordering::SeqCst) == 1 {
+                    let _ = hooks_end.lock().unwrap().recv();
+                }
+            })
+            .build()
+            .unwrap();
+        let (begun, begin) = mpsc::channel();
+        let (open, gate) = mpsc::channel::<()>();
+        let held_up = troupe.assign(move || {
+            begun.send(()).unwrap();
+            gate.recv().unwrap();
+            Ok(())
+        });
+        assert!(held_up.is_ok());
+        begin.recv().unwrap();
+        hooks_wait.store(1, Ordering::SeqCst);
+        for _ in 0..2 {
+            let _ = troupe.assign(|| Ok(()));
+            yield_a_few_times();
+        }
+        drop(troupe.shutdown_now());
+        drop(end_hooks);
+        open.send(()).unwrap();
+        troupe.join().unwrap();
+    });
+}
+
 /// While idle actors retire as soon as they may, a troupe accepts one endless work for each of
 /// its places, and then returns `Full`.
 ///
