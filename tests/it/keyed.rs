@@ -1028,6 +1028,32 @@ fn a_line_and_the_mailboxes_take_turns() {
     end(&troupe);
 }
 
+/// An actor that has gone on from one work of a key to the next is shown as busy in what it runs then, and afterwards.
+#[test]
+fn an_actor_that_goes_on_is_shown_as_busy() {
+    let (troupe, _) = listening(Config::fixed(2).line_size(8));
+    for _ in 0..3 {
+        let first = hold(&troupe, "key");
+        let (second, third) = (Gate::new(), Gate::new());
+        for gate in [&second, &third] {
+            let work = gate.work().keyed("key");
+            troupe.assign(work).expect("a place in line");
+        }
+        for (ends, runs) in [(&first, &second), (&second, &third)] {
+            ends.open();
+            runs.wait_for(1);
+            assert_eq!(troupe.stats().running, 1);
+        }
+        third.open();
+        settle(&troupe);
+        assert_eq!(troupe.stats().running, 0);
+    }
+    let gates = [occupy(&troupe, 1), occupy(&troupe, 1)];
+    assert_eq!(troupe.stats().running, 2);
+    gates.iter().for_each(Gate::open);
+    end(&troupe);
+}
+
 /// "If the actor has nothing else to do [...], it goes on with it at once. Otherwise that work waits for an actor with
 /// all others": it is still counted in line, and an idle actor takes it.
 #[test]
