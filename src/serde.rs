@@ -113,10 +113,6 @@ impl Visitor<'_> for Text {
     fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
         Ok(text.to_owned())
     }
-
-    fn visit_string<E: Error>(self, text: String) -> Result<String, E> {
-        Ok(text)
-    }
 }
 
 /// Reads what `write_time` writes.

@@ -9,6 +9,7 @@ mod support;
 mod settings {
     use crate::support::{end, quiet_panic, settle};
     use serde::de::value::{Error, MapDeserializer};
+    use serde::de::{Deserializer, IntoDeserializer, Visitor};
     use serde::{Deserialize, de::DeserializeOwned};
     use serde_json::json;
     use std::time::Duration;
@@ -199,6 +200,46 @@ mod settings {
         let text =
             "invalid value: string \"many\", expected a whole number of at least 0 for `max`";
         assert_eq!(error.to_string(), text);
+    }
+
+    /// A value of a format that has words for a value and for none, such as RON.
+    struct Word(Option<u64>);
+
+    impl<'de> Deserializer<'de> for Word {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            match self.0 {
+                Some(number) => visitor.visit_some(number.into_deserializer()),
+                None => visitor.visit_none(),
+            }
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+            option unit unit_struct newtype_struct seq tuple tuple_struct map struct enum
+            identifier ignored_any
+        }
+    }
+
+    impl IntoDeserializer<'_> for Word {
+        type Deserializer = Self;
+
+        fn into_deserializer(self) -> Self {
+            self
+        }
+    }
+
+    #[test]
+    fn a_setting_may_be_a_word_for_none() {
+        let pairs = [
+            ("initial", Word(None)),
+            ("line_size", Word(Some(7))),
+            ("stack_size", Word(Some(1 << 20))),
+        ];
+        let config = Config::deserialize(MapDeserializer::<_, Error>::new(pairs.into_iter()));
+        let expected = Config::default().line_size(7).stack_size(1 << 20);
+        assert_eq!(config, Ok(expected));
     }
 
     #[test]
