@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use troupe_pool::{Config, Failure, Troupe, Work};
+use troupe_pool::{BoxError, Config, Failure, Troupe, Work};
 
 /// Feeds numbered works through `assign_wait`, resting at random so that the actor goes idle, and checks the order.
 fn in_order(config: Config, works: usize, salt: u64) {
@@ -226,12 +226,12 @@ fn what_queues_all_the_time_runs_nearly_in_order() {
 /// the works that come now would overtake those in the others for ever.
 #[test]
 fn room_in_the_drained_mailbox_starves_no_other() {
-    type Kind = fn(Box<dyn FnOnce() + Send>) -> Work;
-    let kinds: [Kind; 4] = [
-        |run| Work::new(move || Ok(run())),
-        |run| Work::with(run, |run| Ok(run())),
-        |run| Work::with_reply(move || Ok(run())).0,
-        |run| Work::new(move || Ok(run())).label("numbered"),
+    type Run = Box<dyn FnOnce() -> Result<(), BoxError> + Send>;
+    let kinds: [fn(Run) -> Work; 4] = [
+        Work::new,
+        |run| Work::with(run, |run| run()),
+        |run| Work::with_reply(run).0,
+        |run| Work::new(run).label("numbered"),
     ];
     for (actors, mailbox_size) in [(2, 1), (2, 8), (3, 4), (8, 2)] {
         for kind in kinds {
@@ -248,6 +248,7 @@ fn room_in_the_drained_mailbox_starves_no_other() {
                     log.push(index);
                     start.send(()).expect("the test listens");
                     goes_on.lock().recv().expect("the test says so");
+                    Ok(())
                 }))
             };
             let places = actors * mailbox_size;
