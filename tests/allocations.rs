@@ -1,6 +1,6 @@
 //! An assign allocates the box of its work, and nothing else. Options cost one
 //! box more, all together, and a reply costs one. The map of the taken keys
-//! keeps its room, and works in line for a key share one buffer.
+//! keeps its capacity, and works in line for a key share one buffer.
 //!
 //! A binary of its own, because a counting allocator counts for all threads
 //! and makes everything slower; one test, because tests run side by side.

@@ -13,7 +13,7 @@ usage: cargo bench --bench compare -- [--quick] [--only NAME,..] [--mode all|one
 
 Measures Troupe and other pools, and writes the figures to benches/RESULTS.md and benches/plots.
 
-  --quick     small sizes, in less than a minute; writes nothing, and fails if a ratio is more than twice its bar,
+  --quick     small sizes, in some 80 seconds; writes nothing, and fails if a ratio is more than twice its bar,
               also when measured four times more
   --only      these workloads; writes nothing without --out
   --mode      on all CPUs, or on one; writes nothing without --out

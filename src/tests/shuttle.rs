@@ -1519,8 +1519,7 @@ fn nobody_waits_for_a_hook() {
     check(|| {
         let (end_hooks, hooks_end) = mpsc::channel::<()>();
         let hooks_end = shuttle::sync::Mutex::new(hooks_end);
-        let hooks_wait = Arc::new(AtomicUsize::new(0));
-        let may_wait = Arc::clone(&hooks_wait);
+        let births = AtomicUsize::new(0);
         let config = Config::dynamic(0, 2)
             .initial(2)
             .mailbox_size(2)
@@ -1528,29 +1527,20 @@ fn nobody_waits_for_a_hook() {
             .thread_name("sure");
         let troupe = Troupe::<Error>::builder(config)
             .on_start(move |_| {
-                if may_wait.load(Ordering::SeqCst) == 1 {
+                if births.fetch_add(1, Ordering::SeqCst) >= 2 {
                     let _ = hooks_end.lock().unwrap().recv();
                 }
             })
             .build()
             .unwrap();
-        let (begun, begin) = mpsc::channel();
-        let (open, gate) = mpsc::channel::<()>();
-        let held_up = troupe.assign(move || {
-            begun.send(()).unwrap();
-            gate.recv().unwrap();
-            Ok(())
-        });
-        assert!(held_up.is_ok());
-        begin.recv().unwrap();
-        hooks_wait.store(1, Ordering::SeqCst);
+        let open = occupy(&troupe);
         for _ in 0..6 {
             drop(troupe.assign(|| Ok(())));
             yield_a_few_times();
         }
         drop(troupe.shutdown_now());
         drop(end_hooks);
-        open.send(()).unwrap();
+        let _ = open.send(());
         troupe.join().unwrap();
     });
 }

@@ -222,8 +222,8 @@ fn what_queues_all_the_time_runs_nearly_in_order() {
     });
 }
 
-/// Each kind of work carries the mark of the visit by itself. The only room is in the mailbox that is being drained, so
-/// the works that come now would overtake those in the others for ever.
+/// Each kind of work carries the mark of the visit. The only room is in the mailbox that is being drained, so without
+/// the mark, works that come later would overtake those in the other mailboxes for ever.
 #[test]
 fn room_in_the_drained_mailbox_starves_no_other() {
     type Run = Box<dyn FnOnce() -> Result<(), BoxError> + Send>;
